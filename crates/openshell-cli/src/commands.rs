@@ -1,0 +1,15 @@
+//! The words people type, one noun a module: the arguments of its commands, the calls they make, and
+//! what they print.
+
+pub(crate) mod cluster;
+pub(crate) mod gateway;
+pub(crate) mod pairs;
+pub(crate) mod policy;
+pub(crate) mod provider;
+pub(crate) mod provider_profile;
+pub(crate) mod sandbox;
+pub(crate) mod sandbox_provider;
+pub(crate) mod setting_value;
+pub(crate) mod settings;
+pub(crate) mod status;
+pub(crate) mod workspace;

@@ -1,0 +1,131 @@
+//! `openshell policy set`: one write, and what it did to the version. Everything is said on stderr.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use openshell_client::methods;
+use openshell_proto::sandbox::SandboxPolicy;
+use openshell_proto::v1::{GetSandboxPolicyStatusRequest, PolicyStatus, UpdateConfigRequest};
+use tokio::time::{Instant, sleep};
+
+use super::{read_policy, short_hash};
+use crate::commands::settings::check_target;
+use crate::context::{Context, Session};
+use crate::failure::Failure;
+use crate::output::confirm;
+
+/// `openshell policy set`.
+#[derive(Debug, Args)]
+pub(crate) struct SetArguments {
+    /// The sandbox; the one used last when absent.
+    name: Option<String>,
+    /// The policy file.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// For all sandboxes, instead of their own.
+    #[arg(long)]
+    global: bool,
+    /// Does not ask before changing something for all.
+    #[arg(long)]
+    yes: bool,
+    /// Waits until the sandbox has loaded it.
+    #[arg(long)]
+    wait: bool,
+    /// Seconds to wait.
+    #[arg(long, default_value_t = 60)]
+    timeout: u64,
+}
+
+pub(crate) async fn run(arguments: SetArguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    check_target(arguments.name.as_deref(), arguments.global)?;
+    if arguments.global {
+        return set_global(arguments, context).await;
+    }
+    let policy = read_policy(&arguments.policy)?;
+    let session = context.session()?;
+    let name = context.sandbox_name(&session, arguments.name.clone())?;
+    // An error only means that there is nothing to compare with.
+    let before = session.read(&methods::GET_SANDBOX_POLICY_STATUS, status_of(&session, &name, 0)).await;
+    let before = before.ok().and_then(|status| status.revision).map_or(0, |revision| revision.version);
+    let reply = session.write(&methods::UPDATE_CONFIG, update(&session, name.clone(), policy)).await?;
+    let hash = short_hash(&reply.policy_hash);
+    if reply.version == before {
+        context.console.note(&format!("· Policy unchanged (version {before}, hash: {hash})"));
+        return Ok(());
+    }
+    context.console.note_done(&format!("Policy version {} submitted (hash: {hash})", reply.version));
+    match arguments.wait {
+        true => wait(&session, &name, reply.version, Duration::from_secs(arguments.timeout), context).await,
+        false => Ok(()),
+    }
+}
+
+async fn set_global(arguments: SetArguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    if arguments.wait {
+        return Err(Failure::new("--wait is about one sandbox and cannot be combined with --global"));
+    }
+    confirm("Set this policy for every sandbox of this gateway, instead of their own?", arguments.yes)?;
+    let policy = read_policy(&arguments.policy)?;
+    let session = context.session()?;
+    let request = UpdateConfigRequest { global: true, ..update(&session, String::new(), policy) };
+    let reply = session.write(&methods::UPDATE_CONFIG, request).await?;
+    context.console.note_done(&format!(
+        "Global policy configured (hash: {}, settings revision: {})",
+        short_hash(&reply.policy_hash),
+        reply.settings_revision
+    ));
+    Ok(())
+}
+
+fn update(session: &Session, name: String, policy: SandboxPolicy) -> UpdateConfigRequest {
+    let workspace = session.workspace.clone();
+    UpdateConfigRequest { name, policy: Some(policy), workspace, ..UpdateConfigRequest::default() }
+}
+
+fn status_of(session: &Session, name: &str, version: u32) -> GetSandboxPolicyStatusRequest {
+    GetSandboxPolicyStatusRequest {
+        name: name.to_owned(),
+        version,
+        global: false,
+        workspace: session.workspace.clone(),
+    }
+}
+
+/// Asks once a second what the sandbox made of the version (`cli.md` 2.10).
+async fn wait(
+    session: &Session,
+    name: &str,
+    version: u32,
+    limit: Duration,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let status = session.read(&methods::GET_SANDBOX_POLICY_STATUS, status_of(session, name, version)).await?;
+        let revision = status.revision.unwrap_or_default();
+        match revision.status() {
+            PolicyStatus::Loaded => {
+                context.console.note_done(&format!("Policy version {version} loaded"));
+                return Ok(());
+            }
+            PolicyStatus::Superseded => {
+                context.console.note(&format!("· Policy version {version} was superseded by a later one"));
+                return Ok(());
+            }
+            PolicyStatus::Failed => {
+                return Err(Failure::new(format!(
+                    "sandbox {name} could not load policy version {version}: {}",
+                    revision.load_error
+                )));
+            }
+            PolicyStatus::Unspecified | PolicyStatus::Pending => {}
+        }
+        let pause = Duration::from_secs(1);
+        if Instant::now() + pause > deadline {
+            let message = format!("sandbox {name} did not load policy version {version} within {} s", limit.as_secs());
+            return Err(Failure::new(message).with_exit_code(124));
+        }
+        sleep(pause).await;
+    }
+}

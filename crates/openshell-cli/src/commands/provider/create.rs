@@ -1,0 +1,150 @@
+//! `openshell provider create`: the type made canonical, the credentials gathered from one source, one
+//! write (`cli.md` 2.5).
+
+use std::collections::BTreeMap;
+
+use clap::{ArgGroup, Args};
+use openshell_client::{CallError, methods};
+use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::v1::{CreateProviderRequest, GetProviderProfileRequest, ProviderProfile};
+use openshell_providers::{predicates, provider_type};
+
+use super::discover::discover;
+use crate::commands::pairs::{credentials, pairs};
+use crate::context::{Context, Session, required};
+use crate::failure::Failure;
+
+/// `openshell provider create`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").required(true).args(["credentials", "from_existing", "from_gcloud_adc", "runtime_credentials"]))]
+pub(crate) struct CreateArguments {
+    /// What to call it.
+    #[arg(long)]
+    name: String,
+    /// The kind of service: a known word, or the id of a profile.
+    #[arg(long = "type", value_name = "TYPE")]
+    provider_type: String,
+    /// A credential, repeatable; a bare KEY is read from the variable of that name.
+    #[arg(long = "credential", value_name = "KEY[=VALUE]")]
+    credentials: Vec<String>,
+    /// Takes what this environment holds for the type.
+    #[arg(long)]
+    from_existing: bool,
+    /// Takes the application default credentials of gcloud.
+    #[arg(long)]
+    from_gcloud_adc: bool,
+    /// Needs none: the gateway obtains them itself.
+    #[arg(long)]
+    runtime_credentials: bool,
+    /// Configuration, repeatable.
+    #[arg(long = "config", value_name = "K=V")]
+    config: Vec<String>,
+    /// Takes the profile of the whole platform, not of the workspace.
+    #[arg(long)]
+    global_profile: bool,
+}
+
+pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    if arguments.from_gcloud_adc {
+        return Err(Failure::new("--from-gcloud-adc is not built yet: give the credentials with --credential"));
+    }
+    let session = context.session()?;
+    let profile_workspace = if arguments.global_profile { String::new() } else { session.workspace.clone() };
+    let r#type = canonical_type(&session, &arguments.provider_type, &profile_workspace).await?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut secrets = credentials(&arguments.credentials, variable)?;
+    let mut config = pairs("--config", &arguments.config)?;
+    if arguments.from_existing {
+        let found = discover(&session, &r#type, &profile_workspace, &variable).await?;
+        secrets = with_explicit(found.credentials, secrets);
+        config = with_explicit(found.config, config);
+    }
+    if secrets.is_empty() {
+        check_runtime_credentials(&session, &r#type, &profile_workspace).await?;
+    }
+    let provider = Provider {
+        metadata: Some(ObjectMeta {
+            name: arguments.name,
+            workspace: session.workspace.clone(),
+            ..ObjectMeta::default()
+        }),
+        r#type,
+        credentials: secrets,
+        config,
+        profile_workspace,
+        ..Provider::default()
+    };
+    let request = CreateProviderRequest { provider: Some(provider), workspace: session.workspace.clone() };
+    let created = required(session.write(&methods::CREATE_PROVIDER, request).await?.provider, "provider")?;
+    context.console.done(&format!("Created provider {}", created.metadata.unwrap_or_default().name));
+    Ok(())
+}
+
+/// What was found, overruled by what was said.
+pub(super) fn with_explicit(
+    mut found: BTreeMap<String, String>,
+    said: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    found.extend(said);
+    found
+}
+
+/// The alias of a known word, else the id of the profile that the gateway finds.
+async fn canonical_type(session: &Session, word: &str, workspace: &str) -> Result<String, Failure> {
+    if let Some(canonical) = provider_type::alias(word) {
+        return Ok(canonical.to_owned());
+    }
+    let id = word.trim();
+    let profile = profile(session, id, workspace).await?.ok_or_else(|| {
+        Failure::new(format!(
+            "unsupported type or profile '{id}': 'openshell provider list-profiles' shows the profiles"
+        ))
+    })?;
+    Ok(if profile.id.trim().is_empty() { id.to_owned() } else { profile.id })
+}
+
+/// The profile of an id, if there is one.
+pub(super) async fn profile(session: &Session, id: &str, workspace: &str) -> Result<Option<ProviderProfile>, Failure> {
+    let request = GetProviderProfileRequest { id: id.to_owned(), workspace: workspace.to_owned() };
+    match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
+        Ok(reply) => required(reply.profile, "profile").map(Some),
+        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Without credentials, the profile must let the gateway obtain all that it requires.
+async fn check_runtime_credentials(session: &Session, r#type: &str, workspace: &str) -> Result<(), Failure> {
+    let allows = profile(session, r#type, workspace)
+        .await?
+        .is_some_and(|profile| predicates::allows_empty_credentials(&profile));
+    if allows {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "a provider of type '{type}' needs credentials: its profile has none that the gateway can obtain at run time, or requires others; use --credential"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CreateArguments;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        _arguments: CreateArguments,
+    }
+
+    #[test]
+    fn cli_scenario_27_exactly_one_source_is_required() {
+        let is_good =
+            |words: &[&str]| Line::try_parse_from([&["create", "--name", "x", "--type", "t"], words].concat()).is_ok();
+        assert!(!is_good(&[]));
+        assert!(!is_good(&["--credential", "A=b", "--runtime-credentials"]));
+        assert!(!is_good(&["--from-existing", "--from-gcloud-adc"]));
+        assert!(is_good(&["--credential", "A=b", "--credential", "B"]));
+        assert!(is_good(&["--runtime-credentials", "--global-profile", "--config", "a=b"]));
+    }
+}

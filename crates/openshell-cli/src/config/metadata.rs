@@ -1,0 +1,68 @@
+//! `metadata.json` of a registration (`cli.md` 1.5). Keys are written in the order of the fields.
+
+use serde::{Deserialize, Serialize};
+
+/// What is known about a registered gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) name: String,
+    /// One URL, or several of one cluster separated by commas.
+    pub(crate) gateway_endpoint: String,
+    pub(crate) is_remote: bool,
+    /// Always written as 0; kept for the original's sake.
+    pub(crate) gateway_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remote_host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resolved_host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_mode: Option<String>,
+    #[serde(alias = "cf_team_domain", skip_serializing_if = "Option::is_none")]
+    pub(crate) edge_team_domain: Option<String>,
+    #[serde(alias = "cf_auth_url", skip_serializing_if = "Option::is_none")]
+    pub(crate) edge_auth_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oidc_issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oidc_client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oidc_audience: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oidc_scopes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vm_driver_state_dir: Option<String>,
+}
+
+impl Metadata {
+    /// How callers prove who they are: the mode written down, else what the scheme suggests.
+    pub(crate) fn auth(&self) -> &str {
+        match &self.auth_mode {
+            Some(mode) => mode,
+            None if self.gateway_endpoint.starts_with("http://") => "plaintext",
+            None => "mtls",
+        }
+    }
+
+    /// `cloud`, `remote` or `local`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (self.auth(), self.is_remote) {
+            ("cloudflare_jwt", _) => "cloud",
+            (_, true) => "remote",
+            (_, false) => "local",
+        }
+    }
+
+    /// The remote host, with what it resolved to where that is known.
+    pub(crate) fn remote(&self) -> Option<String> {
+        let host = self.remote_host.as_deref()?;
+        Some(match &self.resolved_host {
+            Some(resolved) => format!("{host} -> {resolved}"),
+            None => host.to_owned(),
+        })
+    }
+
+    /// As the file holds it.
+    pub(crate) fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}

@@ -1,0 +1,150 @@
+//! The client: the endpoints of one cluster, how to reach them and who calls. Calling is in `call`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
+
+use crate::dial::{Dial, Dialler, TcpDial};
+use crate::endpoint::{EndpointUrl, parse_endpoints};
+use crate::error::ConfigurationError;
+use crate::line::Line;
+use crate::source::Source;
+use crate::tls::{Tls, TlsError};
+
+/// Calls any node of a cluster. Cheap to clone; clones share connections and the memory of which
+/// endpoint answered last. Nothing is connected before the first call.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) lines: Vec<Line>,
+    /// Index of the endpoint that answered last, which the next call asks first.
+    pub(crate) preferred: AtomicUsize,
+    pub(crate) headers: Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>,
+    /// For connecting to every endpoint once.
+    pub(crate) connect_limit: Duration,
+    /// For one attempt while there are other endpoints to ask.
+    pub(crate) attempt_limit: Duration,
+    pub(crate) source: Source,
+}
+
+impl Client {
+    /// A client for a comma-separated list of endpoints, without TLS or credentials.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] when the list holds something that is no plaintext endpoint.
+    pub fn new(endpoints: &str) -> Result<Self, ConfigurationError> {
+        ClientBuilder::new(parse_endpoints(endpoints)?).build()
+    }
+
+    /// The endpoints in the order they were given.
+    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointUrl> {
+        self.inner.lines.iter().map(Line::endpoint)
+    }
+}
+
+/// Everything a [`Client`] can be told before it is made.
+pub struct ClientBuilder {
+    endpoints: Vec<EndpointUrl>,
+    tls: Tls,
+    headers: Vec<(String, String)>,
+    dial: Arc<dyn Dial>,
+    connect_limit: Duration,
+    attempt_limit: Duration,
+    source: Source,
+}
+
+impl ClientBuilder {
+    /// Starts with no TLS, no headers, 5 s for connecting to all endpoints once, and 5 s for one
+    /// attempt while other endpoints are left to ask.
+    #[must_use]
+    pub fn new(endpoints: Vec<EndpointUrl>) -> Self {
+        Self {
+            endpoints,
+            tls: Tls::None,
+            headers: Vec::new(),
+            dial: Arc::new(TcpDial),
+            connect_limit: Duration::from_secs(5),
+            attempt_limit: Duration::from_secs(5),
+            source: Source::of_this_machine(),
+        }
+    }
+
+    /// How `https` endpoints are trusted.
+    #[must_use]
+    pub fn tls(self, tls: Tls) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Sends a header with every call, such as `authorization`.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Replaces TCP.
+    #[must_use]
+    pub fn dial(self, dial: Arc<dyn Dial>) -> Self {
+        Self { dial, ..self }
+    }
+
+    /// How long connecting to every endpoint once may take altogether.
+    #[must_use]
+    pub fn connect_limit(self, connect_limit: Duration) -> Self {
+        Self { connect_limit, ..self }
+    }
+
+    /// How long one attempt may take while other endpoints are left to ask.
+    #[must_use]
+    pub fn attempt_limit(self, attempt_limit: Duration) -> Self {
+        Self { attempt_limit, ..self }
+    }
+
+    /// Draws request ids and jitter from a seed, and the time in ids from a clock in milliseconds
+    /// since 1970, so that a simulated run can be repeated.
+    #[must_use]
+    pub fn seeded(self, seed: u64, clock_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { source: Source::seeded(seed, Box::new(clock_ms)), ..self }
+    }
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] without endpoints, for an `https` endpoint without TLS, for certificates
+    /// or headers that cannot be used.
+    pub fn build(self) -> Result<Client, ConfigurationError> {
+        let dialler = Dialler::new(self.dial, &self.tls)?;
+        if self.endpoints.is_empty() {
+            return Err(ConfigurationError::NoEndpoint);
+        }
+        if let Some(endpoint) = self.endpoints.iter().find(|endpoint| endpoint.is_secure() && !dialler.has_tls()) {
+            return Err(TlsError::Missing(endpoint.to_string()).into());
+        }
+        let headers = self.headers.into_iter().map(|(name, value)| header(&name, &value)).collect::<Result<_, _>>()?;
+        let lines = self.endpoints.into_iter().map(|endpoint| Line::new(endpoint, dialler.clone())).collect();
+        Ok(Client {
+            inner: Arc::new(Inner {
+                lines,
+                preferred: AtomicUsize::new(0),
+                headers,
+                connect_limit: self.connect_limit,
+                attempt_limit: self.attempt_limit,
+                source: self.source,
+            }),
+        })
+    }
+}
+
+fn header(name: &str, value: &str) -> Result<(MetadataKey<Ascii>, MetadataValue<Ascii>), ConfigurationError> {
+    let problem = |problem: &str| ConfigurationError::Header { name: name.to_owned(), problem: problem.to_owned() };
+    let key = name.parse().map_err(|_| problem("the name is no header name"))?;
+    let mut value: MetadataValue<Ascii> =
+        value.parse().map_err(|_| problem("the value holds characters that no header may"))?;
+    value.set_sensitive(true);
+    Ok((key, value))
+}

@@ -1,0 +1,27 @@
+//! The telephone: how a program speaks to a cluster of gateways. Endpoints, connections, TLS,
+//! request ids, failover, and what an answer says about the state it was made from. What a call
+//! means is not here: the rules live behind the gateway.
+
+mod call;
+mod client;
+mod dial;
+mod endpoint;
+mod error;
+mod line;
+mod method;
+mod options;
+mod probe;
+mod seen;
+mod source;
+mod tls;
+
+pub use call::Answer;
+pub use client::{Client, ClientBuilder};
+pub use dial::{BoxedStream, Dial, Duplex, TcpDial};
+pub use endpoint::{EndpointError, EndpointUrl, parse_endpoints};
+pub use error::{CallError, ConfigurationError, EndpointFailure};
+pub use method::{Method, methods};
+pub use options::{CallOptions, Consistency};
+pub use seen::Seen;
+pub use tls::{Tls, TlsError};
+pub use uuid::Uuid;

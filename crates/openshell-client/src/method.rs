@@ -1,0 +1,119 @@
+//! The RPCs by name, each with the types of its request and answer, so that one mechanism calls
+//! them all. Calls of ssh, exec, relays and inference are not listed: no gateway of ours serves them.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+/// One unary or server-streaming RPC.
+pub struct Method<Request, Response> {
+    path: Cow<'static, str>,
+    types: PhantomData<fn(Request) -> Response>,
+}
+
+impl<Request, Response> Method<Request, Response> {
+    /// Names an RPC by its path: a slash, the service's full name, a slash, the method's name. The
+    /// types are the caller's promise; an answer of another type does not decode.
+    #[must_use]
+    pub const fn new(path: &'static str) -> Self {
+        Self { path: Cow::Borrowed(path), types: PhantomData }
+    }
+
+    /// The same for a path learned at run time, with or without its leading slash.
+    #[must_use]
+    pub fn named(path: &str) -> Self {
+        Self { path: Cow::Owned(format!("/{}", path.trim_start_matches('/'))), types: PhantomData }
+    }
+
+    /// The path, with its leading slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident: $path:literal, $request:ty => $response:ty;)*) => {
+        /// Every RPC that the clients of this project call.
+        pub mod methods {
+            use super::Method;
+            use openshell_proto::{cluster, sandbox, v1};
+            $(
+                #[doc = concat!("`", $path, "`.")]
+                pub const $name: Method<$request, $response> = Method::new(concat!("/", $path));
+            )*
+        }
+
+        #[cfg(test)]
+        mod tests {
+            use openshell_proto::{cluster, sandbox, v1};
+
+            #[test]
+            fn every_listed_method_has_the_types_that_the_descriptor_gives_it() {
+                let listed = [$((
+                    $path,
+                    std::any::type_name::<$request>(),
+                    std::any::type_name::<$response>(),
+                )),*];
+                let last = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
+                for (path, request, response) in listed {
+                    let (service, method) = path.split_once('/').expect("a path has a slash");
+                    let service = openshell_proto::pool().get_service_by_name(service).expect(path);
+                    let method = service.methods().find(|candidate| candidate.name() == method).expect(path);
+                    assert_eq!(method.input().name(), last(request), "{path}");
+                    assert_eq!(method.output().name(), last(response), "{path}");
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    HEALTH: "openshell.v1.OpenShell/Health", v1::HealthRequest => v1::HealthResponse;
+    GET_GATEWAY_INFO: "openshell.v1.OpenShell/GetGatewayInfo", v1::GetGatewayInfoRequest => v1::GetGatewayInfoResponse;
+    GET_CURRENT_USER: "openshell.v1.OpenShell/GetCurrentUser", v1::GetCurrentUserRequest => v1::GetCurrentUserResponse;
+    CREATE_SANDBOX: "openshell.v1.OpenShell/CreateSandbox", v1::CreateSandboxRequest => v1::SandboxResponse;
+    GET_SANDBOX: "openshell.v1.OpenShell/GetSandbox", v1::GetSandboxRequest => v1::SandboxResponse;
+    LIST_SANDBOXES: "openshell.v1.OpenShell/ListSandboxes", v1::ListSandboxesRequest => v1::ListSandboxesResponse;
+    DELETE_SANDBOX: "openshell.v1.OpenShell/DeleteSandbox", v1::DeleteSandboxRequest => v1::DeleteSandboxResponse;
+    WATCH_SANDBOX: "openshell.v1.OpenShell/WatchSandbox", v1::WatchSandboxRequest => v1::SandboxStreamEvent;
+    LIST_SANDBOX_PROVIDERS: "openshell.v1.OpenShell/ListSandboxProviders",
+        v1::ListSandboxProvidersRequest => v1::ListSandboxProvidersResponse;
+    ATTACH_SANDBOX_PROVIDER: "openshell.v1.OpenShell/AttachSandboxProvider",
+        v1::AttachSandboxProviderRequest => v1::AttachSandboxProviderResponse;
+    DETACH_SANDBOX_PROVIDER: "openshell.v1.OpenShell/DetachSandboxProvider",
+        v1::DetachSandboxProviderRequest => v1::DetachSandboxProviderResponse;
+    CREATE_PROVIDER: "openshell.v1.OpenShell/CreateProvider", v1::CreateProviderRequest => v1::ProviderResponse;
+    GET_PROVIDER: "openshell.v1.OpenShell/GetProvider", v1::GetProviderRequest => v1::ProviderResponse;
+    LIST_PROVIDERS: "openshell.v1.OpenShell/ListProviders", v1::ListProvidersRequest => v1::ListProvidersResponse;
+    UPDATE_PROVIDER: "openshell.v1.OpenShell/UpdateProvider", v1::UpdateProviderRequest => v1::ProviderResponse;
+    DELETE_PROVIDER: "openshell.v1.OpenShell/DeleteProvider", v1::DeleteProviderRequest => v1::DeleteProviderResponse;
+    LIST_PROVIDER_PROFILES: "openshell.v1.OpenShell/ListProviderProfiles",
+        v1::ListProviderProfilesRequest => v1::ListProviderProfilesResponse;
+    GET_PROVIDER_PROFILE: "openshell.v1.OpenShell/GetProviderProfile",
+        v1::GetProviderProfileRequest => v1::ProviderProfileResponse;
+    IMPORT_PROVIDER_PROFILES: "openshell.v1.OpenShell/ImportProviderProfiles",
+        v1::ImportProviderProfilesRequest => v1::ImportProviderProfilesResponse;
+    UPDATE_PROVIDER_PROFILES: "openshell.v1.OpenShell/UpdateProviderProfiles",
+        v1::UpdateProviderProfilesRequest => v1::UpdateProviderProfilesResponse;
+    UPDATE_PROVIDER_PROFILE: "openshell.v1.OpenShell/UpdateProviderProfile",
+        v1::UpdateProviderProfilesRequest => v1::UpdateProviderProfilesResponse;
+    LINT_PROVIDER_PROFILES: "openshell.v1.OpenShell/LintProviderProfiles",
+        v1::LintProviderProfilesRequest => v1::LintProviderProfilesResponse;
+    DELETE_PROVIDER_PROFILE: "openshell.v1.OpenShell/DeleteProviderProfile",
+        v1::DeleteProviderProfileRequest => v1::DeleteProviderProfileResponse;
+    GET_SANDBOX_CONFIG: "openshell.v1.OpenShell/GetSandboxConfig",
+        sandbox::GetSandboxConfigRequest => sandbox::GetSandboxConfigResponse;
+    GET_GATEWAY_CONFIG: "openshell.v1.OpenShell/GetGatewayConfig",
+        sandbox::GetGatewayConfigRequest => sandbox::GetGatewayConfigResponse;
+    UPDATE_CONFIG: "openshell.v1.OpenShell/UpdateConfig", v1::UpdateConfigRequest => v1::UpdateConfigResponse;
+    GET_SANDBOX_POLICY_STATUS: "openshell.v1.OpenShell/GetSandboxPolicyStatus",
+        v1::GetSandboxPolicyStatusRequest => v1::GetSandboxPolicyStatusResponse;
+    GET_SANDBOX_PROVIDER_ENVIRONMENT: "openshell.v1.OpenShell/GetSandboxProviderEnvironment",
+        v1::GetSandboxProviderEnvironmentRequest => v1::GetSandboxProviderEnvironmentResponse;
+    CREATE_WORKSPACE: "openshell.v1.OpenShell/CreateWorkspace", v1::CreateWorkspaceRequest => v1::CreateWorkspaceResponse;
+    GET_WORKSPACE: "openshell.v1.OpenShell/GetWorkspace", v1::GetWorkspaceRequest => v1::GetWorkspaceResponse;
+    LIST_WORKSPACES: "openshell.v1.OpenShell/ListWorkspaces", v1::ListWorkspacesRequest => v1::ListWorkspacesResponse;
+    DELETE_WORKSPACE: "openshell.v1.OpenShell/DeleteWorkspace", v1::DeleteWorkspaceRequest => v1::DeleteWorkspaceResponse;
+    GET_STATUS: "openshell.cluster.v1.Cluster/GetStatus", cluster::GetStatusRequest => cluster::GetStatusResponse;
+    GET_DIGEST: "openshell.cluster.v1.Cluster/GetDigest", cluster::GetDigestRequest => cluster::GetDigestResponse;
+}

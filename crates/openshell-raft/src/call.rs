@@ -1,0 +1,81 @@
+//! What a caller brings to a decision and what it hears, and how surely something did not happen.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use openshell_proto::peer::{ForwardRequest, ForwardResponse};
+use openshell_state::access::Principal;
+use openshell_state::{Refusal, RequestId, State};
+use tokio::time::Instant;
+
+/// One call that may change the state.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// Who asks.
+    pub principal: Principal,
+    /// Full method name without the leading slash.
+    pub rpc: String,
+    /// Under which id the call takes effect at most once; none for the cluster's own.
+    pub request_id: Option<RequestId>,
+    /// The id was sent before, so an earlier attempt may still be on its way.
+    pub repeated_attempt: bool,
+    /// Keyed hash over principal, RPC and request.
+    pub fingerprint: [u8; 32],
+    /// Nothing is proposed after it.
+    pub deadline: Instant,
+}
+
+/// What a decision came to.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The encoded response, or the rule's no.
+    pub reply: Result<Vec<u8>, Refusal>,
+    /// The revision that the reply speaks of. For a repeated request id, that of the first time.
+    pub revision: u64,
+    /// This node's state, at or after that revision.
+    pub state: Arc<State>,
+}
+
+/// The cluster cannot say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Nothing happened and nothing will: may be tried again freely.
+    #[error("not done: {reason}")]
+    NotDone {
+        /// Why, in a sentence.
+        reason: String,
+        /// Where the leader may be.
+        leader_hint: Option<u64>,
+    },
+    /// It may have happened, or happen yet: may be tried again only under the same request id.
+    #[error("outcome unknown: {reason}")]
+    Unknown {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+impl Unavailable {
+    pub(crate) fn not_done(reason: impl Into<String>, leader_hint: Option<u64>) -> Self {
+        Unavailable::NotDone { reason: reason.into(), leader_hint }
+    }
+
+    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
+        Unavailable::Unknown { reason: reason.into() }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Whatever this node has applied. Never waits.
+    Local,
+    /// Everything that was acknowledged anywhere before the read began.
+    Linearizable,
+}
+
+/// Answers calls that another node passed on.
+pub trait CallHandler: Send + Sync {
+    /// Answers here or not at all: a forwarded call is never forwarded again.
+    fn handle(&self, request: ForwardRequest) -> BoxFuture<'_, ForwardResponse>;
+}

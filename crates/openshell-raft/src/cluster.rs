@@ -1,0 +1,304 @@
+//! The handle on a running node: everything that a server asks of the cluster. How it is done is
+//! in the modules beside this one.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
+use openshell_state::{Call, Decision, State};
+use openshell_store::settings::{self, Timings};
+use openshell_store::{Member, Opened};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::age::Freshness;
+use crate::call::{Answered, CallContext, CallHandler, Consistency, Unavailable};
+use crate::config::{ClusterConfig, Pace};
+use crate::formation::{self, Formation};
+use crate::leadership;
+use crate::node::{Handler, Node};
+use crate::peer::{self, Links, Myself, Network, Transport, Wire};
+use crate::propose::Proposals;
+use crate::read::{self, ReadLine};
+use crate::status::{Gauges, MemberInfo};
+
+/// Why a node did not start. No retry helps by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What it was told does not fit together.
+    #[error("{0}")]
+    Config(
+        /// The sentence that says what.
+        String,
+    ),
+    /// The machine's cryptography does not work.
+    #[error("TLS between nodes cannot be set up: {0}")]
+    Tls(
+        /// What failed.
+        #[source]
+        io::Error,
+    ),
+    /// Raft does not start on what is stored.
+    #[error("Raft did not start: {0}")]
+    Raft(
+        /// What it says.
+        String,
+    ),
+}
+
+/// A running node of a cluster. Cheap to clone; all clones are the same node.
+#[derive(Clone)]
+pub struct Cluster {
+    node: Arc<Node>,
+}
+
+impl Cluster {
+    /// Starts a node. Returns once peers can connect; formation goes on in the background, and
+    /// [`Cluster::ready`] says how far it is.
+    ///
+    /// # Errors
+    /// [`StartError`] when the node cannot start at all.
+    pub async fn start<T: Transport>(config: ClusterConfig<T>, opened: Opened) -> Result<Self, StartError> {
+        check(&config)?;
+        let pace = Pace::of(&config.timings);
+        let myself = Arc::new(Myself {
+            node: config.node,
+            cluster_id: ArcSwap::from_pointee(opened.identity.cluster_id()),
+            key: config.cluster_key.clone(),
+        });
+        let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself)).map_err(StartError::Tls)?;
+        let wire = Arc::new(wire);
+        let links = Arc::new(Links::new(Arc::clone(&wire)));
+        let network = Network { node: config.node, links: Arc::clone(&links), pace };
+        let raft_config = settings::raft_config(&Timings {
+            snapshot_entries: config.snapshot_after_entries,
+            log_entries_kept: config.log_entries_kept,
+            ..config.timings.clone()
+        });
+        let raft_config = raft_config.map_err(|error| StartError::Config(error.to_string()))?;
+        let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);
+        let raft = raft.await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let initialised = raft.is_initialized().await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let has_data = initialised || !myself.cluster_id().is_empty();
+        let (leader, leader_changes) = watch::channel(None);
+        let (read_line, readers) = ReadLine::new();
+        let node = Arc::new(Node {
+            id: config.node,
+            version: config.version,
+            me: Member {
+                peer_address: config.advertise_peer,
+                client_address: config.advertise_client,
+                zone: config.zone,
+            },
+            raft,
+            view: opened.view,
+            identity: opened.identity,
+            myself,
+            links,
+            freshness: Freshness::new(Instant::now()),
+            formation: Formation::new(config.initial_cluster, has_data),
+            proposals: Proposals::new(),
+            read_line,
+            call_handler: ArcSwapOption::empty(),
+            leader_changes,
+            pace,
+            clock: config.clock,
+            identifiers: config.identifiers,
+            sealer: config.sealer,
+            genesis: config.genesis,
+            fault_hook: config.fault,
+            fault: OnceLock::new(),
+            heard: std::sync::Mutex::default(),
+            receiving_snapshot: tokio::sync::Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        spawn_tasks(&node, wire, leader, readers);
+        Ok(Self { node })
+    }
+
+    /// Sets what answers calls that other nodes pass on. Until then they hear "not done".
+    pub fn set_call_handler(&self, handler: Arc<dyn CallHandler>) {
+        self.node.call_handler.store(Some(Arc::new(Handler(handler))));
+    }
+
+    /// Decides a call by a rule, on the leader only. The rule may run several times, on newer
+    /// states; it must rely on nothing but what it is given.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotDone`] on a node that does not lead, with where the leader may be, and
+    /// when the deadline passed first; [`Unavailable::Unknown`] when the change may be in the log.
+    pub async fn decide<F>(&self, call: CallContext, rule: F) -> Result<Answered, Unavailable>
+    where
+        F: Fn(Call<'_>) -> Decision + Send + Sync,
+    {
+        self.node.decide(&call, &rule).await
+    }
+
+    /// The state at a consistency.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotDone`] when no leader could be asked, or this node lags, until the deadline.
+    pub async fn read(&self, consistency: Consistency, deadline: Instant) -> Result<Arc<State>, Unavailable> {
+        self.node.read(consistency, deadline).await
+    }
+
+    /// Whether this node has applied a revision, or does so before the deadline.
+    pub async fn wait_for_revision(&self, revision: u64, deadline: Instant) -> bool {
+        self.node.wait_for_revision(revision, deadline).await
+    }
+
+    /// Passes a call on to another node, one hop.
+    ///
+    /// # Errors
+    /// [`Unavailable::NotDone`] when it certainly was not handled, otherwise [`Unavailable::Unknown`].
+    pub async fn forward(
+        &self,
+        to: u64,
+        request: ForwardRequest,
+        deadline: Instant,
+    ) -> Result<ForwardResponse, Unavailable> {
+        self.node.forward(to, request, deadline).await
+    }
+
+    /// What this node has applied.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.node.view.load()
+    }
+
+    /// The applied revision, as it grows. Borrow it only for a moment.
+    #[must_use]
+    pub fn watch_revision(&self) -> watch::Receiver<u64> {
+        self.node.view.applied()
+    }
+
+    /// Grows by one whenever a snapshot replaced the state: caches must drop.
+    #[must_use]
+    pub fn watch_installs(&self) -> watch::Receiver<u64> {
+        self.node.view.installs()
+    }
+
+    /// The leader known, as it changes.
+    #[must_use]
+    pub fn watch_leader(&self) -> watch::Receiver<Option<u64>> {
+        self.node.leader_changes.clone()
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.node.id
+    }
+
+    /// The leader that this node follows or is.
+    #[must_use]
+    pub fn leader(&self) -> Option<u64> {
+        self.node.leader()
+    }
+
+    /// Whether this node believes that it leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.node.is_leader()
+    }
+
+    /// The cluster's id; empty while the node has no cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> String {
+        self.node.myself.cluster_id().as_ref().clone()
+    }
+
+    /// Milliseconds since this node had applied what a leader told it was committed; on a leader,
+    /// since its last quorum.
+    #[must_use]
+    pub fn age_ms(&self) -> u64 {
+        self.node.age_ms()
+    }
+
+    /// Every member, by id.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberInfo> {
+        self.node.members()
+    }
+
+    /// What this node says about itself.
+    #[must_use]
+    pub fn status(&self) -> NodeStatusResponse {
+        self.node.status()
+    }
+
+    /// What another node says about itself.
+    ///
+    /// # Errors
+    /// A sentence when it does not answer before the deadline.
+    pub async fn peer_status(&self, id: u64, deadline: Instant) -> Result<NodeStatusResponse, String> {
+        self.node.peer_status(id, deadline).await
+    }
+
+    /// Whether the node can serve.
+    ///
+    /// # Errors
+    /// The reason why not, in words.
+    pub fn ready(&self) -> Result<(), String> {
+        self.node.ready()
+    }
+
+    /// Numbers for the metrics page.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        self.node.gauges()
+    }
+
+    /// Before a planned stop: makes another node the leader, if this one leads.
+    pub async fn hand_over(&self, deadline: Instant) {
+        leadership::hand_over(&self.node, deadline).await;
+    }
+
+    /// Stops the node: peers hear nothing more from it, and every task has ended. What was
+    /// acknowledged is on disk. Hand over first.
+    pub async fn shutdown(&self) {
+        self.node.stop.cancel();
+        self.node.call_handler.store(None);
+        if let Err(error) = self.node.raft.shutdown().await {
+            tracing::warn!(%error, "Raft did not stop cleanly");
+        }
+        self.node.tasks.close();
+        self.node.tasks.wait().await;
+    }
+}
+
+fn check<T>(config: &ClusterConfig<T>) -> Result<(), StartError> {
+    let node = config.node;
+    if node == 0 {
+        return Err(StartError::Config("node ids start at 1".to_owned()));
+    }
+    if !config.initial_cluster.contains_key(&node) {
+        let known = config.initial_cluster.keys().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let text =
+            format!("the initial cluster ({known}) does not hold this node, {node}; it must be the same everywhere");
+        return Err(StartError::Config(text));
+    }
+    Ok(())
+}
+
+/// Every task of the node ends with its stop token and is waited for at shutdown.
+fn spawn_tasks(
+    node: &Arc<Node>,
+    wire: Arc<Wire>,
+    leader: watch::Sender<Option<u64>>,
+    readers: mpsc::Receiver<read::Reader>,
+) {
+    fn run(node: &Arc<Node>, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = node.stop.clone();
+        node.tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+    run(node, peer::serve(Arc::clone(node), wire));
+    run(node, leadership::observe(Arc::clone(node), leader));
+    run(node, leadership::propose_genesis(Arc::clone(node)));
+    run(node, read::ask_for_all(Arc::clone(node), readers));
+    run(node, formation::run(Arc::clone(node)));
+}

@@ -1,0 +1,217 @@
+//! Decisions on the leader: a rule runs on the applied state, and what it answers becomes an
+//! entry, or is proved to be an answer of a node that still leads. What the rule says is not
+//! known here.
+//!
+//! A rule that meets a changed state (a guard failed at apply) is asked again; after two failures
+//! it is asked alone, while nothing else is on its way.
+
+use std::sync::Arc;
+
+use openshell_proto::log::{self, Command, Origin, Transaction, command, reply};
+use openshell_state::{Call, Code, Decision, Draft, Memory, Outcome, Refusal, Stamp, State};
+use openshell_store::Proposal;
+
+use crate::call::{Answered, CallContext, Unavailable};
+use crate::node::Node;
+use crate::propose::{Proposed, Turn};
+
+/// After so many failed guards a decision is made alone.
+const FAILURES_BEFORE_ALONE: u32 = 2;
+/// Alone, nothing on this leader can fail a guard. A few attempts beyond are for what a deposed
+/// leader left in the log.
+const ATTEMPTS_MAX: u32 = 6;
+/// No entry is larger (`architecture.md`, Sizes).
+const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How far a caller's clock may be ahead of the cluster's.
+const AHEAD_MAX_MS: i64 = 60_000;
+
+/// What a call comes to on one state.
+enum Verdict {
+    /// The request id took effect before.
+    Remembered { reply: Result<Vec<u8>, Refusal>, revision: u64 },
+    /// The request id itself is refused.
+    RefusedId(IdRefusal),
+    /// The rule's answer, without anything to write.
+    Concluded(Result<Vec<u8>, Refusal>),
+    /// A transaction.
+    Transact(Box<Transaction>),
+}
+
+/// Why a request id is refused.
+#[derive(Clone, Copy)]
+enum IdRefusal {
+    /// It belongs to another request.
+    Mismatched,
+    /// It is older than the memory.
+    Expired,
+    /// It was made this many milliseconds in the future.
+    Ahead(i64),
+}
+
+impl Node {
+    /// Decides a call, or says that it cannot.
+    pub(crate) async fn decide<F>(&self, call: &CallContext, rule: &F) -> Result<Answered, Unavailable>
+    where
+        F: Fn(Call<'_>) -> Decision + Send + Sync,
+    {
+        for failures in 0..ATTEMPTS_MAX {
+            self.check_leading()?;
+            let turn = self.proposals.turn(failures >= FAILURES_BEFORE_ALONE, call.deadline).await?;
+            if let Some(answered) = self.decide_once(call, rule, turn).await? {
+                return Ok(answered);
+            }
+        }
+        let reason = format!("the state changed under {ATTEMPTS_MAX} decisions in a row");
+        Err(Unavailable::not_done(reason, Some(self.id)))
+    }
+
+    /// One decision and its proposal; nothing when a guard failed.
+    async fn decide_once<F>(&self, call: &CallContext, rule: &F, turn: Turn) -> Result<Option<Answered>, Unavailable>
+    where
+        F: Fn(Call<'_>) -> Decision + Send + Sync,
+    {
+        let state = self.view.load();
+        let (state, verdict) = match self.judge(call, rule, &state) {
+            verdict @ Verdict::Transact(_) => (state, verdict),
+            // An answer about the state: whether this node still leads, and what it says then.
+            Verdict::Remembered { .. } | Verdict::RefusedId(_) | Verdict::Concluded(_) => {
+                drop(state);
+                let state = self.prove_leadership(call.deadline).await?;
+                let verdict = self.judge(call, rule, &state);
+                (state, verdict)
+            }
+        };
+        match verdict {
+            Verdict::Remembered { reply, revision } => {
+                self.proposals.counts.repeated();
+                Ok(Some(Answered { reply, revision, state }))
+            }
+            Verdict::RefusedId(refusal) => {
+                match refusal {
+                    IdRefusal::Mismatched => self.proposals.counts.mismatched(),
+                    IdRefusal::Expired => self.proposals.counts.expired(),
+                    IdRefusal::Ahead(_) => {}
+                }
+                Ok(Some(at_revision_of(state, Err(refusal.into()))))
+            }
+            Verdict::Concluded(reply) if call.repeated_attempt && call.request_id.is_some() => {
+                let claim = self.transaction(call, &state, Draft { reply, ..Draft::new() });
+                self.commit(call, claim, turn).await
+            }
+            Verdict::Concluded(reply) => Ok(Some(at_revision_of(state, reply))),
+            Verdict::Transact(transaction) => self.commit(call, *transaction, turn).await,
+        }
+    }
+
+    /// What the call comes to on this state. The request id comes before the rule.
+    fn judge<F>(&self, call: &CallContext, rule: &F, state: &Arc<State>) -> Verdict
+    where
+        F: Fn(Call<'_>) -> Decision + Send + Sync,
+    {
+        let time_ms = self.stamp_ms(state);
+        if let Some(id) = &call.request_id {
+            match state.recall(id) {
+                Memory::Known(request) if request.fingerprint != call.fingerprint => {
+                    return Verdict::RefusedId(IdRefusal::Mismatched);
+                }
+                Memory::Known(request) => {
+                    let reply = read_reply(request.reply.clone().unwrap_or_default());
+                    return Verdict::Remembered { reply, revision: request.revision };
+                }
+                Memory::Expired => return Verdict::RefusedId(IdRefusal::Expired),
+                Memory::New if id.made_at_ms() > time_ms.saturating_add(AHEAD_MAX_MS) => {
+                    return Verdict::RefusedId(IdRefusal::Ahead(id.made_at_ms() - time_ms));
+                }
+                Memory::New => {}
+            }
+        }
+        let stamp = Stamp { time_ms, identifiers: &*self.identifiers, sealer: &*self.sealer };
+        match rule(Call { state, principal: &call.principal, stamp }) {
+            Decision::Refuse(refusal) => Verdict::Concluded(Err(refusal)),
+            Decision::Answer(response) => Verdict::Concluded(Ok(response)),
+            Decision::Transact(draft) => Verdict::Transact(Box::new(self.transaction(call, state, draft))),
+        }
+    }
+
+    fn transaction(&self, call: &CallContext, state: &State, draft: Draft) -> Transaction {
+        draft.into_transaction(Origin {
+            request_id: call.request_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            principal: call.principal.subject(),
+            rpc: call.rpc.clone(),
+            fingerprint: call.fingerprint.to_vec(),
+            time_ms: self.stamp_ms(state),
+            node: self.id,
+        })
+    }
+
+    /// The time of an entry never runs back.
+    fn stamp_ms(&self, state: &State) -> i64 {
+        self.clock.now_ms().max(state.last_time_ms())
+    }
+
+    /// Proposes a transaction and says what it came to; nothing when a guard failed.
+    async fn commit(
+        &self,
+        call: &CallContext,
+        transaction: Transaction,
+        turn: Turn,
+    ) -> Result<Option<Answered>, Unavailable> {
+        let reply = read_reply(transaction.reply.clone().unwrap_or_default());
+        let proposal = Proposal::new(&Command { kind: Some(command::Kind::Transaction(transaction)) });
+        if proposal.bytes().len() > ENTRY_BYTES_MAX {
+            return Ok(Some(at_revision_of(self.view.load(), Err(too_large(proposal.bytes().len())))));
+        }
+        let Proposed { index, outcome } = self.propose(proposal, turn, call.deadline).await?;
+        let (reply, revision) = match outcome {
+            Outcome::Installed => (reply, index),
+            Outcome::Repeated { revision, reply } => (read_reply(reply), revision),
+            Outcome::Mismatched => (Err(IdRefusal::Mismatched.into()), index),
+            Outcome::Expired => (Err(IdRefusal::Expired.into()), index),
+            Outcome::GuardFailed { key } => {
+                tracing::debug!(%key, rpc = call.rpc, "a guard failed, deciding again");
+                return Ok(None);
+            }
+        };
+        let state = self.view.load();
+        assert!(state.revision() >= revision, "an answer of revision {revision} on a state of {}", state.revision());
+        Ok(Some(Answered { reply, revision, state }))
+    }
+}
+
+fn at_revision_of(state: Arc<State>, reply: Result<Vec<u8>, Refusal>) -> Answered {
+    Answered { reply, revision: state.revision(), state }
+}
+
+fn read_reply(reply: log::Reply) -> Result<Vec<u8>, Refusal> {
+    match reply.outcome {
+        Some(reply::Outcome::Message(message)) => Ok(message),
+        Some(reply::Outcome::Refusal(refusal)) => Err(Refusal::from_proto(&refusal)),
+        // An empty response message encodes to no bytes, but its outcome is there.
+        None => Err(Refusal::internal("the remembered reply of this request id is empty")),
+    }
+}
+
+impl From<IdRefusal> for Refusal {
+    fn from(refusal: IdRefusal) -> Self {
+        match refusal {
+            IdRefusal::Mismatched => Refusal::invalid(
+                "request id: it was used for another request, RPC or principal before; make a new id for each request",
+            ),
+            IdRefusal::Expired => Refusal::precondition(
+                "request id: it is too old for the cluster to know whether it took effect; look before you repeat \
+                 the request under a new id, and check the clock of the machine that made the id",
+            ),
+            IdRefusal::Ahead(by_ms) => Refusal::invalid(format!(
+                "request id: it was made {} s in the future, at most {} s are taken; set the clock of the machine \
+                 that made it",
+                by_ms / 1000,
+                AHEAD_MAX_MS / 1000
+            )),
+        }
+    }
+}
+
+fn too_large(bytes: usize) -> Refusal {
+    let text = format!("the change takes {bytes} bytes, at most {ENTRY_BYTES_MAX} go into one; split the request");
+    Refusal::new(Code::ResourceExhausted, text)
+}

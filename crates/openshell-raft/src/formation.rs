@@ -1,0 +1,226 @@
+//! How a cluster comes to be. Every node is started with the same initial cluster. The lowest id
+//! forms it, once every other node has answered in this process's life that it is empty, under a
+//! random cluster id that the others take over with Raft's first call.
+//!
+//! An empty node that was not asked has lost its data, or was given another's id: it lets no Raft
+//! call in, since it has forgotten its votes, and ends with a sentence as soon as it sees that a
+//! peer is initialised. That order is safe: nobody is initialised before everybody was asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use openraft::errors::{InitializeError, RaftError};
+use openshell_proto::peer::{IntroduceRequest, IntroduceResponse, NodeStatusRequest};
+use openshell_store::Member;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tonic::Status;
+
+use crate::node::Node;
+use crate::peer::{sentence, within};
+
+/// Between two rounds of asking.
+const ROUND_PAUSE: Duration = Duration::from_millis(150);
+/// How long one peer may take to answer, connecting included.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a node knows about how its cluster is formed.
+pub(crate) struct Formation {
+    /// Id to peer address, this node included.
+    initial: BTreeMap<u64, String>,
+    digest: [u8; 32],
+    /// Raft's calls may come in: the node has data, or was asked while empty.
+    admitted: AtomicBool,
+    /// What the node waits for, for people.
+    waiting_for: ArcSwap<String>,
+    /// One join at a time.
+    joining: Mutex<()>,
+}
+
+/// What a round of asking found.
+enum Round {
+    /// Everybody is empty and means the same cluster.
+    AllEmpty,
+    /// Not yet, and why.
+    Wait(String),
+    /// A peer has data, this node has none.
+    Refused(u64),
+}
+
+impl Formation {
+    /// `has_data`: the node was part of a cluster before.
+    pub(crate) fn new(initial: BTreeMap<u64, String>, has_data: bool) -> Self {
+        let digest = initial_cluster_digest(&initial);
+        Self {
+            initial,
+            digest,
+            admitted: AtomicBool::new(has_data),
+            waiting_for: ArcSwap::from_pointee("its first start to finish".to_owned()),
+            joining: Mutex::default(),
+        }
+    }
+
+    /// What the node waits for while it has no cluster.
+    pub(crate) fn waiting_for(&self) -> Arc<String> {
+        self.waiting_for.load_full()
+    }
+
+    fn lowest(&self) -> u64 {
+        *self.initial.keys().next().expect("the initial cluster holds this node")
+    }
+
+    /// Answers what this node is. Being asked by the node that forms makes an empty node a
+    /// member of what is being formed.
+    pub(crate) async fn introduce(&self, node: &Node, caller: u64, digest: &[u8]) -> Result<IntroduceResponse, Status> {
+        let initialised = node.raft.is_initialized().await.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
+        if !initialised && caller == self.lowest() && digest == self.digest {
+            self.admitted.store(true, Ordering::Release);
+        }
+        Ok(IntroduceResponse {
+            node: node.id,
+            cluster_id: node.myself.cluster_id().as_ref().clone(),
+            initial_cluster_digest: self.digest.to_vec(),
+            initialised,
+        })
+    }
+
+    /// A Raft call of a member of `cluster_id` arrived: lets it in, or says why not.
+    pub(crate) async fn join(&self, node: &Node, cluster_id: &str) -> Result<(), String> {
+        if !self.admitted.load(Ordering::Acquire) {
+            return Err(format!("node {} is empty and was not asked to form a cluster", node.id));
+        }
+        if node.myself.cluster_id().is_empty() {
+            let _one_at_a_time = self.joining.lock().await;
+            if node.myself.cluster_id().is_empty() {
+                self.adopt(node, cluster_id).await?;
+            }
+        }
+        let mine = node.myself.cluster_id();
+        if *mine == cluster_id {
+            return Ok(());
+        }
+        Err(format!("node {} belongs to cluster {mine}, not to {cluster_id}", node.id))
+    }
+
+    /// Takes a cluster id over, on disk first.
+    async fn adopt(&self, node: &Node, cluster_id: &str) -> Result<(), String> {
+        node.identity.adopt_cluster_id(cluster_id).await.map_err(|error| error.to_string())?;
+        node.myself.cluster_id.store(Arc::new(cluster_id.to_owned()));
+        // The handshakes so far said that this node has no cluster.
+        node.links.renew();
+        tracing::info!(node = node.id, cluster_id, "joined the cluster");
+        Ok(())
+    }
+}
+
+/// SHA-256 over the initial cluster, so that two different lists cannot both form.
+#[must_use]
+pub fn initial_cluster_digest(initial: &BTreeMap<u64, String>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (node, address) in initial {
+        hasher.update(node.to_be_bytes());
+        hasher.update((address.len() as u64).to_be_bytes());
+        hasher.update(address.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// Brings an empty node into a cluster, or ends it.
+pub(crate) async fn run(node: Arc<Node>) {
+    loop {
+        match node.raft.is_initialized().await {
+            Ok(false) => {}
+            // Formed, or stopped, which the fault watch reports.
+            Ok(true) | Err(_) => return,
+        }
+        let lowest = node.formation.lowest() == node.id;
+        match round(&node).await {
+            Round::AllEmpty if lowest => match form(&node).await {
+                Ok(()) => return,
+                Err(reason) => node.formation.waiting_for.store(Arc::new(reason)),
+            },
+            Round::AllEmpty => {
+                let text = format!("node {} to form the cluster", node.formation.lowest());
+                node.formation.waiting_for.store(Arc::new(text));
+            }
+            Round::Wait(reason) => node.formation.waiting_for.store(Arc::new(reason)),
+            Round::Refused(peer) if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
+                let text = format!("Raft's first call; node {peer} has it already");
+                node.formation.waiting_for.store(Arc::new(text));
+            }
+            Round::Refused(peer) => return node.fail(replaced(node.id, peer)),
+        }
+        sleep(ROUND_PAUSE).await;
+    }
+}
+
+fn replaced(node: u64, peer: u64) -> String {
+    format!(
+        "node {node} is empty, but node {peer} of its initial cluster holds data: a node never comes back empty under \
+         its old id, because it has forgotten its votes. Restore the data directory of node {node}; or, if it is lost, \
+         remove node {node} from the cluster and add a new node under an id that was never used. If the cluster was \
+         never completely formed, empty the data directories of all nodes and start them again"
+    )
+}
+
+/// Asks every peer once.
+async fn round(node: &Node) -> Round {
+    let formation = &node.formation;
+    let asking = formation.initial.iter().filter(|(peer, _)| **peer != node.id).map(async |(peer, address)| {
+        let mut control = node.links.to(*peer, address).channels().control.clone();
+        let request = IntroduceRequest { initial_cluster_digest: formation.digest.to_vec() };
+        (*peer, address, within(ANSWER_TIMEOUT, control.introduce(request)).await)
+    });
+    let answers = futures::future::join_all(asking).await;
+    let mut wait = None;
+    for (peer, address, answer) in answers {
+        match answer {
+            Ok(answer) if answer.initialised => return Round::Refused(peer),
+            Ok(answer) if answer.initial_cluster_digest != formation.digest => {
+                wait = Some(format!("node {peer} to be started with the same initial cluster as this node"));
+            }
+            Ok(_) => {}
+            Err(status) => wait = Some(format!("node {peer} at {address}: {}", sentence(&status))),
+        }
+    }
+    wait.map_or(Round::AllEmpty, Round::Wait)
+}
+
+/// Forms the cluster: its id on disk first, then Raft's first entry, the membership.
+async fn form(node: &Node) -> Result<(), String> {
+    let members = members(node).await?;
+    let formation = &node.formation;
+    formation.admitted.store(true, Ordering::Release);
+    if node.myself.cluster_id().is_empty() {
+        formation.adopt(node, &uuid::Uuid::new_v4().to_string()).await?;
+    }
+    match node.raft.initialize(members).await {
+        Ok(()) => {
+            tracing::info!(node = node.id, cluster_id = %node.myself.cluster_id(), "formed the cluster");
+            Ok(())
+        }
+        // Somebody's vote came first: the cluster is there.
+        Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(format!("Raft to take the first members: {error}")),
+    }
+}
+
+/// The members with what each says about itself.
+async fn members(node: &Node) -> Result<BTreeMap<u64, Member>, String> {
+    let mut members = BTreeMap::from([(node.id, node.me.clone())]);
+    for (peer, address) in node.formation.initial.iter().filter(|(peer, _)| **peer != node.id) {
+        let mut control = node.links.to(*peer, address).channels().control.clone();
+        let status = within(ANSWER_TIMEOUT, control.node_status(NodeStatusRequest {})).await;
+        let status = status.map_err(|status| format!("node {peer} at {address}: {}", sentence(&status)))?;
+        let member = Member { peer_address: address.clone(), client_address: status.client_address, zone: status.zone };
+        members.insert(*peer, member);
+    }
+    if let Some((me, address)) = members.get_mut(&node.id).zip(node.formation.initial.get(&node.id)) {
+        me.peer_address.clone_from(address);
+    }
+    Ok(members)
+}

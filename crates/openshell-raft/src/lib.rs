@@ -1,0 +1,27 @@
+//! "Any node will do": proposes decisions, reads at a consistency, waits for a revision, forms a
+//! cluster, and carries Raft between nodes. openraft's types stop here; what a call means and
+//! which rule decides it is not known here.
+
+mod age;
+mod call;
+mod cluster;
+mod config;
+mod decide;
+mod formation;
+mod forward;
+mod leadership;
+mod node;
+mod peer;
+mod propose;
+mod read;
+mod status;
+
+pub use call::{Answered, CallContext, CallHandler, Consistency, Unavailable};
+pub use cluster::{Cluster, StartError};
+pub use config::{Clock, ClusterConfig, Genesis, SystemClock};
+pub use formation::initial_cluster_digest;
+pub use openshell_store::FaultHook;
+pub use openshell_store::settings::Timings;
+pub use peer::{ClusterKey, Connection, Duplex, HandshakeError, Transport};
+pub use propose::ProposalCounts;
+pub use status::{Gauges, MemberInfo};

@@ -1,0 +1,176 @@
+//! The peer service, answering side. Every call is checked against who the connection's handshake
+//! found at its other end; Raft's calls are let in only on a node that is, or is being made,
+//! a member of the caller's cluster.
+
+use std::sync::Arc;
+
+use openshell_proto::peer::peer_server::{Peer, PeerServer};
+use openshell_proto::peer::{
+    AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest, IntroduceResponse,
+    NodeStatusRequest, NodeStatusResponse, ReadIndexRequest, ReadIndexResponse, SnapshotRequest, SnapshotResponse,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse, forward_response,
+};
+use openshell_store::{LogId, Malformed, Vote};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::handshake::PeerIdentity;
+use super::links::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
+use super::wire::Wire;
+use super::{append_server, messages, snapshot};
+use crate::node::Node;
+
+/// Answers peers for one node.
+#[derive(Clone)]
+pub(crate) struct PeerService {
+    node: Arc<Node>,
+}
+
+/// Serves peers, for ever. Connections come authenticated, and end with the node's stop token:
+/// append streams never end by themselves.
+pub(crate) async fn serve(node: Arc<Node>, wire: Arc<Wire>) {
+    let streams = ReceiverStream::new(wire.listen(&node.tasks, &node.stop));
+    let service = PeerServer::new(PeerService { node })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .add_service(service);
+    if let Err(error) = server.serve_with_incoming(streams).await {
+        tracing::error!(%error, "the peer server ended");
+    }
+}
+
+impl PeerService {
+    fn caller<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
+        let identity = request.extensions().get::<PeerIdentity>();
+        identity.cloned().ok_or_else(|| Status::internal("the connection carries no peer identity"))
+    }
+
+    /// Lets a call of the caller's cluster in; a node without a cluster joins it here.
+    async fn member<T>(&self, request: &Request<T>) -> Result<PeerIdentity, Status> {
+        let caller = Self::caller(request)?;
+        if caller.cluster_id.is_empty() {
+            let text = format!("node {} had no cluster when it connected; it must connect again", caller.node);
+            return Err(Status::failed_precondition(text));
+        }
+        self.node.formation.join(&self.node, &caller.cluster_id).await.map_err(Status::failed_precondition)?;
+        Ok(caller)
+    }
+}
+
+/// The vote of a Raft call must be its sender's own.
+pub(super) fn check_sender(caller: &PeerIdentity, vote: &Vote) -> Result<(), Status> {
+    let sender = vote.leader_id.node_id;
+    if sender == caller.node {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!("node {} sent a call in the name of node {sender}", caller.node)))
+}
+
+pub(super) fn malformed(error: &Malformed) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// Raft has stopped on this node: to its peers it is not there.
+pub(super) fn stopped(error: &impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("raft has stopped on this node: {error}"))
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    async fn introduce(&self, request: Request<IntroduceRequest>) -> Result<Response<IntroduceResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let digest = request.into_inner().initial_cluster_digest;
+        self.node.formation.introduce(&self.node, caller.node, &digest).await.map(Response::new)
+    }
+
+    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        let caller = self.member(&request).await?;
+        let request = messages::read_vote_request(request.into_inner()).map_err(|error| malformed(&error))?;
+        check_sender(&caller, &request.vote)?;
+        let response = self.node.raft.vote(request).await.map_err(|error| stopped(&error))?;
+        Ok(Response::new(messages::vote_response(&response)))
+    }
+
+    async fn pre_vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        let caller = self.member(&request).await?;
+        let request = messages::read_vote_request(request.into_inner()).map_err(|error| malformed(&error))?;
+        check_sender(&caller, &request.vote)?;
+        let response = self.node.raft.pre_vote(request).await.map_err(|error| stopped(&error))?;
+        Ok(Response::new(messages::vote_response(&response)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderResponse>, Status> {
+        let caller = self.member(&request).await?;
+        let request = messages::read_transfer_request(request.into_inner()).map_err(|error| malformed(&error))?;
+        check_sender(&caller, request.from_leader())?;
+        let handled = self.node.raft.handle_transfer_leader(request).await.map_err(|error| stopped(&error))?;
+        handled.map_err(|error| Status::aborted(error.to_string()))?;
+        Ok(Response::new(TransferLeaderResponse {}))
+    }
+
+    async fn heartbeat(&self, request: Request<AppendRequest>) -> Result<Response<AppendResponse>, Status> {
+        let caller = self.member(&request).await?;
+        let request = messages::read_append_request(request.into_inner()).map_err(|error| malformed(&error))?;
+        check_sender(&caller, &request.vote)?;
+        append_server::single(&self.node, request).await.map(Response::new)
+    }
+
+    type AppendStreamStream = ReceiverStream<Result<AppendResponse, Status>>;
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let caller = self.member(&request).await?;
+        let answers = append_server::pipeline(Arc::clone(&self.node), caller, request.into_inner());
+        Ok(Response::new(answers))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<SnapshotRequest>>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        let caller = self.member(&request).await?;
+        snapshot::receive(&self.node, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexResponse>, Status> {
+        self.member(&request).await?;
+        let response = match self.node.leader_read_index().await {
+            Ok(index) => ReadIndexResponse { index: Some(index), leader_hint: self.node.id },
+            Err(_) => ReadIndexResponse { index: None, leader_hint: self.node.leader().unwrap_or(0) },
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<ForwardResponse>, Status> {
+        self.member(&request).await?;
+        let response = match self.node.call_handler.load_full() {
+            Some(handler) => handler.0.handle(request.into_inner()).await,
+            None => ForwardResponse {
+                outcome: forward_response::Outcome::NotDone as i32,
+                leader_hint: self.node.leader().unwrap_or(0),
+                reason: format!("node {} is starting and takes no calls yet", self.node.id),
+                ..ForwardResponse::default()
+            },
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn node_status(&self, request: Request<NodeStatusRequest>) -> Result<Response<NodeStatusResponse>, Status> {
+        Self::caller(&request)?;
+        Ok(Response::new(self.node.status()))
+    }
+}
+
+/// The index that a leader told in a request, 0 for none.
+pub(super) fn commit_index(commit: Option<&LogId>) -> u64 {
+    commit.map_or(0, |id| id.index)
+}

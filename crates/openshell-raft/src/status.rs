@@ -1,0 +1,173 @@
+//! What a node says about itself: to people and peers (status, members, readiness), and to the
+//! metrics page (gauges).
+
+use openraft::ServerState;
+use openshell_proto::peer::{NodeStatusRequest, NodeStatusResponse};
+use openshell_store::Member;
+use std::sync::PoisonError;
+use tokio::time::Instant;
+
+use crate::node::Node;
+use crate::peer::{sentence, within};
+use crate::propose::ProposalCounts;
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Its node id.
+    pub id: u64,
+    /// `host:port` for peers.
+    pub peer_address: String,
+    /// Where clients reach it.
+    pub client_address: String,
+    /// Where it is placed; may be empty.
+    pub zone: String,
+    /// It counts for majorities. Otherwise a learner.
+    pub voter: bool,
+}
+
+/// Numbers for the metrics page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gauges {
+    /// `leader`, `follower`, `candidate`, `learner` or `stopped`.
+    pub role: &'static str,
+    /// Raft's term.
+    pub term: u64,
+    /// The leader known.
+    pub leader: Option<u64>,
+    /// The newest revision known to be committed.
+    pub committed: u64,
+    /// The newest revision applied here.
+    pub applied: u64,
+    /// The newest entry in this node's log.
+    pub last_log_index: u64,
+    /// What became of this node's proposals.
+    pub proposals: ProposalCounts,
+    /// Proposals that met a changed state.
+    pub guard_failures: u64,
+    /// Decisions that were made alone.
+    pub exclusive_decisions: u64,
+}
+
+fn role(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Leader => "leader",
+        ServerState::Follower => "follower",
+        ServerState::Candidate => "candidate",
+        ServerState::Learner => "learner",
+        ServerState::Shutdown => "stopped",
+    }
+}
+
+impl Node {
+    /// What this node says about itself now.
+    pub(crate) fn status(&self) -> NodeStatusResponse {
+        let gauges = self.gauges();
+        let state = self.view.load();
+        NodeStatusResponse {
+            node: self.id,
+            role: gauges.role.to_owned(),
+            term: gauges.term,
+            leader: gauges.leader.unwrap_or(0),
+            applied_revision: state.revision(),
+            committed_revision: gauges.committed.max(state.revision()),
+            last_log_index: gauges.last_log_index,
+            age_ms: self.age_ms(),
+            version: self.version.clone(),
+            zone: self.me.zone.clone(),
+            peer_address: self.me.peer_address.clone(),
+            client_address: self.me.client_address.clone(),
+            digest: state.digest().to_bytes().to_vec(),
+            epoch: state.epoch(),
+            cluster_id: self.myself.cluster_id().as_ref().clone(),
+            digest_revision: state.revision(),
+        }
+    }
+
+    /// Age in whole milliseconds.
+    pub(crate) fn age_ms(&self) -> u64 {
+        u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Asks a peer for its status.
+    pub(crate) async fn peer_status(&self, peer: u64, deadline: Instant) -> Result<NodeStatusResponse, String> {
+        if peer == self.id {
+            return Ok(self.status());
+        }
+        let link = self.link(peer).ok_or_else(|| format!("node {peer} is not a member"))?;
+        let mut control = link.channels().control.clone();
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let status = within(limit, control.node_status(NodeStatusRequest {})).await;
+        let status = status.map_err(|status| sentence(&status))?;
+        let member = Member {
+            peer_address: status.peer_address.clone(),
+            client_address: status.client_address.clone(),
+            zone: status.zone.clone(),
+        };
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, member);
+        Ok(status)
+    }
+
+    /// Every member, by id. What a member said about itself lately replaces what the membership says.
+    pub(crate) fn members(&self) -> Vec<MemberInfo> {
+        let metrics = self.server_metrics();
+        let membership = metrics.membership_config.membership();
+        let info = |(id, stored): (&u64, &Member)| {
+            let said = if *id == self.id { Some(self.me.clone()) } else { self.heard_from(*id) };
+            let Member { peer_address, client_address, zone } = said.unwrap_or_else(|| stored.clone());
+            let voter = membership.voter_ids().any(|voter| voter == *id);
+            MemberInfo { id: *id, peer_address, client_address, zone, voter }
+        };
+        membership.nodes().map(info).collect()
+    }
+
+    /// Whether the node can serve, or the reason why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if let Some(fault) = self.fault.get() {
+            return Err(fault.clone());
+        }
+        if self.stop.is_cancelled() {
+            return Err("the node is stopping".to_owned());
+        }
+        let state = self.view.load();
+        if state.cluster().is_none() {
+            return Err(match self.raft_is_empty() {
+                true => format!("the cluster is being formed: waiting for {}", self.formation.waiting_for()),
+                false => "the cluster's first entry is not applied here yet".to_owned(),
+            });
+        }
+        if self.leader().is_none() {
+            return Err("no leader is known".to_owned());
+        }
+        let (age, age_max) = (self.age(), self.pace.ready_age_max());
+        if age > age_max {
+            let (age, age_max) = (age.as_millis(), age_max.as_millis());
+            return Err(format!(
+                "the state is {age} ms old, more than {age_max} ms: no leader is heard, or the node lags"
+            ));
+        }
+        Ok(())
+    }
+
+    fn raft_is_empty(&self) -> bool {
+        self.server_metrics().membership_config.voter_ids().next().is_none()
+    }
+
+    /// Numbers for the metrics page.
+    pub(crate) fn gauges(&self) -> Gauges {
+        let metrics = self.metrics();
+        let committed = metrics.cluster_committed.max(metrics.local_committed);
+        let proposals = self.proposals.counts.read();
+        Gauges {
+            role: role(metrics.state),
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            committed: committed.map_or(0, |id| id.index),
+            applied: self.view.load().revision(),
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            proposals,
+            guard_failures: proposals.guard_failed,
+            exclusive_decisions: self.proposals.counts.exclusive(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Leaders that go, nodes that lag or are cut off, disks that break.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use openshell_proto::log::{Reply, reply};
+use openshell_proto::peer::{ForwardRequest, ForwardResponse, forward_response};
+use openshell_raft::{CallHandler, Consistency, Unavailable};
+use openshell_store::disk::Disk;
+use openshell_store::disk::simulated::SimulatedDisk;
+use tokio::time::Instant;
+
+use crate::harness::{Nodes, OpenDisk, Setup, simulated, soon, until};
+use crate::rules::{bump, call, insist, new_id, version};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_leader_goes_another_takes_over_with_everything_acknowledged() {
+    let mut nodes = Nodes::formed(3).await;
+    for _ in 0..5 {
+        insist(&nodes, call(Some(new_id())), bump("a")).await;
+    }
+    let gone = nodes.leader().await.node();
+    nodes.stop(gone).await;
+    let answered = insist(&nodes, call(Some(new_id())), bump("a")).await;
+    assert_eq!(version(&answered.state, "a"), 6);
+    nodes.start(gone).await.expect("started");
+    nodes.all_ready().await;
+    let state = nodes.node(gone).read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), 6);
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_hands_over_before_it_stops() {
+    let nodes = Nodes::formed(3).await;
+    let old = nodes.leader().await;
+    let mut leader = old.watch_leader();
+    old.hand_over(soon()).await;
+    assert!(!old.is_leader());
+    let new = leader.wait_for(|leader| leader.is_some_and(|leader| leader != old.node())).await.expect("watched");
+    assert_ne!(*new, Some(old.node()));
+    drop(new);
+    insist(&nodes, call(Some(new_id())), bump("a")).await.reply.expect("done");
+    // A follower has nothing to hand over.
+    old.hand_over(soon()).await;
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_is_cut_off_keeps_its_state_and_grows_old() {
+    let nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), bump("a")).await;
+    let follower = nodes.follower().await;
+    let follower_id = follower.node();
+    until("the follower has it", || (version(&follower.state(), "a") == 1).then_some(())).await;
+    nodes.switches.cut(follower_id);
+    until("its age grows", || (follower.age_ms() > 4_000).then_some(())).await;
+    assert_eq!(version(&follower.state(), "a"), 1);
+    let local = follower.read(Consistency::Local, soon()).await.expect("always");
+    assert_eq!(version(&local, "a"), 1);
+    let reason = follower.ready().expect_err("not ready");
+    assert!(reason.contains("ms old") || reason.contains("no leader"), "{reason}");
+    let short = Instant::now() + Duration::from_millis(500);
+    let read = follower.read(Consistency::Linearizable, short).await;
+    assert!(matches!(read, Err(Unavailable::NotDone { .. })));
+    // The others go on, and a write that it missed is there once it is back.
+    insist(&nodes, call(None), bump("a")).await;
+    nodes.switches.heal(follower_id);
+    let state = follower.read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), 2);
+    until("it is fresh again", || follower.ready().ok()).await;
+    assert!(follower.age_ms() < 4_000);
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_decides_nothing_and_answers_no_linearizable_read() {
+    let nodes = Nodes::formed(3).await;
+    let old = nodes.leader().await.clone();
+    nodes.switches.cut(old.node());
+    let new = nodes.leader_but(old.node()).await;
+    // Its lease may lapse on a busy machine; one id, so that it takes effect once.
+    let id = new_id();
+    while new.decide(call(Some(id)), bump("a")).await.is_err() {}
+    let short = || Instant::now() + Duration::from_secs(1);
+    let stale = old.read(Consistency::Linearizable, short()).await;
+    assert!(matches!(stale, Err(Unavailable::NotDone { .. })), "{:?}", stale.map(|state| state.revision()));
+    let mut late = call(None);
+    late.deadline = short();
+    old.decide(late, bump("a")).await.expect_err("cut off");
+    nodes.switches.heal(old.node());
+    let state = old.read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), 1);
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lags_far_behind_catches_up_by_a_snapshot() {
+    // Entries are purged 512 together, some time after the snapshot that holds them: several times
+    // as many are sure to have lost the ones that the node misses.
+    const WRITES: u64 = 2_500;
+    let setup = Setup { snapshot_after_entries: 20, log_entries_kept: 2, ..Setup::default() };
+    let mut nodes = Nodes::formed_as(3, setup, |_| simulated()).await;
+    let lagging = nodes.follower().await.node();
+    nodes.stop(lagging).await;
+    for _ in 0..WRITES {
+        insist(&nodes, call(Some(new_id())), bump("a")).await;
+    }
+    nodes.start(lagging).await.expect("started");
+    let node = nodes.node(lagging);
+    let mut installs = node.watch_installs();
+    let state = node.read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), WRITES);
+    assert!(*installs.borrow_and_update() > 0, "it came by entries");
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_passed_on_once_and_doubt_is_told_apart() {
+    struct Echo;
+    impl CallHandler for Echo {
+        fn handle(&self, request: ForwardRequest) -> BoxFuture<'_, ForwardResponse> {
+            let reply = Reply { outcome: Some(reply::Outcome::Message(request.request)) };
+            let outcome = forward_response::Outcome::Answered as i32;
+            Box::pin(async move { ForwardResponse { outcome, reply: Some(reply), ..ForwardResponse::default() } })
+        }
+    }
+    let mut nodes = Nodes::formed(3).await;
+    let request = || ForwardRequest { request: b"hello".to_vec(), ..ForwardRequest::default() };
+    let early = nodes.node(1).forward(2, request(), soon()).await.expect("an answer");
+    assert_eq!(early.outcome(), forward_response::Outcome::NotDone);
+    nodes.node(2).set_call_handler(Arc::new(Echo));
+    let answer = nodes.node(1).forward(2, request(), soon()).await.expect("an answer");
+    assert_eq!(answer.reply.and_then(|reply| reply.outcome), Some(reply::Outcome::Message(b"hello".to_vec())));
+    // Nobody is there: it certainly was not done.
+    nodes.stop(2).await;
+    let mut outcome = nodes.node(1).forward(2, request(), soon()).await;
+    if matches!(outcome, Err(Unavailable::Unknown { .. })) {
+        // The first call found the old connection breaking.
+        outcome = nodes.node(1).forward(2, request(), soon()).await;
+    }
+    assert!(matches!(outcome, Err(Unavailable::NotDone { .. })), "{outcome:?}");
+    assert!(matches!(nodes.node(1).forward(9, request(), soon()).await, Err(Unavailable::NotDone { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_disk_ends_the_node_and_not_the_cluster() {
+    let disks: Vec<SimulatedDisk> = (0..3).map(|_| SimulatedDisk::new()).collect();
+    let open = |node: u64| -> OpenDisk {
+        let disk = disks[usize::try_from(node - 1).expect("small")].clone();
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
+    };
+    let mut nodes = Nodes::formed_as(3, Setup::default(), open).await;
+    let broken = nodes.leader().await.node();
+    disks[usize::try_from(broken - 1).expect("small")].fail("the disk is gone");
+    // The writes of the broken leader end in doubt or are repeated elsewhere; one takes effect.
+    let outcome = nodes.node(broken).decide(call(Some(new_id())), bump("a")).await;
+    assert!(!matches!(outcome, Ok(ref answered) if answered.reply.is_err()), "{outcome:?}");
+    let fault = nodes.fault(broken).await;
+    assert!(fault.contains("the disk is gone") || fault.contains("storage"), "{fault}");
+    nodes.stop(broken).await;
+    insist(&nodes, call(Some(new_id())), bump("a")).await.reply.expect("done");
+}
+
+#[cfg(feature = "rocksdb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_on_rocksdb_forms_decides_fails_over_and_comes_back() {
+    use openshell_store::disk::rocks::RocksDisk;
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |node: u64| -> OpenDisk {
+        let path = folder.path().join(node.to_string());
+        Arc::new(move || RocksDisk::open(&path).ok().map(|disk| Arc::new(disk) as Arc<dyn Disk>))
+    };
+    let mut nodes = Nodes::formed_as(3, Setup::default(), open).await;
+    for _ in 0..20 {
+        insist(&nodes, call(Some(new_id())), bump("a")).await;
+    }
+    let gone = nodes.leader().await.node();
+    nodes.stop(gone).await;
+    insist(&nodes, call(Some(new_id())), bump("a")).await;
+    nodes.start(gone).await.expect("started");
+    nodes.all_ready().await;
+    nodes.agree().await;
+    for node in 1..=3 {
+        nodes.stop(node).await;
+    }
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    for node in nodes.running.values() {
+        let state = node.read(Consistency::Linearizable, soon()).await.expect("read");
+        assert_eq!(version(&state, "a"), 21);
+    }
+    nodes.agree().await;
+}

@@ -1,0 +1,140 @@
+//! How clusters come to be, and what does not become one.
+
+use std::sync::Arc;
+
+use openshell_raft::{Consistency, Timings};
+use openshell_store::disk::Disk;
+use openshell_store::disk::simulated::SimulatedDisk;
+
+use crate::harness::{Nodes, Setup, simulated, soon, until};
+use crate::rules::{bump, call, create, insist, version};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_form_one_cluster_and_elect_one_leader() {
+    let nodes = Nodes::formed(3).await;
+    let id = nodes.node(1).cluster_id();
+    assert!(!id.is_empty());
+    for node in nodes.running.values() {
+        assert_eq!(node.cluster_id(), id);
+        assert_eq!(node.state().cluster().expect("formed").value.cluster_id, id);
+    }
+    let leaders = nodes.running.values().filter(|node| node.is_leader()).count();
+    assert_eq!(leaders, 1);
+    let members = nodes.node(2).members();
+    assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(members.iter().all(|member| member.voter && member.zone == format!("zone-{}", member.id)));
+    assert_eq!(members[2].client_address, "http://client-3");
+    let status = nodes.node(1).peer_status(3, soon()).await.expect("an answer");
+    assert_eq!((status.node, status.cluster_id), (3, id));
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_is_a_cluster_and_keeps_everything_over_a_restart() {
+    let mut nodes = Nodes::formed(1).await;
+    let id = nodes.node(1).cluster_id();
+    insist(&nodes, call(None), create("a")).await;
+    let before = nodes.node(1).state();
+    assert_eq!(nodes.node(1).age_ms(), 0);
+    nodes.stop(1).await;
+    nodes.start(1).await.expect("started");
+    nodes.all_ready().await;
+    let state = nodes.node(1).read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(nodes.node(1).cluster_id(), id);
+    assert_eq!((version(&state, "a"), state.digest()), (1, before.digest()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_comes_back_from_its_disks() {
+    let mut nodes = Nodes::formed(3).await;
+    for _ in 0..10 {
+        insist(&nodes, call(None), bump("a")).await;
+    }
+    for node in 1..=3 {
+        nodes.stop(node).await;
+    }
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    for node in nodes.running.values() {
+        let state = node.read(Consistency::Linearizable, soon()).await.expect("read");
+        assert_eq!(version(&state, "a"), 10);
+    }
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_does_not_form_while_a_node_is_missing_and_says_which() {
+    let mut nodes = Nodes::new(3, Setup::default(), |_| simulated()).await;
+    nodes.start(1).await.expect("started");
+    nodes.start(2).await.expect("started");
+    let waits = |node: u64| nodes.node(node).ready().err().filter(|reason| reason.contains("waiting for node 3 at"));
+    until("node 1 says what it waits for", || waits(1)).await;
+    until("node 2 says what it waits for", || waits(2)).await;
+    assert!(nodes.node(1).cluster_id().is_empty());
+    nodes.start(3).await.expect("started");
+    nodes.all_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_different_initial_clusters_do_not_form() {
+    let mut nodes = Nodes::new(3, Setup::default(), |_| simulated()).await;
+    let place = nodes.places.get_mut(&3).expect("a place");
+    place.initial.insert(4, "127.0.0.1:1".to_owned());
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    let same = "node 3 to be started with the same initial cluster";
+    until("node 1 says why", || nodes.node(1).ready().err().filter(|reason| reason.contains(same))).await;
+    assert!(nodes.node(1).cluster_id().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_another_key_is_not_talked_to() {
+    let mut nodes = Nodes::new(2, Setup::default(), |_| simulated()).await;
+    nodes.places.get_mut(&2).expect("a place").key = [8; 32];
+    nodes.start(1).await.expect("started");
+    nodes.start(2).await.expect("started");
+    let key = "node 2 does not hold this cluster's key";
+    until("node 1 says why", || nodes.node(1).ready().err().filter(|reason| reason.contains(key))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_its_disk_refuses_to_come_back() {
+    let mut nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), create("a")).await;
+    let follower = nodes.follower().await.node();
+    nodes.stop(follower).await;
+    let empty = SimulatedDisk::new();
+    let disk = empty.clone();
+    nodes.places.get_mut(&follower).expect("a place").disk =
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>));
+    nodes.start(follower).await.expect("started");
+    let fault = nodes.fault(follower).await;
+    assert!(fault.contains(&format!("node {follower} is empty")), "{fault}");
+    assert!(fault.contains("add a new node under an id that was never used"), "{fault}");
+    assert_eq!(nodes.node(follower).ready(), Err(fault));
+    // It took no part: no vote, no entry.
+    assert_eq!(nodes.node(follower).state().revision(), 0);
+    assert_eq!(nodes.node(follower).gauges().last_log_index, 0);
+    // The others go on.
+    insist(&nodes, call(None), bump("a")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_initial_cluster_without_the_node_itself_is_refused() {
+    let mut nodes = Nodes::new(1, Setup::default(), |_| simulated()).await;
+    let place = nodes.places.get_mut(&1).expect("a place");
+    place.initial = [(2, "127.0.0.1:1".to_owned())].into();
+    let refusal = nodes.start(1).await.expect_err("refused").to_string();
+    assert!(refusal.contains("does not hold this node, 1"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timings_that_do_not_fit_together_are_refused() {
+    let timings = Timings { heartbeat_ms: 200, ..Timings::lan() };
+    let mut nodes = Nodes::new(1, Setup { timings, ..Setup::default() }, |_| simulated()).await;
+    let refusal = nodes.start(1).await.expect_err("refused").to_string();
+    assert!(refusal.contains("three times heartbeat_ms"), "{refusal}");
+}

@@ -1,0 +1,8 @@
+//! Clusters in one process: what "any node will do" promises, as claims.
+
+mod decisions;
+mod failures;
+mod formation;
+mod harness;
+mod network;
+mod rules;

@@ -1,0 +1,316 @@
+//! A call finds its state or its leader: queries read this node's state at the consistency
+//! asked for, decisions go to the leader and are repeated through elections until the deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use openshell_proto::Route;
+use openshell_proto::log::{Reply, reply};
+use openshell_proto::peer::forward_response::Outcome;
+use openshell_proto::peer::{ForwardRequest, ForwardResponse};
+use openshell_raft::{Answered, CallContext, CallHandler, Clock, Cluster, Consistency, SystemClock, Unavailable};
+use openshell_state::access::Principal;
+use openshell_state::{Refusal, RequestId, State};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::grpc::context::{CALL_MAX, Context};
+use crate::grpc::status::{Seen, refused, unavailable};
+use crate::grpc::table::{Handler, Method, Table};
+use crate::identifiers::RandomIdentifiers;
+use crate::options::WhenStale;
+use crate::secrets::Secrets;
+
+/// How long a node waits to catch up with what its caller has seen before it asks the leader.
+const CATCH_UP: Duration = Duration::from_millis(250);
+/// How long an answer of the leader waits for this node to apply it.
+const APPLY_WAIT: Duration = Duration::from_secs(1);
+/// Between two attempts to find a leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// What the node was told about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) stale_after: Duration,
+    pub(crate) when_stale: WhenStale,
+}
+
+/// The gateway of one node.
+pub(crate) struct Gateway {
+    pub(crate) cluster: Cluster,
+    table: Table,
+    secrets: Arc<Secrets>,
+    identifiers: Arc<RandomIdentifiers>,
+    facts: Facts,
+    /// The node takes no more calls.
+    pub(crate) stop: CancellationToken,
+}
+
+/// An answer with the state that it speaks of.
+pub(crate) struct Answer {
+    pub(crate) reply: Result<Bytes, Status>,
+    pub(crate) revision: u64,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        cluster: Cluster,
+        table: Table,
+        secrets: Arc<Secrets>,
+        identifiers: Arc<RandomIdentifiers>,
+        facts: Facts,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, stop });
+        gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
+        gateway
+    }
+
+    /// The RPC of a path.
+    pub(crate) fn method(&self, name: &str) -> Option<&Arc<Method>> {
+        self.table.get(name)
+    }
+
+    /// What this node's answers say about the state they speak of.
+    pub(crate) fn seen(&self, revision: u64) -> Seen {
+        let epoch = self.cluster.state().epoch();
+        Seen { epoch, revision, node: self.cluster.node(), age_ms: self.cluster.age_ms() }
+    }
+
+    /// A refusal with the headers that every answer carries.
+    pub(crate) fn marked(&self, mut status: Status) -> Status {
+        self.seen(self.cluster.state().revision()).write(status.metadata_mut());
+        status
+    }
+
+    /// Answers a unary call.
+    pub(crate) async fn answer(self: &Arc<Self>, method: &Method, context: &Context, request: Bytes) -> Answer {
+        let revision = self.cluster.state().revision();
+        let answered = async {
+            context.permit(&method.rule)?;
+            match &method.handler {
+                Handler::Absent(sentence) => Err(Status::unimplemented(*sentence)),
+                Handler::Watch => Err(Status::internal("a stream was called as a unary method")),
+                Handler::Node(answer) => {
+                    let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
+                    Ok(Answer { reply, revision })
+                }
+                Handler::Query(query) => {
+                    let state = self.state_for(method, context).await?;
+                    let reply = query(&state, &context.principal, &request)?;
+                    Ok(Answer { reply: reply.map_err(|refusal| refused(&refusal)), revision: state.revision() })
+                }
+                Handler::Decide(prepare) => {
+                    // What does not even decode needs no leader.
+                    prepare(&request)?;
+                    self.fresh_enough(context)?;
+                    if let Some(seen) = context.min_revision.filter(|seen| *seen > revision) {
+                        self.at_least(seen, context.deadline).await?;
+                    }
+                    self.submit(method, context, request).await
+                }
+            }
+        };
+        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision })
+    }
+
+    /// The state that a query is answered from.
+    pub(crate) async fn state_for(&self, method: &Method, context: &Context) -> Result<Arc<State>, Status> {
+        let consistency = match (method.rule.route, context.consistency) {
+            (_, Some(asked)) => asked,
+            (Route::Local, None) => Consistency::Local,
+            (Route::Linearizable | Route::Leader, None) => Consistency::Linearizable,
+        };
+        self.fresh_enough(context)?;
+        let state = self.cluster.read(consistency, context.deadline).await.map_err(|error| unavailable(&error))?;
+        let state = match context.min_revision {
+            Some(seen) if state.revision() < seen => self.at_least(seen, context.deadline).await?,
+            _ => state,
+        };
+        if state.cluster().is_none() {
+            return Err(Status::unavailable("the cluster is not formed yet"));
+        }
+        let age = Duration::from_millis(self.cluster.age_ms());
+        if consistency == Consistency::Local
+            && self.facts.when_stale == WhenStale::Refuse
+            && age > self.facts.stale_after
+        {
+            let text = format!(
+                "this node has not heard of the cluster for {} s and does not answer from old state",
+                age.as_secs()
+            );
+            return Err(Status::unavailable(text));
+        }
+        Ok(state)
+    }
+
+    /// A caller that carries the epoch of another cluster cannot be answered.
+    fn fresh_enough(&self, context: &Context) -> Result<(), Status> {
+        let epoch = self.cluster.state().epoch();
+        match context.epoch {
+            Some(seen) if seen != epoch && epoch != 0 => Err(Status::failed_precondition(format!(
+                "the caller has seen epoch {seen}, this cluster is in epoch {epoch}: it was restored from a backup; drop \
+                 what was remembered of it and read again"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A state that is not older than what the caller has seen: waits a little for this node,
+    /// then asks the leader how far the cluster is.
+    async fn at_least(&self, revision: u64, deadline: Instant) -> Result<Arc<State>, Status> {
+        let patience = deadline.min(Instant::now() + CATCH_UP);
+        if !self.cluster.wait_for_revision(revision, patience).await {
+            let state =
+                self.cluster.read(Consistency::Linearizable, deadline).await.map_err(|error| unavailable(&error))?;
+            if state.revision() < revision {
+                return Err(Status::failed_precondition(format!(
+                    "the caller has seen revision {revision}, the cluster is at {}: it is not the same cluster",
+                    state.revision()
+                )));
+            }
+        }
+        Ok(self.cluster.state())
+    }
+
+    /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
+    /// with every attempt, so that at most one takes effect.
+    async fn submit(&self, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
+        let id = match &context.request_id {
+            Some(id) => *id.as_bytes(),
+            None => self.identifiers.request_id(SystemClock.now_ms()),
+        };
+        let mut call = ForwardRequest {
+            rpc: method.name.clone(),
+            request: request.to_vec(),
+            caller: Some(context.principal.to_proto()),
+            request_id: id.to_vec(),
+            repeated_attempt: context.repeated_attempt,
+            deadline_ms: 0,
+        };
+        let mut doubt = None;
+        loop {
+            let error = match self.attempt(&call, context.deadline).await {
+                Ok(response) => match self.conclude(response, context.deadline).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            if let Unavailable::Unknown { .. } = error {
+                call.repeated_attempt = true;
+                doubt = Some(error.clone());
+            }
+            if Instant::now() + RETRY_PAUSE >= context.deadline {
+                // A doubt that was never cleared is worth more than the last reason.
+                return Err(unavailable(doubt.as_ref().unwrap_or(&error)));
+            }
+            self.wait_for_leader(context.deadline).await;
+        }
+    }
+
+    /// One attempt: here when this node leads, otherwise at the leader it knows.
+    async fn attempt(&self, call: &ForwardRequest, deadline: Instant) -> Result<ForwardResponse, Unavailable> {
+        match self.cluster.leader() {
+            Some(leader) if leader == self.cluster.node() => Ok(self.decide_here(call, deadline).await),
+            Some(leader) => self.cluster.forward(leader, call.clone(), deadline).await,
+            None => Err(Unavailable::NotDone { reason: "no leader is known".to_owned(), leader_hint: None }),
+        }
+    }
+
+    /// Waits a moment, or less when a leader is found.
+    async fn wait_for_leader(&self, deadline: Instant) {
+        let mut leader = self.cluster.watch_leader();
+        if leader.borrow_and_update().is_some() {
+            tokio::time::sleep(RETRY_PAUSE).await;
+        } else {
+            let changed = tokio::time::timeout_at(deadline, leader.wait_for(Option::is_some));
+            if changed.await.is_err() {
+                tracing::debug!("no leader was found before the deadline");
+            }
+        }
+    }
+
+    /// Turns the leader's answer into this node's, once this node has applied it.
+    async fn conclude(&self, response: ForwardResponse, deadline: Instant) -> Result<Answer, Unavailable> {
+        let (outcome, reason) = (response.outcome(), response.reason);
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::NotDone => {
+                let leader_hint = (response.leader_hint != 0).then_some(response.leader_hint);
+                return Err(Unavailable::NotDone { reason, leader_hint });
+            }
+            Outcome::Unknown | Outcome::Unspecified => return Err(Unavailable::Unknown { reason }),
+        }
+        // It is done; a node that cannot catch up says so with the answer's revision.
+        let patience = deadline.min(Instant::now() + APPLY_WAIT);
+        self.cluster.wait_for_revision(response.revision, patience).await;
+        let reply = match response.reply.and_then(|reply| reply.outcome) {
+            Some(reply::Outcome::Message(message)) => Ok(Bytes::from(message)),
+            Some(reply::Outcome::Refusal(refusal)) => Err(refused(&Refusal::from_proto(&refusal))),
+            None => Err(Status::internal("the leader's answer is empty")),
+        };
+        Ok(Answer { reply, revision: response.revision })
+    }
+
+    /// Decides a call on this node, which has to lead.
+    async fn decide_here(&self, call: &ForwardRequest, deadline: Instant) -> ForwardResponse {
+        let not_done = |reason: &str| ForwardResponse {
+            outcome: Outcome::NotDone as i32,
+            reason: reason.to_owned(),
+            ..ForwardResponse::default()
+        };
+        let Some(Handler::Decide(prepare)) = self.table.get(&call.rpc).map(|method| &method.handler) else {
+            return not_done("this node does not decide calls of that name; it may be of another version");
+        };
+        let rule = match prepare(&call.request) {
+            Ok(rule) => rule,
+            Err(status) => return not_done(status.message()),
+        };
+        let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
+        let fingerprint = self.secrets.fingerprint(&principal.subject(), &call.rpc, &call.request);
+        let context = CallContext {
+            principal,
+            rpc: call.rpc.clone(),
+            request_id: RequestId::from_bytes(&call.request_id),
+            repeated_attempt: call.repeated_attempt,
+            fingerprint,
+            deadline,
+        };
+        match self.cluster.decide(context, |call| rule(call)).await {
+            Ok(Answered { reply, revision, .. }) => {
+                let outcome = match reply {
+                    Ok(message) => reply::Outcome::Message(message),
+                    Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
+                };
+                ForwardResponse {
+                    outcome: Outcome::Answered as i32,
+                    reply: Some(Reply { outcome: Some(outcome) }),
+                    revision,
+                    ..ForwardResponse::default()
+                }
+            }
+            Err(Unavailable::NotDone { reason, leader_hint }) => {
+                ForwardResponse { leader_hint: leader_hint.unwrap_or(0), ..not_done(&reason) }
+            }
+            Err(Unavailable::Unknown { reason }) => {
+                ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
+            }
+        }
+    }
+}
+
+/// Answers the calls that other nodes pass on.
+struct Forwarded(Arc<Gateway>);
+
+impl CallHandler for Forwarded {
+    fn handle(&self, request: ForwardRequest) -> BoxFuture<'_, ForwardResponse> {
+        Box::pin(async move {
+            let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(CALL_MAX);
+            self.0.decide_here(&request, deadline).await
+        })
+    }
+}

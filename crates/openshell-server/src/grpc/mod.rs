@@ -1,0 +1,124 @@
+//! The gateway's RPCs, one line each. The rules and queries behind them are in
+//! `openshell-state`; how a call finds its state or its leader is in `gateway`.
+
+mod codec;
+mod context;
+mod gateway;
+mod node;
+mod service;
+mod status;
+mod table;
+
+pub(crate) use gateway::{Facts, Gateway};
+pub(crate) use service::GatewayService;
+pub(crate) use status::refused;
+
+use openshell_state::{decide, query};
+
+use crate::grpc::table::Table;
+
+const NO_COMPUTE: &str = "this gateway keeps records and has no compute driver: it cannot reach into a running sandbox";
+const NOT_YET: &str = "this gateway does not answer this call yet";
+
+/// Every public RPC.
+///
+/// # Panics
+/// When an RPC of the descriptor is missing: such a program must not start.
+pub(crate) fn table() -> Table {
+    Table::default()
+        .service("openshell.v1.OpenShell")
+        .node("Health", node::health)
+        .node("GetCurrentUser", node::current_user)
+        .node("GetGatewayInfo", node::gateway_info)
+        .decide("CreateSandbox", decide::sandbox::create)
+        .query("GetSandbox", query::sandbox::get)
+        .query("ListSandboxes", query::sandbox::list)
+        .decide("DeleteSandbox", decide::sandbox::delete)
+        .query("ListSandboxProviders", query::sandbox::providers)
+        .decide("AttachSandboxProvider", decide::attachment::attach)
+        .decide("DetachSandboxProvider", decide::attachment::detach)
+        .watch("WatchSandbox")
+        .decide("CreateProvider", decide::provider::create)
+        .query("GetProvider", query::provider::get)
+        .query("ListProviders", query::provider::list)
+        .decide("UpdateProvider", decide::provider::update)
+        .decide("DeleteProvider", decide::provider::delete)
+        .query("ListProviderProfiles", query::profile::list)
+        .query("GetProviderProfile", query::profile::get)
+        .decide("ImportProviderProfiles", decide::profile::import)
+        .decide("UpdateProviderProfiles", decide::profile::update)
+        .decide("UpdateProviderProfile", decide::profile::update)
+        .query("LintProviderProfiles", query::profile::lint)
+        .decide("DeleteProviderProfile", decide::profile::delete)
+        .query("GetSandboxConfig", query::sandbox::config)
+        .query("GetGatewayConfig", |state, _, _: &openshell_proto::sandbox::GetGatewayConfigRequest| {
+            query::settings::gateway_config(state)
+        })
+        .decide("UpdateConfig", decide::update_config)
+        .query("GetSandboxPolicyStatus", query::policy::status)
+        .decide("CreateWorkspace", decide::workspace::create)
+        .query("GetWorkspace", query::workspace::get)
+        .query("ListWorkspaces", query::workspace::list)
+        .decide("DeleteWorkspace", decide::workspace::delete)
+        .absent(&ABSENT_LIVE, NO_COMPUTE)
+        .absent(&ABSENT_YET, NOT_YET)
+        .service("openshell.cluster.v1.Cluster")
+        .node("GetStatus", node::cluster_status)
+        .node("GetDigest", node::digest)
+        .complete()
+}
+
+/// Calls that need a running sandbox.
+const ABSENT_LIVE: [&str; 15] = [
+    "StopSandbox",
+    "StartSandbox",
+    "ConnectSupervisor",
+    "ReportMainProcessExit",
+    "CreateSshSession",
+    "RevokeSshSession",
+    "ExposeService",
+    "GetService",
+    "ListServices",
+    "DeleteService",
+    "ExecSandbox",
+    "ExecSandboxInteractive",
+    "ForwardTcp",
+    "RelayStream",
+    "ExchangeProviderSubjectToken",
+];
+
+/// Calls of the released API that need nothing but the state, and are not built.
+const ABSENT_YET: [&str; 23] = [
+    "GetProviderRefreshStatus",
+    "ConfigureProviderRefresh",
+    "RotateProviderCredential",
+    "DeleteProviderRefresh",
+    "ListSandboxPolicies",
+    "ReportPolicyStatus",
+    "GetSandboxProviderEnvironment",
+    "SubmitPolicyAnalysis",
+    "GetDraftPolicy",
+    "ApproveDraftChunk",
+    "RejectDraftChunk",
+    "ApproveAllDraftChunks",
+    "EditDraftChunk",
+    "UndoDraftChunk",
+    "ClearDraftChunks",
+    "GetDraftHistory",
+    "AddWorkspaceMember",
+    "RemoveWorkspaceMember",
+    "ListWorkspaceMembers",
+    "IssueSandboxToken",
+    "RefreshSandboxToken",
+    "PushSandboxLogs",
+    "GetSandboxLogs",
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_rpc_has_an_answer_and_a_permission_and_a_route() {
+        // Building the table panics otherwise.
+        super::table();
+    }
+}

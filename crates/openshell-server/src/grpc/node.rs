@@ -1,0 +1,131 @@
+//! What a node says about itself, its caller and its cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use openshell_proto::cluster::{
+    GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse, MemberStatus,
+};
+use openshell_proto::v1::{
+    GetCurrentUserRequest, GetCurrentUserResponse, GetGatewayInfoRequest, GetGatewayInfoResponse, HealthRequest,
+    HealthResponse, ServiceStatus,
+};
+use openshell_raft::MemberInfo;
+use openshell_state::access::Principal;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::grpc::gateway::Gateway;
+
+/// The version that answers show.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long a member may take to say how it is.
+const MEMBER_WAIT: Duration = Duration::from_secs(1);
+
+fn status(gateway: &Gateway) -> i32 {
+    let status = match gateway.cluster.ready() {
+        Ok(()) => ServiceStatus::Healthy,
+        Err(_) => ServiceStatus::Degraded,
+    };
+    status as i32
+}
+
+/// `Health`: answers whatever the cluster does, so that a node can be found alive.
+pub(super) async fn health(gateway: Arc<Gateway>, _: Principal, _: HealthRequest) -> Result<HealthResponse, Status> {
+    Ok(HealthResponse { status: status(&gateway), version: VERSION.to_owned() })
+}
+
+/// `GetGatewayInfo`. There is no compute driver.
+pub(super) async fn gateway_info(
+    gateway: Arc<Gateway>,
+    _: Principal,
+    _: GetGatewayInfoRequest,
+) -> Result<GetGatewayInfoResponse, Status> {
+    Ok(GetGatewayInfoResponse {
+        status: status(&gateway),
+        gateway_version: VERSION.to_owned(),
+        compute_drivers: Vec::new(),
+    })
+}
+
+/// `GetCurrentUser`: the caller as authentication found it.
+pub(super) async fn current_user(
+    _: Arc<Gateway>,
+    principal: Principal,
+    _: GetCurrentUserRequest,
+) -> Result<GetCurrentUserResponse, Status> {
+    match principal {
+        Principal::User(user) => Ok(GetCurrentUserResponse {
+            subject: user.subject,
+            display_name: user.display_name,
+            roles: user.roles,
+            scopes: user.scopes,
+            identity_provider: user.identity_provider,
+        }),
+        Principal::Anonymous | Principal::Sandbox { .. } | Principal::Cluster => {
+            Err(Status::unauthenticated("no user is authenticated"))
+        }
+    }
+}
+
+/// `Cluster.GetStatus`: one row a member, asked at the same time.
+pub(super) async fn cluster_status(
+    gateway: Arc<Gateway>,
+    _: Principal,
+    _: GetStatusRequest,
+) -> Result<GetStatusResponse, Status> {
+    let cluster = &gateway.cluster;
+    let deadline = Instant::now() + MEMBER_WAIT;
+    let members = cluster.members();
+    let said = join_all(members.iter().map(|member| cluster.peer_status(member.id, deadline))).await;
+    let state = cluster.state();
+    let committed = said.iter().flatten().map(|status| status.committed_revision).max().unwrap_or(0);
+    let rows = members.into_iter().zip(said).map(|(member, said)| match said {
+        Ok(status) => MemberStatus {
+            role: status.role,
+            term: status.term,
+            applied_revision: status.applied_revision,
+            lag: committed.saturating_sub(status.applied_revision),
+            age_ms: status.age_ms,
+            version: status.version,
+            reachable: true,
+            ..row(member)
+        },
+        Err(error) => MemberStatus { role: "unreachable".to_owned(), error, ..row(member) },
+    });
+    Ok(GetStatusResponse {
+        cluster_id: cluster.cluster_id(),
+        epoch: state.epoch(),
+        leader: cluster.leader().unwrap_or(0),
+        node: cluster.node(),
+        members: rows.collect(),
+        feature_level: state.cluster().map_or(0, |record| record.value.feature_level),
+    })
+}
+
+fn row(member: MemberInfo) -> MemberStatus {
+    MemberStatus {
+        id: member.id,
+        client_address: member.client_address,
+        peer_address: member.peer_address,
+        zone: member.zone,
+        voter: member.voter,
+        ..MemberStatus::default()
+    }
+}
+
+/// `Cluster.GetDigest`.
+pub(super) async fn digest(
+    gateway: Arc<Gateway>,
+    _: Principal,
+    _: GetDigestRequest,
+) -> Result<GetDigestResponse, Status> {
+    let state = gateway.cluster.state();
+    Ok(GetDigestResponse {
+        node: gateway.cluster.node(),
+        epoch: state.epoch(),
+        revision: state.revision(),
+        digest: state.digest().to_bytes().to_vec(),
+    })
+}

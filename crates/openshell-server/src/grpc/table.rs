@@ -1,0 +1,152 @@
+//! What answers each RPC, by full method name: a rule, a query, or the node itself. Built once
+//! at start and compared with the descriptor, so that no RPC goes without an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use openshell_proto::{MethodRule, Route, method_rules};
+use openshell_state::access::Principal;
+use openshell_state::{Call, Decision, Refusal, State};
+use prost::Message;
+use tonic::Status;
+
+use crate::grpc::gateway::Gateway;
+
+/// A rule with its request read: runs on any state, any number of times.
+pub(crate) type Rule = Arc<dyn Fn(Call<'_>) -> Decision + Send + Sync>;
+
+/// Reads a request and makes its rule.
+type Prepare = Box<dyn Fn(&[u8]) -> Result<Rule, Status> + Send + Sync>;
+/// Reads a request and answers it from a state; the outer error is about the request's bytes.
+type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refusal>, Status> + Send + Sync>;
+/// Reads a request and answers it by what the node knows about itself.
+type Own = Box<dyn Fn(Arc<Gateway>, Principal, Bytes) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
+
+/// How an RPC is answered.
+pub(crate) enum Handler {
+    /// By the leader, through the log.
+    Decide(Prepare),
+    /// From a state.
+    Query(Query),
+    /// By this node about itself.
+    Node(Own),
+    /// By a stream of its own.
+    Watch,
+    /// Not at all.
+    Absent(&'static str),
+}
+
+/// An RPC: what it declares about itself and how it is answered.
+pub(crate) struct Method {
+    pub(crate) name: String,
+    pub(crate) rule: MethodRule,
+    pub(crate) handler: Handler,
+}
+
+/// Every RPC by full method name without the leading slash.
+#[derive(Default)]
+pub(crate) struct Table {
+    methods: BTreeMap<String, Arc<Method>>,
+    service: &'static str,
+}
+
+impl Table {
+    /// What follows belongs to this service.
+    pub(crate) fn service(mut self, service: &'static str) -> Self {
+        self.service = service;
+        self
+    }
+
+    /// An RPC that may change the state.
+    pub(crate) fn decide<Q, F>(self, name: &str, rule: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        F: for<'a> Fn(Call<'a>, &Q) -> Result<Decision, Refusal> + Copy + Send + Sync + 'static,
+    {
+        self.method(
+            name,
+            Handler::Decide(Box::new(move |bytes| {
+                let request: Q = read(bytes)?;
+                Ok(Arc::new(move |call: Call<'_>| rule(call, &request).into()))
+            })),
+        )
+    }
+
+    /// An RPC that only reads.
+    pub(crate) fn query<Q, A, F>(self, name: &str, query: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        A: Message,
+        F: for<'a> Fn(&'a State, &Principal, &Q) -> Result<A, Refusal> + Send + Sync + 'static,
+    {
+        self.method(
+            name,
+            Handler::Query(Box::new(move |state, principal, bytes| {
+                let request: Q = read(bytes)?;
+                Ok(query(state, principal, &request).map(|answer| answer.encode_to_vec().into()))
+            })),
+        )
+    }
+
+    /// An RPC about the node that was asked.
+    pub(crate) fn node<Q, A, F, W>(self, name: &str, answer: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        A: Message,
+        F: Fn(Arc<Gateway>, Principal, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<A, Status>> + Send + 'static,
+    {
+        self.method(
+            name,
+            Handler::Node(Box::new(move |gateway, principal, bytes| {
+                let answering = read(&bytes).map(|request| answer(gateway, principal, request));
+                Box::pin(async move { Ok(answering?.await?.encode_to_vec().into()) })
+            })),
+        )
+    }
+
+    /// `WatchSandbox`.
+    pub(crate) fn watch(self, name: &str) -> Self {
+        self.method(name, Handler::Watch)
+    }
+
+    /// RPCs that this gateway does not have, with the sentence that says so.
+    pub(crate) fn absent(self, names: &[&str], sentence: &'static str) -> Self {
+        names.iter().fold(self, |table, name| table.method(name, Handler::Absent(sentence)))
+    }
+
+    fn method(mut self, name: &str, handler: Handler) -> Self {
+        let name = format!("{}/{name}", self.service);
+        let rule = method_rules().get(&name).unwrap_or_else(|| panic!("{name} is not in the descriptor")).clone();
+        let fits = match &handler {
+            Handler::Decide(_) => rule.route == Route::Leader,
+            Handler::Query(_) => rule.route != Route::Leader,
+            Handler::Node(_) | Handler::Watch => rule.route == Route::Local,
+            Handler::Absent(_) => true,
+        };
+        assert!(fits, "{name} is answered otherwise than its route {:?} says", rule.route);
+        let before = self.methods.insert(name.clone(), Arc::new(Method { name: name.clone(), rule, handler }));
+        assert!(before.is_none(), "{name} is answered twice");
+        self
+    }
+
+    /// The table, once every RPC of the descriptor is in it.
+    pub(crate) fn complete(self) -> Self {
+        for name in method_rules().keys() {
+            assert!(self.methods.contains_key(name), "nothing answers {name}");
+        }
+        self
+    }
+
+    /// The RPC of a path.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Method>> {
+        self.methods.get(name)
+    }
+}
+
+/// Reads a request.
+fn read<Q: Message + Default>(bytes: &[u8]) -> Result<Q, Status> {
+    Q::decode(bytes).map_err(|error| Status::invalid_argument(format!("the request does not decode: {error}")))
+}

@@ -1,0 +1,54 @@
+//! Plain HTTP pages for machines: `/healthz` (the process runs), `/readyz` (the node can serve,
+//! or the reason why not), `/metrics`.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use openshell_raft::Cluster;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+
+/// Answers `/healthz` and `/readyz`. A node that is leaving is not ready, though it still answers.
+pub(crate) fn health(cluster: Cluster, leaving: CancellationToken) -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route(
+        "/readyz",
+        get(move || async move {
+            let stopping = leaving.is_cancelled().then(|| "the node is stopping".to_owned());
+            match stopping.map_or_else(|| cluster.ready(), Err) {
+                Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+                Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+            }
+        }),
+    )
+}
+
+/// Answers `/metrics`.
+pub(crate) fn metrics(cluster: Cluster) -> Router {
+    Router::new().route(
+        "/metrics",
+        get(move || async move {
+            let page =
+                metrics::page(&cluster).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+            let content = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+            Ok::<_, (StatusCode, String)>((content, page))
+        }),
+    )
+}
+
+/// Serves pages until the node stops.
+pub(crate) async fn serve(address: SocketAddr, pages: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    tokio::spawn(async move {
+        let stopped = async move { stop.cancelled().await };
+        if let Err(error) = axum::serve(listener, pages).with_graceful_shutdown(stopped).await {
+            tracing::error!(%address, %error, "HTTP pages ended");
+        }
+    });
+    Ok(())
+}

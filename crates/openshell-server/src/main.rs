@@ -1,0 +1,55 @@
+//! `openshell-gateway`: the program. Reads options, starts one node, or several on this
+//! machine with `dev`.
+
+mod auth;
+mod dev;
+mod grpc;
+mod http;
+mod identifiers;
+mod metrics;
+mod options;
+mod run;
+mod secrets;
+mod signals;
+mod storage;
+mod upgrade;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::{Arguments, Command, Settings};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match start(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Dev(dev)) = &arguments.command {
+        return runtime()?.block_on(dev::run(dev));
+    }
+    let settings = Settings::read(&arguments)?;
+    run::log_to_stderr(&settings.log_level)?;
+    runtime()?.block_on(run::run(settings))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The error and its causes, for people.
+#[allow(clippy::print_stderr)] // The program's last words; logging may not have started.
+fn complain(error: &anyhow::Error) {
+    eprintln!("Error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  caused by: {cause}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The cluster's own entries: the first one, which makes the cluster, and the one that brings
+//! the built-in catalogue of a newer build. Content that a binary brings is installed by an
+//! entry, so that equal revisions compose equally.
+
+use openshell_proto::datamodel::ObjectMeta;
+use openshell_proto::log::{Cluster, Command, Origin, command};
+use openshell_proto::v1::{ProviderProfile, StoredProviderProfile};
+use openshell_providers::builtin;
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+
+use crate::FEATURE_LEVEL;
+use crate::access::{DEFAULT_WORKSPACE, Principal};
+use crate::decide::workspace;
+use crate::decision::{Call, Decision, Draft, Stamp};
+use crate::key::Key;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// The first command of a cluster: its record, the workspace `default` and the built-in
+/// catalogue. Applying it again changes nothing, since it relies on there being no cluster.
+#[must_use]
+pub fn form(cluster_id: &str, epoch: u64, stamp: Stamp<'_>) -> Command {
+    let empty = State::empty();
+    let call = Call { state: &empty, principal: &Principal::Cluster, stamp };
+    let mut draft = Draft::new();
+    draft.rely_on(&empty, Key::cluster());
+    let cluster = Cluster {
+        cluster_id: cluster_id.to_owned(),
+        epoch,
+        feature_level: FEATURE_LEVEL,
+        formed_at_ms: stamp.time_ms,
+        catalogue_digest: Vec::new(),
+        catalogue_number: 0,
+    };
+    let default = workspace::new(&call, DEFAULT_WORKSPACE, &Default::default());
+    draft.put(&Key::workspace(DEFAULT_WORKSPACE), &default);
+    install_catalogue(&call, &mut draft, cluster);
+    command(draft, stamp.time_ms)
+}
+
+/// Decides whether the built-in catalogue of this build replaces an older one.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` before formation.
+pub fn upgrade(call: Call<'_>) -> Result<Decision, Refusal> {
+    let Some(cluster) = call.state.cluster() else {
+        return Err(Refusal::precondition("the cluster is not formed yet"));
+    };
+    if cluster.value.catalogue_number >= builtin::CATALOGUE_NUMBER {
+        return Ok(Decision::Answer(Vec::new()));
+    }
+    let mut draft = Draft::new();
+    draft.rely_on(call.state, Key::cluster());
+    for (key, _) in call.state.builtin_profiles() {
+        if !builtin::catalogue().iter().any(|profile| *profile.id == *key.name) {
+            draft.delete(key);
+        }
+    }
+    install_catalogue(&call, &mut draft, cluster.value.clone());
+    draft.touch(Key::composition());
+    Ok(Decision::Transact(draft))
+}
+
+fn install_catalogue(call: &Call<'_>, draft: &mut Draft, mut cluster: Cluster) {
+    let mut hasher = Sha256::new();
+    for profile in builtin::catalogue() {
+        let stored = stored(profile, call.stamp.time_ms);
+        let bytes = profile.encode_to_vec();
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(&bytes);
+        draft.put(&Key::builtin_profile(&profile.id), &stored);
+    }
+    cluster.catalogue_digest = hasher.finalize().to_vec();
+    cluster.catalogue_number = builtin::CATALOGUE_NUMBER;
+    draft.put(&Key::cluster(), &cluster);
+}
+
+/// A built-in profile has no version and no id of its own (`providers.md` 8).
+fn stored(profile: &ProviderProfile, time_ms: i64) -> StoredProviderProfile {
+    let metadata = ObjectMeta { name: profile.id.clone(), created_at_ms: time_ms, ..ObjectMeta::default() };
+    StoredProviderProfile { metadata: Some(metadata), profile: Some(profile.clone()) }
+}
+
+fn command(draft: Draft, time_ms: i64) -> Command {
+    let origin =
+        Origin { principal: Principal::Cluster.subject(), rpc: "formation".to_owned(), time_ms, ..Origin::default() };
+    Command { kind: Some(command::Kind::Transaction(draft.into_transaction(origin))) }
+}

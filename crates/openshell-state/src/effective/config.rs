@@ -1,0 +1,153 @@
+//! `GetSandboxConfig` (`config.md` 4.1): policy source, provider rules, marks, hashes, settings.
+
+use openshell_policy::{credentials, hash, safety};
+use openshell_proto::sandbox::{
+    EffectiveSetting, GetSandboxConfigResponse, PolicySource, SandboxPolicy, setting_value,
+};
+use openshell_proto::v1::Sandbox;
+use sha2::{Digest as _, Sha256};
+
+use crate::checks;
+use crate::composition::{self, Member, Subject, View};
+use crate::effective::{VALIDATION_FAILURE_MODE, environment_revision};
+use crate::query::settings;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// The policy that a sandbox is to enforce, with where it came from.
+struct EffectivePolicy {
+    /// Composed and stamped; none when nobody provided one.
+    policy: Option<SandboxPolicy>,
+    /// Sandbox or global.
+    source: PolicySource,
+    /// Version of the sandbox's own latest revision, at least 1 under a global policy.
+    version: u32,
+    /// Version of the active global policy, otherwise 0.
+    global_version: u32,
+}
+
+/// The effective configuration of a sandbox.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` when an attached provider is missing or what is composed is not a
+/// valid policy; `INTERNAL` when a stored setting does not decode. A retry on the same state
+/// hears the same.
+pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Result<GetSandboxConfigResponse, Refusal> {
+    let subject = Subject::stored(state, workspace, sandbox);
+    let members = View::of(state).members(workspace, &subject.providers)?;
+    let effective = effective_policy(state, &subject, sandbox, &members)?;
+    let policy_hash = effective.policy.as_ref().map(hash::policy_hash).unwrap_or_default();
+    if let Some(policy) = &effective.policy {
+        known_middlewares(policy)?;
+        checks::credential_context(policy, &members)?;
+    }
+    let settings = settings::effective(state, workspace, subject.name)?;
+    let extension_authentication_enabled = false;
+    let config_revision = config_revision(&effective, &policy_hash, extension_authentication_enabled, settings.iter());
+    let provider_env_revision = environment_revision(&members, effective.policy.as_ref())?;
+    Ok(GetSandboxConfigResponse {
+        policy: effective.policy,
+        version: effective.version,
+        policy_hash,
+        settings,
+        config_revision,
+        policy_source: effective.source as i32,
+        global_policy_version: effective.global_version,
+        provider_env_revision,
+        supervisor_middleware_services: Vec::new(),
+        workspace: workspace.to_owned(),
+        policy_validation_failure_mode: VALIDATION_FAILURE_MODE.to_owned(),
+        extension_authentication_enabled,
+    })
+}
+
+/// The policy as it is to be enforced (EC-4, EC-7 to EC-11).
+fn effective_policy(
+    state: &State,
+    subject: &Subject<'_>,
+    sandbox: &Sandbox,
+    members: &[Member<'_>],
+) -> Result<EffectivePolicy, Refusal> {
+    let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
+    let own_version =
+        state.latest_policy(subject.workspace, id).map_or(0, |revision| version_of(&revision.value.stored));
+    let (mut policy, source, version, global_version) = match composition::global_policy(state)? {
+        Some(global) => {
+            let global_version = state.latest_global_policy().map_or(0, |revision| version_of(&revision.value.stored));
+            (Some(global), PolicySource::Global, own_version.max(1), global_version)
+        }
+        None => (subject.base.as_deref().cloned(), PolicySource::Sandbox, own_version, 0),
+    };
+    if let Some(policy) = &mut policy {
+        credentials::clear_markers(policy);
+        let on = source == PolicySource::Sandbox && composition::providers_v2(state)?;
+        if on && !composition::layers(members).is_empty() {
+            *policy = checks::composed(policy, members, true);
+        }
+        let violations = safety::violations(policy);
+        if !violations.is_empty() {
+            return Err(Refusal::precondition(format!("invalid effective policy: {}", violations.join("; "))));
+        }
+        let scopes = checks::credential_scopes(policy, members)?;
+        credentials::stamp(policy, &scopes);
+    }
+    Ok(EffectivePolicy { policy, source, version, global_version })
+}
+
+/// The version of a stored revision on the wire.
+pub(crate) fn version_of(stored: &openshell_proto::v1::StoredPolicyRevision) -> u32 {
+    u32::try_from(stored.version).expect("policy versions are written from u32")
+}
+
+/// Every middleware that a policy names is one that sandboxes have (EC-14).
+fn known_middlewares(policy: &SandboxPolicy) -> Result<(), Refusal> {
+    let violations = safety::middleware_violations(policy, &[]);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::precondition(format!("policy middleware validation failed: {}", violations.join("; "))))
+}
+
+/// First eight bytes of a SHA-256 over what a sandbox has to react to (EC-52).
+fn config_revision<'a>(
+    effective: &EffectivePolicy,
+    policy_hash: &str,
+    extension_authentication: bool,
+    settings: impl Iterator<Item = (&'a String, &'a EffectiveSetting)>,
+) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update((effective.source as i32).to_le_bytes());
+    hasher.update(VALIDATION_FAILURE_MODE);
+    hasher.update([u8::from(extension_authentication)]);
+    if effective.policy.is_some() {
+        hasher.update(policy_hash);
+    }
+    for (key, setting) in settings {
+        hasher.update(key);
+        hasher.update(setting.scope.to_le_bytes());
+        match setting.value.as_ref().and_then(|value| value.value.as_ref()) {
+            None => {}
+            Some(setting_value::Value::StringValue(text)) => {
+                hasher.update([0]);
+                hasher.update(text);
+            }
+            Some(setting_value::Value::BoolValue(flag)) => hasher.update([1, u8::from(*flag)]),
+            Some(setting_value::Value::IntValue(number)) => {
+                hasher.update([2]);
+                hasher.update(number.to_le_bytes());
+            }
+            Some(setting_value::Value::BytesValue(bytes)) => {
+                hasher.update([3]);
+                hasher.update(bytes);
+            }
+        }
+    }
+    first_eight(hasher)
+}
+
+/// The first eight bytes of a digest, little-endian.
+pub(crate) fn first_eight(hasher: Sha256) -> u64 {
+    let hash: [u8; 32] = hasher.finalize().into();
+    let (first, _) = hash.split_first_chunk::<8>().expect("a SHA-256 has 32 bytes");
+    u64::from_le_bytes(*first)
+}

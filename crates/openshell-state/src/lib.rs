@@ -1,0 +1,39 @@
+//! What the cluster knows and may decide: the immutable [`State`], the compare-and-swap
+//! [`Transaction`](openshell_proto::log::Transaction) and how it is applied, one `decide` module
+//! per noun, queries, and the effective configuration of a sandbox.
+//!
+//! Deliberately absent: tasks, clocks, randomness, disks and sockets. Time and ids come
+//! stamped from outside ([`Stamp`]); what is decided here is proposed and stored elsewhere.
+
+pub mod access;
+pub mod decide;
+pub mod effective;
+pub mod query;
+
+mod apply;
+mod checks;
+mod composition;
+mod decision;
+mod digest;
+mod fault;
+mod indexes;
+mod key;
+mod names;
+mod record;
+mod refusal;
+mod requests;
+mod snapshot;
+mod state;
+
+pub use apply::{Applied, Outcome, StateChange};
+pub use decision::{Call, Decision, Draft, Identifiers, Sealer, Stamp};
+pub use digest::Digest;
+pub use fault::Fault;
+pub use key::Key;
+pub use record::{PolicyRevision, Record, Value};
+pub use refusal::{Code, Refusal};
+pub use requests::{Memory, RequestId, RequestMemory};
+pub use state::{Entry, State};
+
+/// The highest feature level that this build can run at.
+pub const FEATURE_LEVEL: u32 = 1;

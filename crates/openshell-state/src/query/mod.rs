@@ -1,0 +1,31 @@
+//! Questions about one state: pure functions of the state, the caller and the request. Which
+//! state is asked, that is how fresh it is, is decided outside.
+
+pub mod policy;
+pub mod profile;
+pub mod provider;
+pub mod sandbox;
+pub mod settings;
+pub mod workspace;
+
+use crate::access::{Principal, Role};
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// Authorises a read in a workspace and finds the workspace, in this order.
+fn enter(state: &State, principal: &Principal, workspace: &str, role: Role) -> Result<(), Refusal> {
+    principal.refuse_sandboxes()?;
+    principal.require_role(state, workspace, role)?;
+    if state.workspace(workspace).is_none() {
+        return Err(Refusal::not_found(format!("workspace {workspace:?} does not exist")));
+    }
+    Ok(())
+}
+
+/// The part of a list that a page shows: `limit` 0 means `default`, and never more than 1,000
+/// (`config.md` GR-8).
+fn page<T>(items: impl Iterator<Item = T>, offset: u32, limit: u32, default: u32) -> Vec<T> {
+    const PAGE_MAX: u32 = 1000;
+    let limit = if limit == 0 { default } else { limit.min(PAGE_MAX) };
+    items.skip(offset as usize).take(limit as usize).collect()
+}

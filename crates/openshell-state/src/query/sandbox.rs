@@ -1,0 +1,134 @@
+//! Sandboxes as they are read (`config.md` 1.2).
+
+use openshell_proto::log::Kind;
+use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
+use openshell_proto::v1::{
+    GetSandboxRequest, ListSandboxProvidersRequest, ListSandboxProvidersResponse, ListSandboxesRequest,
+    ListSandboxesResponse, Sandbox, SandboxResponse,
+};
+
+use crate::access::{Principal, Role, workspace_or_default};
+use crate::composition::View;
+use crate::effective;
+use crate::key::Key;
+use crate::names;
+use crate::query::provider::redacted;
+use crate::query::{enter, page};
+use crate::record::{Record, Value};
+use crate::refusal::{Code, Refusal};
+use crate::state::State;
+
+/// A sandbox by name.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when the name is empty, `NOT_FOUND` when there is no such sandbox.
+pub fn find<'a>(state: &'a State, workspace: &str, name: &str) -> Result<&'a Sandbox, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::invalid("the sandbox's name is required"));
+    }
+    match state.sandbox(workspace, name) {
+        Some(entry) => Ok(entry.value),
+        None => Err(Refusal::not_found(format!("sandbox {name:?} does not exist in workspace {workspace:?}"))),
+    }
+}
+
+/// A sandbox by id, for a caller who may see it; who may not hears what a random id hears
+/// (`config.md` AU-23).
+///
+/// # Errors
+/// `NOT_FOUND`; `PERMISSION_DENIED` for another sandbox's principal, before the lookup.
+pub fn find_by_id<'a>(state: &'a State, principal: &Principal, id: &str) -> Result<(&'a Key, &'a Sandbox), Refusal> {
+    if let Principal::Sandbox { id: own } = principal
+        && own != id
+    {
+        return Err(Refusal::denied("a sandbox may only ask about itself"));
+    }
+    let missing = || Refusal::not_found(format!("sandbox with id {id:?} does not exist"));
+    let (key, entry) = state.sandbox_by_id(id).ok_or_else(missing)?;
+    principal
+        .require_role(state, &key.workspace, Role::User)
+        .map_err(|refusal| if refusal.code == Code::PermissionDenied { missing() } else { refusal })?;
+    Ok((key, entry.value))
+}
+
+/// `GetSandbox`.
+///
+/// # Errors
+/// A refusal about the name, the caller or the workspace; `NOT_FOUND`.
+pub fn get(state: &State, principal: &Principal, request: &GetSandboxRequest) -> Result<SandboxResponse, Refusal> {
+    if request.name.is_empty() {
+        return Err(Refusal::invalid("name is required"));
+    }
+    let workspace = workspace_or_default(&request.workspace);
+    enter(state, principal, workspace, Role::User)?;
+    let sandbox = find(state, workspace, &request.name)?;
+    Ok(SandboxResponse { sandbox: Some(sandbox.clone()) })
+}
+
+/// `ListSandboxes`: of one workspace, or of all for a platform admin.
+///
+/// # Errors
+/// A refusal about the request, the caller, the workspace or the selector.
+pub fn list(
+    state: &State,
+    principal: &Principal,
+    request: &ListSandboxesRequest,
+) -> Result<ListSandboxesResponse, Refusal> {
+    if request.all_workspaces && !request.workspace.is_empty() {
+        return Err(Refusal::invalid("all_workspaces and workspace exclude each other"));
+    }
+    let workspace = workspace_or_default(&request.workspace);
+    if request.all_workspaces {
+        principal.require_platform_admin()?;
+    } else {
+        enter(state, principal, workspace, Role::User)?;
+    }
+    let terms = names::selector(&request.label_selector)?;
+    let shown = |(_, record): (Key, &std::sync::Arc<Record>)| match &record.value {
+        Value::Sandbox(sandbox) => {
+            let labels = sandbox.metadata.as_ref().map(|metadata| &metadata.labels);
+            names::selected(&terms, labels).then(|| Sandbox::clone(sandbox))
+        }
+        other => panic!("a sandbox's key holds {other:?}"),
+    };
+    let sandboxes = if request.all_workspaces {
+        let all = state.by_creation_everywhere(Kind::Sandbox).filter_map(shown);
+        page(all, request.offset, request.limit, 100)
+    } else {
+        page(state.by_creation(Kind::Sandbox, workspace).filter_map(shown), request.offset, request.limit, 100)
+    };
+    Ok(ListSandboxesResponse { sandboxes })
+}
+
+/// `ListSandboxProviders`: redacted, in attachment order.
+///
+/// # Errors
+/// A refusal about the caller, the workspace or the name; `NOT_FOUND`;
+/// `FAILED_PRECONDITION` when a listed provider does not exist.
+pub fn providers(
+    state: &State,
+    principal: &Principal,
+    request: &ListSandboxProvidersRequest,
+) -> Result<ListSandboxProvidersResponse, Refusal> {
+    let workspace = workspace_or_default(&request.workspace);
+    enter(state, principal, workspace, Role::User)?;
+    let sandbox = find(state, workspace, &request.sandbox_name)?;
+    let names = sandbox.spec.as_ref().map_or(&[][..], |spec| &spec.providers);
+    let members = View::of(state).members(workspace, names)?;
+    let providers = members.iter().map(|member| redacted(&member.provider)).collect();
+    Ok(ListSandboxProvidersResponse { providers })
+}
+
+/// `GetSandboxConfig`: composed just in time.
+///
+/// # Errors
+/// `PERMISSION_DENIED` for another sandbox's principal; `NOT_FOUND`; what
+/// [`effective::sandbox_config`] refuses.
+pub fn config(
+    state: &State,
+    principal: &Principal,
+    request: &GetSandboxConfigRequest,
+) -> Result<GetSandboxConfigResponse, Refusal> {
+    let (key, sandbox) = find_by_id(state, principal, &request.sandbox_id)?;
+    effective::sandbox_config(state, &key.workspace, sandbox)
+}

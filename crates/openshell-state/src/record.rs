@@ -1,0 +1,126 @@
+//! Records: the bytes that the leader encoded, beside their decoded form. The bytes are
+//! what is stored, hashed and sent; nothing encodes them again.
+
+use openshell_proto::datamodel::{Provider, Workspace};
+use openshell_proto::log::{self, Kind};
+use openshell_proto::sandbox::SandboxPolicy;
+use openshell_proto::v1::{
+    Sandbox, StoredDraftChunk, StoredPolicyRevision, StoredProviderCredentialRefreshState, StoredProviderProfile,
+    WorkspaceMember,
+};
+use prost::Message;
+
+use crate::fault::Fault;
+use crate::key::Key;
+
+/// One record, as some log entry left it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Log index of the last write: what guards compare.
+    pub revision: u64,
+    /// Log index of the creation.
+    pub created_revision: u64,
+    /// The stamp of the creation, milliseconds since the Unix epoch. Lists sort by it.
+    pub created_at_ms: i64,
+    /// The value as the leader encoded it.
+    pub bytes: Vec<u8>,
+    /// The same, decoded.
+    pub value: Value,
+}
+
+/// A decoded record value, by kind.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// `KIND_WORKSPACE`.
+    Workspace(Workspace),
+    /// `KIND_WORKSPACE_MEMBER`.
+    Member(WorkspaceMember),
+    /// `KIND_PROVIDER_PROFILE` and `KIND_BUILTIN_PROFILE`.
+    Profile(Box<StoredProviderProfile>),
+    /// `KIND_PROVIDER`.
+    Provider(Box<Provider>),
+    /// `KIND_PROVIDER_REFRESH`.
+    Refresh(Box<StoredProviderCredentialRefreshState>),
+    /// `KIND_SANDBOX`.
+    Sandbox(Box<Sandbox>),
+    /// `KIND_SANDBOX_SETTINGS` and `KIND_GATEWAY_SETTINGS`.
+    Settings(log::Settings),
+    /// `KIND_POLICY_REVISION`.
+    PolicyRevision(Box<PolicyRevision>),
+    /// `KIND_DRAFT_CHUNK`.
+    DraftChunk(Box<StoredDraftChunk>),
+    /// `KIND_CLUSTER`.
+    Cluster(log::Cluster),
+}
+
+/// A policy revision with its policy decoded.
+#[derive(Clone, Debug)]
+pub struct PolicyRevision {
+    /// The record as stored; `policy_payload` holds the policy's bytes.
+    pub stored: StoredPolicyRevision,
+    /// The policy.
+    pub policy: SandboxPolicy,
+}
+
+impl Value {
+    /// Decodes the bytes of a record of the key's kind.
+    ///
+    /// # Errors
+    /// [`Fault::Undecodable`] when they are not such a value; [`Fault::UnknownKind`] for a fence.
+    pub fn decode(key: &Key, bytes: &[u8]) -> Result<Self, Fault> {
+        let undecodable = |source| Fault::Undecodable { key: key.to_string(), source };
+        let value = match key.kind {
+            Kind::Workspace => Workspace::decode(bytes).map(Value::Workspace),
+            Kind::WorkspaceMember => WorkspaceMember::decode(bytes).map(Value::Member),
+            Kind::ProviderProfile | Kind::BuiltinProfile => {
+                StoredProviderProfile::decode(bytes).map(|profile| Value::Profile(Box::new(profile)))
+            }
+            Kind::Provider => Provider::decode(bytes).map(|provider| Value::Provider(Box::new(provider))),
+            Kind::ProviderRefresh => {
+                StoredProviderCredentialRefreshState::decode(bytes).map(|refresh| Value::Refresh(Box::new(refresh)))
+            }
+            Kind::Sandbox => Sandbox::decode(bytes).map(|sandbox| Value::Sandbox(Box::new(sandbox))),
+            Kind::SandboxSettings | Kind::GatewaySettings => log::Settings::decode(bytes).map(Value::Settings),
+            Kind::PolicyRevision => StoredPolicyRevision::decode(bytes).and_then(|stored| {
+                let policy = SandboxPolicy::decode(stored.policy_payload.as_slice())?;
+                Ok(Value::PolicyRevision(Box::new(PolicyRevision { stored, policy })))
+            }),
+            Kind::DraftChunk => StoredDraftChunk::decode(bytes).map(|chunk| Value::DraftChunk(Box::new(chunk))),
+            Kind::Cluster => log::Cluster::decode(bytes).map(Value::Cluster),
+            Kind::Unspecified
+            | Kind::FenceProfileUsers
+            | Kind::FenceProviderUsers
+            | Kind::FenceWorkspaceContents
+            | Kind::FenceComposition => return Err(Fault::UnknownKind { kind: key.kind as i32 }),
+        };
+        value.map_err(undecodable)
+    }
+}
+
+impl Record {
+    /// The record as it is stored and sent.
+    #[must_use]
+    pub fn to_proto(&self) -> log::Record {
+        log::Record {
+            revision: self.revision,
+            created_revision: self.created_revision,
+            created_at_ms: self.created_at_ms,
+            value: self.bytes.clone(),
+        }
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    /// [`Fault::Undecodable`] when the value is not of the key's kind.
+    pub fn from_proto(key: &Key, record: log::Record) -> Result<Self, Fault> {
+        let value = Value::decode(key, &record.value)?;
+        Ok(Self {
+            revision: record.revision,
+            created_revision: record.created_revision,
+            created_at_ms: record.created_at_ms,
+            bytes: record.value,
+            value,
+        })
+    }
+}

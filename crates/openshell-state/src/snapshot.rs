@@ -1,0 +1,87 @@
+//! The state as a list of items, for snapshots, for loading from disk and for comparing.
+//! What carries the items (chunks, checksums, files) is the storage's concern.
+
+use std::sync::Arc;
+
+use openshell_proto::log::snapshot_item::{FenceMark, Item as SnapshotKind, KeyedRecord};
+use openshell_proto::log::{RememberedRequest, SnapshotItem, StateMarks};
+
+use crate::digest::Item;
+use crate::fault::Fault;
+use crate::key::Key;
+use crate::record::Record;
+use crate::requests::{RequestId, RequestMemory};
+use crate::state::State;
+
+impl State {
+    /// The scalars beside the items.
+    #[must_use]
+    pub fn marks(&self) -> StateMarks {
+        StateMarks {
+            revision: self.revision,
+            last_time_ms: self.last_time_ms,
+            forgotten_through_ms: self.requests.forgotten_through_ms(),
+        }
+    }
+
+    /// How many items [`State::items`] yields.
+    #[must_use]
+    pub fn item_count(&self) -> usize {
+        self.records.len() + self.fences.len() + self.requests.len()
+    }
+
+    /// Every record, fence and request id, in key order: equal states yield equal items.
+    pub fn items(&self) -> impl Iterator<Item = SnapshotItem> {
+        let records = self.records.iter().map(|(key, record)| {
+            SnapshotKind::Record(KeyedRecord { key: Some(key.to_proto()), record: Some(record.to_proto()) })
+        });
+        let fences = self
+            .fences
+            .iter()
+            .map(|(key, revision)| SnapshotKind::Fence(FenceMark { key: Some(key.to_proto()), revision: *revision }));
+        let requests =
+            self.requests.iter().map(|(_, request)| SnapshotKind::Request(RememberedRequest::clone(request)));
+        records.chain(fences).chain(requests).map(|item| SnapshotItem { item: Some(item) })
+    }
+
+    /// The state that marks and items make. Its digest is recomputed; the caller compares it.
+    ///
+    /// # Errors
+    /// [`Fault`] when an item does not mean anything to this build.
+    pub fn from_items(
+        marks: &StateMarks,
+        items: impl IntoIterator<Item = Result<SnapshotItem, Fault>>,
+    ) -> Result<Self, Fault> {
+        let mut state = State::empty();
+        state.revision = marks.revision;
+        state.last_time_ms = marks.last_time_ms;
+        state.requests = RequestMemory::new(marks.forgotten_through_ms);
+        if marks.forgotten_through_ms != 0 {
+            state.digest.add(Item::Forgotten, b"", &marks.forgotten_through_ms.to_le_bytes());
+        }
+        for item in items {
+            state.load(item?)?;
+        }
+        Ok(state)
+    }
+
+    fn load(&mut self, item: SnapshotItem) -> Result<(), Fault> {
+        let incomplete = |part| Fault::Incomplete { what: "a stored item", part };
+        match item.item.ok_or_else(|| incomplete("its content"))? {
+            SnapshotKind::Record(KeyedRecord { key, record }) => {
+                let key = Key::from_proto(&key.ok_or_else(|| incomplete("its key"))?)?;
+                let record = Record::from_proto(&key, record.ok_or_else(|| incomplete("its record"))?)?;
+                self.put(&key, None, Some(Arc::new(record)));
+            }
+            SnapshotKind::Fence(FenceMark { key, revision }) => {
+                let key = Key::from_proto(&key.ok_or_else(|| incomplete("its key"))?)?;
+                self.touch(&key, revision);
+            }
+            SnapshotKind::Request(request) => {
+                let id = RequestId::from_bytes(&request.request_id).ok_or_else(|| incomplete("a UUIDv7"))?;
+                self.remember(id, Arc::new(request));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! RocksDB: one database, one write-ahead log, a column family for each [`Family`]. Why each
+//! option has its value is said beside it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::{Batch, Disk, Family, Step, Visit};
+use crate::envelope;
+
+const MIB: usize = 1024 * 1024;
+/// The database itself, in the data directory.
+const DATABASE: &str = "db";
+/// The high-water mark, beside it.
+const MARK: &str = "high-water-mark";
+
+/// A disk kept by RocksDB in one directory.
+pub struct RocksDisk {
+    database: DB,
+    directory: PathBuf,
+}
+
+impl RocksDisk {
+    /// Opens the database in a directory, making both when they do not exist.
+    ///
+    /// # Errors
+    /// When another process has it open, when it cannot be read or written, and when its
+    /// write-ahead log is damaged other than by an incomplete last record: then acknowledged
+    /// writes may be behind the damage, and nothing must be cut off.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let cache = Cache::new_lru_cache(32 * MIB);
+        let families =
+            Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache)));
+        let database =
+            DB::open_cf_descriptors(&database_options(), directory.join(DATABASE), families).map_err(to_io)?;
+        Ok(Self { database, directory: directory.to_path_buf() })
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.database.cf_handle(family.name()).expect("every family was opened")
+    }
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    // A write that returned is in the system's cache: it survives the end of the process.
+    options.set_manual_wal_flush(false);
+    // The default mode stops silently at the first bad record and drops what was acknowledged
+    // after it. This one forgives only an incomplete last record, and otherwise refuses.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // Recycled files end in old records, which the mode above cannot tell from damage.
+    options.set_recycle_log_file_num(0);
+    // A closed log file that is missing or too short is noticed.
+    options.set_track_and_verify_wals_in_manifest(true);
+    // Bounds replay and space, and flushes rarely written families that would pin old logs.
+    options.set_max_total_wal_size(256 * MIB as u64);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(MIB as u64);
+    options.set_keep_log_file_num(4);
+    options
+}
+
+fn family_options(family: Family, cache: &Cache) -> Options {
+    let mut options = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    options.set_compression_type(DBCompressionType::Lz4);
+    match family {
+        // Entries live shortly: most die before they leave the memtables.
+        Family::Log => {
+            options.set_write_buffer_size(32 * MIB);
+            options.set_max_write_buffer_number(3);
+        }
+        Family::Meta => options.set_write_buffer_size(2 * MIB),
+        // Reads are answered from memory; the filter is for the few that are not.
+        Family::Records | Family::Fences | Family::Requests | Family::History => {
+            options.set_write_buffer_size(16 * MIB);
+            options.set_max_write_buffer_number(2);
+            table.set_bloom_filter(10.0, false);
+        }
+    }
+    options.set_block_based_table_factory(&table);
+    options
+}
+
+impl Disk for RocksDisk {
+    fn write(&self, batch: Batch, sync: bool) -> io::Result<()> {
+        let mut writes = WriteBatch::default();
+        for step in batch.into_steps() {
+            match step {
+                Step::Put(family, key, value) => writes.put_cf(self.family(family), key, value),
+                Step::Delete(family, key) => writes.delete_cf(self.family(family), key),
+                // RocksDB takes a range that ends before it begins for an error.
+                Step::DeleteRange(family, from, to) if from < to => {
+                    writes.delete_range_cf(self.family(family), from, to);
+                }
+                Step::DeleteRange(..) => {}
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.database.write_opt(writes, &options).map_err(to_io)
+    }
+
+    fn get(&self, family: Family, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.database.get_cf(self.family(family), key).map_err(to_io)
+    }
+
+    fn scan(&self, family: Family, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        // Both bounds, or the iterator walks the tombstones of all that was purged.
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        for item in self.database.iterator_cf_opt(self.family(family), options, IteratorMode::Start) {
+            let (key, value) = item.map_err(to_io)?;
+            if let ControlFlow::Break(()) = visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(&self) -> io::Result<u64> {
+        let path = self.directory.join(MARK);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let content =
+            envelope::open(&bytes).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        let mark = content.try_into().map_err(|_| io::Error::other(format!("{}: not a mark", path.display())))?;
+        Ok(u64::from_be_bytes(mark))
+    }
+
+    fn set_mark(&self, mark: u64) -> io::Result<()> {
+        let temporary = self.directory.join(format!("{MARK}.new"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(&envelope::seal(&mark.to_be_bytes()))?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, self.directory.join(MARK))?;
+        // The rename itself is durable once the directory is.
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+fn to_io(error: rocksdb::Error) -> io::Error {
+    io::Error::other(error)
+}

@@ -1,0 +1,138 @@
+//! Whose data this is: format version, node, cluster, and what the node was configured with
+//! when the data was made. Checked before anything else is read.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::disk::{Batch, Disk, END, Family};
+use crate::fault::OpenError;
+use crate::meta;
+use crate::writer::Writer;
+
+/// The format of everything in the data directory. Grows when a build could not read what an
+/// earlier one wrote, or the other way round.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What the caller knows about the data it wants opened.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The node's id, from 1.
+    pub node_id: u64,
+    /// SHA-256 over the canonical `--initial-cluster`; none when the node was given none, and
+    /// then none is compared.
+    pub initial_cluster: Option<[u8; 32]>,
+    /// A value derived from the secrets key that tells two keys apart and says nothing else.
+    pub secrets_key: [u8; 32],
+}
+
+/// The identity of the opened data. Clones share it.
+#[derive(Clone)]
+pub struct Identity(Arc<Shared>);
+
+struct Shared {
+    writer: Writer,
+    node_id: u64,
+    cluster_id: ArcSwap<String>,
+}
+
+impl Identity {
+    /// The node's id.
+    #[must_use]
+    pub fn node_id(&self) -> u64 {
+        self.0.node_id
+    }
+
+    /// The cluster's id; empty until the node belongs to one.
+    #[must_use]
+    pub fn cluster_id(&self) -> String {
+        String::clone(&self.0.cluster_id.load())
+    }
+
+    /// Makes this data part of a cluster, for good. Synced when it returns. Saying it again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When the data belongs to another cluster, or the id is empty: no retry helps. When it
+    /// could not be written: the node stops.
+    pub async fn adopt_cluster_id(&self, cluster_id: &str) -> io::Result<()> {
+        let current = self.cluster_id();
+        if cluster_id.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a cluster id must not be empty"));
+        }
+        if current == cluster_id {
+            return Ok(());
+        }
+        if !current.is_empty() {
+            let text = format!("the data directory belongs to cluster {current}; it cannot join cluster {cluster_id}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let mut batch = Batch::new();
+        meta::put(&mut batch, meta::CLUSTER, cluster_id.as_bytes());
+        self.0.writer.write(batch, true).await?;
+        self.0.cluster_id.store(Arc::new(cluster_id.to_owned()));
+        Ok(())
+    }
+
+    pub(crate) fn open(writer: Writer, node_id: u64) -> Result<Self, OpenError> {
+        let bytes = meta::read(&**writer.disk(), meta::CLUSTER).map_err(OpenError::io("reading the cluster id"))?;
+        let cluster_id = String::from_utf8(bytes.unwrap_or_default())
+            .map_err(|_| OpenError::Damaged { what: "the stored cluster id is not text".into() })?;
+        let cluster_id = ArcSwap::from_pointee(cluster_id);
+        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id })))
+    }
+}
+
+/// Compares what is stored with what is expected. On an empty disk it returns the batch that
+/// makes the data this node's; it must be synced before anything else is written.
+pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch>, OpenError> {
+    let reading = || OpenError::io("reading the identity");
+    let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else {
+        if !is_empty(disk).map_err(reading())? {
+            return Err(OpenError::Damaged { what: "there is data, but no format version".into() });
+        }
+        return Ok(Some(first_batch(expected)));
+    };
+    let found = u32::from_be_bytes(format);
+    if found != FORMAT_VERSION {
+        return Err(OpenError::Format { found, known: FORMAT_VERSION });
+    }
+    let node = meta::read_array(disk, meta::NODE).map_err(reading())?.map_or(0, u64::from_be_bytes);
+    if node != expected.node_id {
+        return Err(OpenError::Node { found: node, expected: expected.node_id });
+    }
+    let initial: Option<[u8; 32]> = meta::read_array(disk, meta::INITIAL_CLUSTER).map_err(reading())?;
+    if let (Some(stored), Some(given)) = (initial, expected.initial_cluster)
+        && stored != given
+    {
+        return Err(OpenError::InitialCluster);
+    }
+    if meta::read_array(disk, meta::SECRETS_KEY).map_err(reading())? != Some(expected.secrets_key) {
+        return Err(OpenError::SecretsKey);
+    }
+    Ok(None)
+}
+
+fn first_batch(expected: &Expected) -> Batch {
+    let mut batch = Batch::new();
+    meta::put(&mut batch, meta::FORMAT, &FORMAT_VERSION.to_be_bytes());
+    meta::put(&mut batch, meta::NODE, &expected.node_id.to_be_bytes());
+    meta::put(&mut batch, meta::CLUSTER, b"");
+    if let Some(initial) = &expected.initial_cluster {
+        meta::put(&mut batch, meta::INITIAL_CLUSTER, initial);
+    }
+    meta::put(&mut batch, meta::SECRETS_KEY, &expected.secrets_key);
+    batch
+}
+
+fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
+    let mut empty = true;
+    for family in Family::ALL {
+        disk.scan(family, &[], &END, &mut |_, _| {
+            empty = false;
+            Ok(std::ops::ControlFlow::Break(()))
+        })?;
+    }
+    Ok(empty)
+}

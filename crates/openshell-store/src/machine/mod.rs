@@ -1,0 +1,229 @@
+//! The state machine: openraft's, over [`openshell_state::State`]. It applies entries, writes
+//! what they changed together with the index, and publishes the result. Why an entry says
+//! what it says was decided elsewhere.
+
+mod stored;
+mod view;
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, TryStreamExt};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use openshell_state::State;
+
+use crate::disk::Batch;
+use crate::fault::{FaultHook, OpenError};
+use crate::history::History;
+use crate::identity::Identity;
+use crate::snapshot::SnapshotData;
+use crate::types::{Entry, LogId, ProposalOutcome, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::writer::Writer;
+use stored::Position;
+use view::Publisher;
+pub use view::StateView;
+
+/// Entries are published when their batch has grown to this, or when there are no more.
+const PIECE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A snapshot as openraft carries it.
+pub type StateSnapshot = Snapshot<crate::types::LeaderId, crate::types::NodeId, crate::types::Member, SnapshotData>;
+
+/// The state machine of this node. openraft owns it; everyone else has the [`StateView`].
+pub struct Machine {
+    writer: Writer,
+    history: History,
+    identity: Identity,
+    on_fault: FaultHook,
+    publisher: Publisher,
+    position: Position,
+}
+
+/// What was applied and waits to be written, published and answered.
+struct Piece {
+    state: State,
+    batch: Batch,
+    responses: Vec<(ApplyResponder<TypeConfig>, ProposalOutcome)>,
+    entries: usize,
+}
+
+impl Machine {
+    pub(crate) fn open(
+        writer: Writer,
+        history: History,
+        identity: Identity,
+        on_fault: FaultHook,
+    ) -> Result<Self, OpenError> {
+        let (state, position) = stored::load(&**writer.disk())?;
+        Ok(Self { writer, history, identity, on_fault, publisher: Publisher::new(state), position })
+    }
+
+    /// The published state, for everyone.
+    #[must_use]
+    pub fn view(&self) -> StateView {
+        self.publisher.view()
+    }
+
+    /// The last applied entry.
+    #[must_use]
+    pub fn applied(&self) -> Option<LogId> {
+        self.position.applied
+    }
+
+    fn begin(&self) -> Piece {
+        Piece { state: State::clone(&self.publisher.load()), batch: Batch::new(), responses: Vec::new(), entries: 0 }
+    }
+
+    fn apply_one(&mut self, piece: &mut Piece, entry: &Entry) -> io::Result<ProposalOutcome> {
+        let index = entry.log_id.index;
+        if let Some(applied) = self.position.applied
+            && index <= applied.index
+        {
+            return Err(io::Error::other(format!("entry {} came after {applied} was applied", entry.log_id)));
+        }
+        let outcome = match &entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Membership(membership) => {
+                self.position.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                None
+            }
+            EntryPayload::Normal(_) if index == 0 => {
+                return Err(io::Error::other("the first entry of the log is a command; it must be a membership"));
+            }
+            EntryPayload::Normal(proposal) => {
+                let command = proposal.decode()?;
+                let applied = piece.state.apply(index, &command).map_err(io::Error::other)?;
+                for change in &applied.changes {
+                    stored::put_change(&mut piece.batch, change);
+                }
+                if let Some(history) = applied.history {
+                    self.history.add(&mut piece.batch, history);
+                }
+                Some(applied.outcome)
+            }
+        };
+        // The membership that forms a cluster has index 0, which is the empty state's own.
+        if piece.state.revision() < index {
+            piece.state.advance(index);
+        }
+        self.position.applied = Some(entry.log_id);
+        piece.entries += 1;
+        Ok(ProposalOutcome(outcome))
+    }
+
+    /// Hands the piece to the writer, then publishes, then answers: who is answered finds
+    /// their write on this node. Not synced: it is replayed from the log, which is before it.
+    async fn finish(&mut self, mut piece: Piece) -> io::Result<()> {
+        if piece.entries == 0 {
+            return Ok(());
+        }
+        stored::put_position(&mut piece.batch, &piece.state, &self.position);
+        let history = self.history.clone();
+        let revision = piece.state.revision();
+        let done = Box::new(move |result: io::Result<()>| {
+            if result.is_ok() {
+                history.written_through(revision);
+            }
+        });
+        self.writer.submit(piece.batch, false, done).await?;
+        self.publisher.publish(Arc::new(piece.state));
+        for (responder, outcome) in piece.responses {
+            responder.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn apply_all<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut piece = self.begin();
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let outcome = self.apply_one(&mut piece, &entry)?;
+            if let Some(responder) = responder {
+                piece.responses.push((responder, outcome));
+            }
+            if piece.batch.bytes() >= PIECE_BYTES_MAX {
+                self.finish(piece).await?;
+                piece = self.begin();
+            }
+        }
+        self.finish(piece).await
+    }
+
+    /// The state as a snapshot. A clone: nothing is written, the state on disk is the snapshot.
+    fn snapshot(&self) -> StateSnapshot {
+        let data = SnapshotData {
+            state: self.publisher.load(),
+            cluster_id: self.identity.cluster_id(),
+            last_log_id: self.position.applied,
+            membership: self.position.membership.clone(),
+        };
+        Snapshot { meta: data.meta(), snapshot: data }
+    }
+
+    async fn install(&mut self, meta: &SnapshotMeta, data: SnapshotData) -> io::Result<()> {
+        if *meta != data.meta() {
+            return Err(io::Error::other(format!("the snapshot {} was announced as {meta}", data.meta())));
+        }
+        let mut batch = Batch::new();
+        let position = Position { applied: data.last_log_id, membership: data.membership };
+        stored::put_all(&mut batch, &data.state);
+        stored::put_position(&mut batch, &data.state, &position);
+        self.history.restart_at(&mut batch, data.state.revision());
+        // Synced: the entries that it stands for are not in this node's log.
+        self.writer.write(batch, true).await?;
+        self.position = position;
+        self.publisher.publish_install(data.state);
+        Ok(())
+    }
+}
+
+/// Builds one snapshot, captured between two entries.
+pub struct SnapshotBuilder(StateSnapshot);
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<StateSnapshot> {
+        Ok(self.0.clone())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.position.applied, self.position.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let result = self.apply_all(entries).await;
+        if let Err(error) = &result {
+            (self.on_fault)(&format!("an entry could not be applied: {error}"));
+        }
+        result
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder(self.snapshot())
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: SnapshotData) -> io::Result<()> {
+        let result = self.install(meta, data).await;
+        if let Err(error) = &result {
+            (self.on_fault)(&format!("a snapshot could not be installed: {error}"));
+        }
+        result
+    }
+
+    /// None before the first entry.
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<StateSnapshot>> {
+        Ok(self.position.applied.map(|_| self.snapshot()))
+    }
+}

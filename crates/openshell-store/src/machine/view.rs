@@ -1,0 +1,78 @@
+//! What the rest of the node sees of the state machine: the newest state, and signals that it
+//! moved. Nothing here writes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use openshell_state::State;
+use tokio::sync::watch;
+
+/// The published state. Cheap to clone; every clone sees the same.
+///
+/// The state is published before the revision is, and the revision before any proposer hears
+/// of it: who was told a revision finds the state at least there.
+#[derive(Clone)]
+pub struct StateView {
+    state: Arc<ArcSwap<State>>,
+    applied: watch::Receiver<u64>,
+    installs: watch::Receiver<u64>,
+}
+
+impl StateView {
+    /// The newest state. A caller loads once and works on one revision to the end.
+    #[must_use]
+    pub fn load(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// The applied revision. Await changes on it; borrow it only for a moment.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.clone()
+    }
+
+    /// Grows by one with every installed snapshot: the state jumped, caches must drop.
+    #[must_use]
+    pub fn installs(&self) -> watch::Receiver<u64> {
+        self.installs.clone()
+    }
+}
+
+/// The one side that publishes.
+pub(super) struct Publisher {
+    state: Arc<ArcSwap<State>>,
+    applied: watch::Sender<u64>,
+    installs: watch::Sender<u64>,
+}
+
+impl Publisher {
+    pub(super) fn new(state: State) -> Self {
+        let applied = watch::Sender::new(state.revision());
+        Self { state: Arc::new(ArcSwap::from_pointee(state)), applied, installs: watch::Sender::new(0) }
+    }
+
+    pub(super) fn view(&self) -> StateView {
+        StateView {
+            state: Arc::clone(&self.state),
+            applied: self.applied.subscribe(),
+            installs: self.installs.subscribe(),
+        }
+    }
+
+    pub(super) fn load(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    pub(super) fn publish(&self, state: Arc<State>) {
+        let revision = state.revision();
+        self.state.store(state);
+        self.applied.send_replace(revision);
+    }
+
+    /// The order of [`Publisher::publish`], then the tick: who drops its caches fills them
+    /// from the new state.
+    pub(super) fn publish_install(&self, state: Arc<State>) {
+        self.publish(state);
+        self.installs.send_modify(|installs| *installs += 1);
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask`: the tasks that people and CI run. `demo` shows the main job on three real nodes, `test`
+//! is the gate, `fix` edits what a tool can edit, `tidy` looks for what no compiler sees. Nothing of the
+//! product is linked in: this program builds it, runs it and reads its text.
+
+mod cargo;
+mod demo;
+mod fix;
+mod output;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Builds, starts three nodes in a temporary directory and runs the main job through the CLI.
+    Demo {
+        /// Leaves the cluster running at the end, and says how to use and stop it.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// The gate: formatting, tidy, clippy, build, all tests, documentation, the jepsen scenario.
+    Test {
+        /// Seed of the jepsen scenario; a random one, which is printed, when absent.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Formats, and applies what clippy can apply.
+    Fix,
+    /// Checks what no compiler checks: floors, file lengths, documents, words that must not be committed.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Demo { keep } => demo::run(keep),
+        Task::Test { seed } => test::run(seed),
+        Task::Fix => fix::run(),
+        Task::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            output::error(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One client: reads and updates contended profiles through random nodes, and writes down what it
+//! asked and heard. What an outcome proves is decided here, and carefully: doubt stays doubt.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openshell_client::{CallError, Uuid, methods};
+use openshell_proto::v1::{
+    GetProviderProfileRequest, ProviderProfileImportItem, UpdateProviderProfilesRequest, UpdateProviderProfilesResponse,
+};
+use openshell_tests::{Api, profile};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tonic::Code;
+
+use crate::history::{Action, Outcome};
+use crate::recorder::Recorder;
+
+/// Between the beginnings of two operations of one client.
+const PACE: Duration = Duration::from_millis(10);
+/// For one attempt.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
+/// Attempts under one request id, for operations that repeat at all.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What the clients of a run share.
+pub(crate) struct Shared {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) workspace: String,
+    /// The profiles, as many as [`Shared::hot`] at a time.
+    pub(crate) keys: Vec<String>,
+    pub(crate) hot: usize,
+    /// For how long one set of profiles is used.
+    pub(crate) shift: Duration,
+    pub(crate) start: Instant,
+    pub(crate) end: Instant,
+}
+
+/// Works until the end of the run.
+pub(crate) async fn work(shared: Arc<Shared>, seed: u64) {
+    let nodes: Vec<Api> =
+        shared.endpoints.iter().map(|endpoint| Api::new(endpoint).once().deadline(ATTEMPT_LIMIT)).collect();
+    let mut worker = Worker {
+        process: shared.recorder.new_process(),
+        random: StdRng::seed_from_u64(seed),
+        known: BTreeMap::new(),
+        written: 0,
+        seed,
+        nodes,
+        shared,
+    };
+    let mut ticks = interval(PACE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < worker.shared.end {
+        ticks.tick().await;
+        worker.step().await;
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    nodes: Vec<Api>,
+    random: StdRng,
+    seed: u64,
+    process: u64,
+    /// The newest version known of each profile.
+    known: BTreeMap<String, u64>,
+    written: u64,
+}
+
+impl Worker {
+    async fn step(&mut self) {
+        let key = self.choose_key();
+        let node = self.random.random_range(0..self.nodes.len());
+        let action = match self.known.get(&key) {
+            Some(version) if self.random.random_bool(0.5) => {
+                self.written += 1;
+                Action::Write { expected: *version, value: format!("c{}-{}", self.seed, self.written) }
+            }
+            _ => Action::Read,
+        };
+        let recorder = self.shared.recorder.clone();
+        let operation = recorder.invoke(self.process, node as u64 + 1, &key, action.clone());
+        let outcome = match &action {
+            Action::Read => read(&self.nodes[node], &self.shared.workspace, &key).await,
+            Action::Write { expected, value } => self.write(node, &key, *expected, value).await,
+        };
+        recorder.returned(operation, outcome.clone());
+        let version = match outcome {
+            Outcome::Read { version, .. } | Outcome::Written { version } => Some(version),
+            Outcome::Conflict { current } => current,
+            Outcome::Wrong { .. } | Outcome::NotDone => None,
+            Outcome::Unknown { .. } => {
+                // A client in doubt is gone; what it asked may still happen.
+                self.process = recorder.new_process();
+                None
+            }
+        };
+        if let Some(version) = version {
+            self.known.insert(key, version);
+        }
+    }
+
+    /// One of the profiles of the shift that is on.
+    fn choose_key(&mut self) -> String {
+        let shared = &self.shared;
+        let shift = shared.start.elapsed().as_millis() / shared.shift.as_millis();
+        let shifts = shared.keys.len() / shared.hot;
+        let first = usize::try_from(shift).unwrap_or(usize::MAX).min(shifts - 1) * shared.hot;
+        shared.keys[first + self.random.random_range(0..shared.hot)].clone()
+    }
+
+    /// An update; half of them are repeated under the same request id when in doubt, through any
+    /// node, as programs do.
+    async fn write(&mut self, node: usize, key: &str, expected: u64, value: &str) -> Outcome {
+        let request = update(&self.shared.workspace, key, expected, value);
+        let id = Uuid::now_v7();
+        let attempts = if self.random.random_bool(0.5) { ATTEMPTS_MAX } else { 1 };
+        let mut node = node;
+        let mut doubt: Option<String> = None;
+        for attempt in 1..=attempts {
+            let api = self.nodes[node].request(id, attempt);
+            match judge(api.call(&methods::UPDATE_PROVIDER_PROFILES, request.clone()).await) {
+                Outcome::Unknown { why } => doubt = Some(why),
+                // Of an attempt that came to nothing, an earlier one in doubt keeps its doubt.
+                Outcome::NotDone if doubt.is_some() => {}
+                definite => return definite,
+            }
+            node = self.random.random_range(0..self.nodes.len());
+        }
+        Outcome::Unknown { why: doubt.unwrap_or_default() }
+    }
+}
+
+fn update(workspace: &str, key: &str, expected: u64, value: &str) -> UpdateProviderProfilesRequest {
+    let mut payload = profile(key, &["api.example.com"]);
+    payload.display_name = value.to_owned();
+    UpdateProviderProfilesRequest {
+        profile: Some(ProviderProfileImportItem { profile: Some(payload), source: String::new() }),
+        expected_resource_version: expected,
+        id: key.to_owned(),
+        workspace: workspace.to_owned(),
+        updates: Vec::new(),
+    }
+}
+
+/// A linearizable read of one profile.
+pub(crate) async fn read(api: &Api, workspace: &str, key: &str) -> Outcome {
+    let request = GetProviderProfileRequest { id: key.to_owned(), workspace: workspace.to_owned() };
+    match api.linearizable().call(&methods::GET_PROVIDER_PROFILE, request).await {
+        Ok(answer) => match answer.message.profile {
+            Some(profile) => Outcome::Read { version: profile.resource_version, value: profile.display_name },
+            None => Outcome::Wrong { said: "a read was answered without a profile".to_owned() },
+        },
+        Err(CallError::Refused(status)) if status.code() == Code::NotFound => {
+            Outcome::Wrong { said: format!("{key} was not found: {}", status.message()) }
+        }
+        Err(error) => Outcome::Unknown { why: error.to_string() },
+    }
+}
+
+/// What one attempt of an update proves. Only what is certainly without effect counts as such.
+fn judge(result: Result<openshell_client::Answer<UpdateProviderProfilesResponse>, CallError>) -> Outcome {
+    match result {
+        Ok(answer) => match answer.message {
+            UpdateProviderProfilesResponse { updated: true, profile: Some(profile), .. } => {
+                Outcome::Written { version: profile.resource_version }
+            }
+            message => Outcome::Wrong { said: format!("an update was answered with {:?}", message.diagnostics) },
+        },
+        Err(CallError::Refused(status)) if status.code() == Code::Aborted => {
+            Outcome::Conflict { current: stated_version(status.message()) }
+        }
+        Err(CallError::Refused(status)) if status.code() == Code::InvalidArgument => {
+            Outcome::Wrong { said: format!("an update was refused: {}", status.message()) }
+        }
+        Err(CallError::NotDone { .. } | CallError::Unreachable(_)) => Outcome::NotDone,
+        Err(error @ (CallError::Refused(_) | CallError::Unknown { .. })) => Outcome::Unknown { why: error.to_string() },
+    }
+}
+
+/// The current version that a refusal states.
+fn stated_version(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("current resource_version is ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use openshell_client::CallError;
+    use tonic::Status;
+
+    use super::{Outcome, judge, stated_version};
+
+    #[test]
+    fn the_current_version_is_read_from_a_refusal() {
+        let text = "expected resource_version 3, the current resource_version is 14; read it again";
+        assert_eq!(stated_version(text), Some(14));
+        assert_eq!(stated_version("something else"), None);
+    }
+
+    #[test]
+    fn an_internal_error_leaves_doubt() {
+        let outcome = judge(Err(CallError::Refused(Status::internal("a fault"))));
+        assert!(matches!(outcome, Outcome::Unknown { .. }));
+    }
+
+    #[test]
+    fn an_endpoint_that_was_not_reached_leaves_none() {
+        assert_eq!(judge(Err(CallError::Unreachable(Vec::new()))), Outcome::NotDone);
+    }
+}

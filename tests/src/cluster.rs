@@ -1,0 +1,393 @@
+//! A cluster of real processes on loopback, in a temporary directory that goes with it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures::future::join_all;
+use openshell_client::methods;
+use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::api::Api;
+use crate::gateway::{Gateway, GatewayPorts};
+use crate::http::http_get;
+use crate::ports::free_ports;
+use crate::wait::{eventually, within};
+
+/// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
+/// machine may be building something else.
+const LIMIT: Duration = Duration::from_secs(60);
+const LOG_LINES_SHOWN: usize = 60;
+const START_ATTEMPTS: usize = 3;
+
+/// What a cluster is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterOptions {
+    /// How many nodes; ids from 1.
+    pub nodes: u64,
+    /// `--snapshot-after-entries`: small, so that tests see snapshots.
+    pub snapshot_after_entries: u64,
+    /// `--log-entries-kept`.
+    pub log_entries_kept: u64,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self { nodes: 3, snapshot_after_entries: 200, log_entries_kept: 100 }
+    }
+}
+
+/// Who leads, as one node knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leadership {
+    /// Raft's term.
+    pub term: u64,
+    /// The leader of that term.
+    pub leader: u64,
+}
+
+/// The processes of one cluster. Dropping it kills them and removes their files; when the thread
+/// is failing, the ends of their logs are shown first.
+#[derive(Debug)]
+pub struct Cluster {
+    gateways: Vec<Gateway>,
+    directory: Option<TempDir>,
+}
+
+/// A cluster that tests of one program share while any of them holds it; each works in a workspace
+/// of its own, and none hurts the processes.
+#[derive(Debug)]
+pub struct Shared(Arc<Cluster>);
+
+static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
+
+impl Cluster {
+    /// Three nodes, formed and ready.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn start() -> Self {
+        Self::start_with(ClusterOptions::default()).await.expect("a cluster of three nodes starts")
+    }
+
+    /// The shared cluster, started if nobody holds it, with `providers_v2_enabled` on.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn shared() -> Shared {
+        let mut shared = SHARED.lock().await;
+        if let Some(cluster) = shared.upgrade() {
+            return Shared(cluster);
+        }
+        let cluster = Arc::new(Self::start().await);
+        cluster.api(1).enable_providers_v2(true).await;
+        *shared = Arc::downgrade(&cluster);
+        Shared(cluster)
+    }
+
+    /// A formed cluster in which every node says that it is ready. Started anew with other ports
+    /// when some process ended, as it does when a port was taken meanwhile.
+    ///
+    /// # Errors
+    /// When the program is missing, or the nodes are not ready in time; the text ends with the
+    /// ends of their logs.
+    pub async fn start_with(options: ClusterOptions) -> anyhow::Result<Self> {
+        for _ in 1..START_ATTEMPTS {
+            let mut cluster = Self::prepare(options)?;
+            match cluster.start_all().await {
+                Ok(()) => return Ok(cluster),
+                Err(error) if cluster.gateways.iter_mut().all(Gateway::is_running) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let mut cluster = Self::prepare(options)?;
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    fn prepare(options: ClusterOptions) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("openshell-cluster-").tempdir()?;
+        let key = directory.path().join("secrets.key");
+        write_key(&key)?;
+        let count = usize::try_from(options.nodes)?;
+        let ports = free_ports(count * 4)?;
+        let ports: Vec<GatewayPorts> = ports
+            .chunks_exact(4)
+            .map(|four| GatewayPorts { client: four[0], peer: four[1], health: four[2], metrics: four[3] })
+            .collect();
+        let members: Vec<String> =
+            (1..=options.nodes).zip(&ports).map(|(id, ports)| format!("{id}=127.0.0.1:{}", ports.peer)).collect();
+        let members = members.join(",");
+        let gateways = (1..=options.nodes).zip(ports).map(|(id, ports)| {
+            let arguments = arguments(id, ports, &members, directory.path(), &key, options);
+            Gateway::new(id, ports, arguments, directory.path().join(format!("node-{id}.log")))
+        });
+        Ok(Self { gateways: gateways.collect(), directory: Some(directory) })
+    }
+
+    async fn start_all(&mut self) -> anyhow::Result<()> {
+        for gateway in &mut self.gateways {
+            gateway.start()?;
+        }
+        self.ready(LIMIT).await
+    }
+
+    /// The nodes, in order of their ids.
+    #[must_use]
+    pub fn gateways(&self) -> &[Gateway] {
+        &self.gateways
+    }
+
+    /// The ids of the nodes, in order.
+    pub fn ids(&self) -> impl Iterator<Item = u64> + use<> {
+        1..=self.gateways.len() as u64
+    }
+
+    /// One node.
+    ///
+    /// # Panics
+    /// When no node has the id.
+    #[must_use]
+    pub fn gateway(&self, id: u64) -> &Gateway {
+        self.gateways.iter().find(|gateway| gateway.id() == id).expect("a node of the cluster")
+    }
+
+    /// One node, to be hurt or started.
+    ///
+    /// # Panics
+    /// When no node has the id.
+    pub fn gateway_mut(&mut self, id: u64) -> &mut Gateway {
+        self.gateways.iter_mut().find(|gateway| gateway.id() == id).expect("a node of the cluster")
+    }
+
+    /// A caller that knows this node only.
+    #[must_use]
+    pub fn api(&self, id: u64) -> Api {
+        Api::new(&self.gateway(id).endpoint())
+    }
+
+    /// A caller that knows every node and goes on to the next when one fails it.
+    #[must_use]
+    pub fn api_of_all(&self) -> Api {
+        Api::new(&self.endpoints())
+    }
+
+    /// The URLs of all nodes, separated by commas.
+    #[must_use]
+    pub fn endpoints(&self) -> String {
+        self.gateways.iter().map(Gateway::endpoint).collect::<Vec<_>>().join(",")
+    }
+
+    /// Waits until every node says that it is ready; fails early when a process has ended.
+    ///
+    /// # Errors
+    /// When that does not come about, with the ends of the logs.
+    pub async fn ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let gateways = &mut self.gateways;
+        let outcome = eventually("every node to be ready", limit, async || {
+            if let Some(ended) = gateways.iter_mut().find_map(|gateway| Some((gateway.id(), gateway.exit_status()?))) {
+                return Some(Err(ended));
+            }
+            let pages = join_all(gateways.iter().map(|gateway| http_get(gateway.ports().health, "/readyz"))).await;
+            pages.iter().all(|page| matches!(page, Ok((200, _)))).then_some(Ok(()))
+        })
+        .await;
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((id, status))) => bail!("node {id} ended with {status}\n{}", self.logs(LOG_LINES_SHOWN)),
+            Err(error) => bail!("{error}\n{}", self.logs(LOG_LINES_SHOWN)),
+        }
+    }
+
+    /// Kills a node with SIGKILL.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn kill(&mut self, id: u64) {
+        self.gateway_mut(id).kill().expect("a child can be killed");
+    }
+
+    /// Starts a node in its directory, and waits until every node is ready.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn restart(&mut self, id: u64) {
+        self.gateway_mut(id).start().expect("the gateway starts");
+        self.ready(LIMIT).await.expect("every node is ready after the restart");
+    }
+
+    /// Starts every node that is not running, and waits until all are ready.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn restart_all(&mut self) {
+        self.start_all().await.expect("every node is ready after the restart");
+    }
+
+    /// What every node that answers within a second says about the cluster.
+    pub async fn statuses(&self) -> Vec<GetStatusResponse> {
+        let asked = self.gateways.iter().map(|gateway| status(gateway.endpoint()));
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Who leads, when a majority of the nodes says the same.
+    pub async fn leadership(&self) -> Option<Leadership> {
+        let statuses = self.statuses().await;
+        let mut said: Vec<Leadership> = statuses.iter().filter_map(leadership).collect();
+        said.sort_unstable();
+        let majority = self.gateways.len() / 2 + 1;
+        said.chunk_by(|left, right| left == right).find(|same| same.len() >= majority).map(|same| same[0])
+    }
+
+    /// The leader, waiting for one if need be.
+    ///
+    /// # Panics
+    /// When there is none for too long.
+    pub async fn leader(&self) -> u64 {
+        let found = eventually("a leader that a majority knows", LIMIT, async || self.leadership().await).await;
+        found.expect("a leader").leader
+    }
+
+    /// The other nodes, in order of their ids.
+    ///
+    /// # Panics
+    /// When there is no leader for too long.
+    pub async fn followers(&self) -> Vec<u64> {
+        let leader = self.leader().await;
+        self.ids().filter(|id| *id != leader).collect()
+    }
+
+    /// A caller of one follower.
+    ///
+    /// # Panics
+    /// When there is no leader for too long.
+    pub async fn follower_api(&self) -> Api {
+        self.api(self.followers().await[0])
+    }
+
+    /// The digests of all nodes, once they are at the same revision.
+    ///
+    /// # Errors
+    /// When they are not after `limit`. Something that keeps writing prevents it.
+    pub async fn digests_at_rest(&self, limit: Duration) -> anyhow::Result<Vec<GetDigestResponse>> {
+        eventually("all nodes at one revision", limit, async || {
+            let asked = self.ids().map(|id| digest(self.api(id)));
+            let digests: Option<Vec<_>> = join_all(asked).await.into_iter().collect();
+            digests.filter(|digests| digests.iter().all(|digest| digest.revision == digests[0].revision))
+        })
+        .await
+    }
+
+    /// The ends of all logs, for people.
+    #[must_use]
+    pub fn logs(&self, lines: usize) -> String {
+        let mut text = String::new();
+        for gateway in &self.gateways {
+            let _ = writeln!(text, "---- end of the log of node {}\n{}", gateway.id(), gateway.log_tail(lines));
+        }
+        text
+    }
+
+    #[expect(clippy::print_stderr, reason = "the test runner shows what a failing test printed, and only that")]
+    fn show_logs_of_a_failure(&self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs(LOG_LINES_SHOWN));
+        }
+    }
+
+    /// Leaves data and logs where they are when the processes are gone, and says where.
+    pub fn keep_files(&mut self) -> Option<PathBuf> {
+        self.directory.take().map(TempDir::keep)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for gateway in &mut self.gateways {
+            // Nobody is left to hear of a failure.
+            let _ = gateway.kill();
+        }
+        self.show_logs_of_a_failure();
+    }
+}
+
+impl Deref for Shared {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The last holder drops the cluster itself, which shows them.
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.show_logs_of_a_failure();
+        }
+    }
+}
+
+/// Who leads, as the node at this URL knows it; none when it knows of nobody, or does not answer
+/// within two seconds.
+pub async fn leadership_at(endpoint: &str) -> Option<Leadership> {
+    leadership(&status(endpoint.to_owned()).await?)
+}
+
+async fn status(endpoint: String) -> Option<GetStatusResponse> {
+    let api = Api::new(&endpoint).once();
+    let asked = async { api.call(&methods::GET_STATUS, GetStatusRequest {}).await };
+    Some(within(Duration::from_secs(2), asked).await?.ok()?.message)
+}
+
+async fn digest(api: Api) -> Option<GetDigestResponse> {
+    Some(api.call(&methods::GET_DIGEST, GetDigestRequest {}).await.ok()?.message)
+}
+
+/// What one node says about itself and its leader.
+fn leadership(status: &GetStatusResponse) -> Option<Leadership> {
+    let own = status.members.iter().find(|member| member.id == status.node)?;
+    (status.leader != 0).then_some(Leadership { term: own.term, leader: status.leader })
+}
+
+fn arguments(
+    id: u64,
+    ports: GatewayPorts,
+    members: &str,
+    directory: &Path,
+    key: &Path,
+    options: ClusterOptions,
+) -> Vec<String> {
+    let flags = [
+        ("--node-id", id.to_string()),
+        ("--data-dir", directory.join(format!("node-{id}")).display().to_string()),
+        ("--bind-address", "127.0.0.1".to_owned()),
+        ("--port", ports.client.to_string()),
+        ("--health-port", ports.health.to_string()),
+        ("--metrics-port", ports.metrics.to_string()),
+        ("--peer-bind", format!("127.0.0.1:{}", ports.peer)),
+        ("--advertise-peer", format!("127.0.0.1:{}", ports.peer)),
+        ("--advertise-client", format!("http://127.0.0.1:{}", ports.client)),
+        ("--initial-cluster", members.to_owned()),
+        ("--secrets-key-file", key.display().to_string()),
+        ("--zone", format!("zone-{id}")),
+        ("--log-level", "info".to_owned()),
+        ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
+        ("--log-entries-kept", options.log_entries_kept.to_string()),
+    ];
+    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+}
+
+/// 32 random bytes as hexadecimal digits, for the owner's eyes only.
+fn write_key(path: &Path) -> anyhow::Result<()> {
+    let key = format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(key.as_bytes())).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,115 @@
+//! The program `openshell`, run as a person would, with a home directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::binary::binary;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `openshell` for one person.
+#[derive(Debug)]
+pub struct CommandLine {
+    home: TempDir,
+}
+
+/// What one run left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said beside.
+    pub stderr: String,
+}
+
+impl CommandLine {
+    /// A person with an empty home.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { home: TempDir::new().expect("a temporary directory") }
+    }
+
+    /// Writes a file into the home and returns its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    /// The home.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs a command against these URLs, separated by commas.
+    ///
+    /// # Panics
+    /// When the program is missing, or still runs after a minute.
+    pub async fn run(&self, endpoints: &str, words: &[&str]) -> Output {
+        self.try_run(endpoints, words).await.expect("the command runs")
+    }
+
+    async fn try_run(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(binary("openshell")?);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(words)
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
+            .env("OPENSHELL_GATEWAY_ENDPOINT", endpoints)
+            .env("NO_COLOR", "1")
+            .env("NO_GRAPHICS", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = timeout(LIMIT, command.output()).await.with_context(|| format!("openshell {words:?} hangs"))??;
+        Ok(Output {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+impl Default for CommandLine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Output {
+    /// What it printed, once it ended well.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub fn success(&self) -> &str {
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        &self.stdout
+    }
+
+    /// What it said beside, once it ended with exit code 1.
+    ///
+    /// # Panics
+    /// When it ended otherwise.
+    pub fn failure(&self) -> &str {
+        assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        &self.stderr
+    }
+}

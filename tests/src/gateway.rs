@@ -1,0 +1,167 @@
+//! One gateway process: its arguments, its life and its death. Signals go to the process that was
+//! started here, by its id.
+
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::binary::binary;
+use crate::wait::eventually;
+
+/// Where a gateway listens, all on 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayPorts {
+    /// For clients.
+    pub client: u16,
+    /// For other gateways.
+    pub peer: u16,
+    /// For `/healthz` and `/readyz`.
+    pub health: u16,
+    /// For `/metrics`.
+    pub metrics: u16,
+}
+
+/// A gateway that can be started any number of times, in one data directory. Dropping it kills it.
+#[derive(Debug)]
+pub struct Gateway {
+    id: u64,
+    ports: GatewayPorts,
+    arguments: Vec<String>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// A gateway that does not run yet. Its output is appended to the file `log`.
+    #[must_use]
+    pub fn new(id: u64, ports: GatewayPorts, arguments: Vec<String>, log: PathBuf) -> Self {
+        Self { id, ports, arguments, log, child: None }
+    }
+
+    /// Its node id.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn ports(&self) -> GatewayPorts {
+        self.ports
+    }
+
+    /// Its URL for clients.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.client)
+    }
+
+    /// Starts the process; does nothing when it runs.
+    ///
+    /// # Errors
+    /// When the program is missing or cannot be started.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        if self.is_running() {
+            return Ok(());
+        }
+        let program = binary("openshell-gateway")?;
+        let log = self.open_log()?;
+        let mut command = Command::new(&program);
+        // The variables of whoever runs the tests must not reach the gateway.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
+            command.env_remove(name);
+        }
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn open_log(&self) -> anyhow::Result<File> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        log.with_context(|| format!("opening {}", self.log.display()))
+    }
+
+    /// Whether the process lives; a paused one does.
+    pub fn is_running(&mut self) -> bool {
+        self.exit_status().is_none() && self.child.is_some()
+    }
+
+    /// How the process ended, if it was started and has ended by itself.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// SIGKILL, and waits for the end. Does nothing when it is not running.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().with_context(|| format!("killing node {}", self.id))?;
+            child.wait().with_context(|| format!("waiting for the end of node {}", self.id))?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// When it is not running, or has not ended after `limit`.
+    pub async fn terminate(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        let what = format!("the end of node {} after SIGTERM", self.id);
+        let status = eventually(&what, limit, async || self.exit_status()).await?;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// SIGSTOP: the process lives, keeps its ports and does nothing.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        kill(pid, signal).with_context(|| format!("sending {signal} to node {}", self.id))
+    }
+
+    /// The end of what the process wrote, at most `lines` lines.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// All that the process wrote, over all its lives.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure.
+        let _ = self.kill();
+    }
+}

@@ -41,6 +41,8 @@ pub struct Gauges {
     pub applied: u64,
     /// The newest entry in this node's log.
     pub last_log_index: u64,
+    /// The newest entry that was dropped from this node's log, since a snapshot holds it; 0 for none.
+    pub purged: u64,
     /// What became of this node's proposals.
     pub proposals: ProposalCounts,
     /// Proposals that met a changed state.
@@ -165,6 +167,7 @@ impl Node {
             committed: committed.map_or(0, |id| id.index),
             applied: self.view.load().revision(),
             last_log_index: metrics.last_log_index.unwrap_or(0),
+            purged: metrics.purged.map_or(0, |id| id.index),
             proposals,
             guard_failures: proposals.guard_failed,
             exclusive_decisions: self.proposals.counts.exclusive(),

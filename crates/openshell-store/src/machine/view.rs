@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 /// The published state. Cheap to clone; every clone sees the same.
 ///
-/// The state is published before the revision is, and the revision before any proposer hears
-/// of it: who was told a revision finds the state at least there.
+/// The state is published before the install is counted, the install before the revision, and the
+/// revision before any proposer hears of it: who was told a revision finds the state at least
+/// there, and knows of the jump that brought it.
 #[derive(Clone)]
 pub struct StateView {
     state: Arc<ArcSwap<State>>,
@@ -69,10 +70,11 @@ impl Publisher {
         self.applied.send_replace(revision);
     }
 
-    /// The order of [`Publisher::publish`], then the tick: who drops its caches fills them
-    /// from the new state.
+    /// As [`Publisher::publish`], with the tick in between: who drops its caches fills them from the
+    /// new state, and nobody sees the new revision without knowing that the state jumped.
     pub(super) fn publish_install(&self, state: Arc<State>) {
-        self.publish(state);
+        self.state.store(Arc::clone(&state));
         self.installs.send_modify(|installs| *installs += 1);
+        self.publish(state);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
-use openshell_state::{Call, Decision, State};
+use openshell_state::{Call, Decision, RequestId, State};
 use openshell_store::settings::{self, Timings};
 use openshell_store::{Member, Opened};
 use tokio::sync::{mpsc, watch};
@@ -136,6 +136,13 @@ impl Cluster {
         F: Fn(Call<'_>) -> Decision + Send + Sync,
     {
         self.node.decide(&call, &rule).await
+    }
+
+    /// Whether an id that a node made for its caller, and sent to nobody yet, has to be replaced by
+    /// one made at another time: milliseconds since the Unix epoch. Asked on the leader.
+    #[must_use]
+    pub fn untimely(&self, id: &RequestId) -> Option<i64> {
+        self.node.untimely(id)
     }
 
     /// The state at a consistency.

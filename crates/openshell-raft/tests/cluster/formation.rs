@@ -111,7 +111,7 @@ async fn a_node_that_lost_its_disk_refuses_to_come_back() {
     nodes.places.get_mut(&follower).expect("a place").disk =
         Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>));
     nodes.start(follower).await.expect("started");
-    let fault = nodes.fault(follower).await;
+    let fault = nodes.node(follower).refused().await;
     assert!(fault.contains(&format!("node {follower} is empty")), "{fault}");
     assert!(fault.contains("add a new node under an id that was never used"), "{fault}");
     assert_eq!(nodes.node(follower).ready(), Err(fault));

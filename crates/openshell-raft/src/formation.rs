@@ -53,7 +53,11 @@ enum Round {
     /// Not yet, and why.
     Wait(String),
     /// A peer has data, this node has none.
-    Refused(u64),
+    Refused {
+        peer: u64,
+        /// The peer was started with another initial cluster.
+        other_list: bool,
+    },
 }
 
 impl Formation {
@@ -165,14 +169,22 @@ pub(crate) async fn run(node: Arc<Node>) {
                 node.formation.waiting_for.store(Arc::new(text));
             }
             Round::Wait(reason) => node.formation.waiting_for.store(Arc::new(reason)),
-            Round::Refused(peer) if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
+            Round::Refused { peer, .. } if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
                 let text = format!("Raft's first call; node {peer} has it already");
                 node.formation.waiting_for.store(Arc::new(text));
             }
-            Round::Refused(peer) => return node.refuse(replaced(node.id, peer)),
+            Round::Refused { peer, other_list: true } => return node.refuse(misled(node.id, peer)),
+            Round::Refused { peer, other_list: false } => return node.refuse(replaced(node.id, peer)),
         }
         sleep(ROUND_PAUSE).await;
     }
+}
+
+fn misled(node: u64, peer: u64) -> String {
+    format!(
+        "node {node} is empty, and node {peer} of its --initial-cluster is a member of a cluster that was formed from another \
+         one: give node {node} the list of the cluster that it is meant for"
+    )
 }
 
 fn replaced(node: u64, peer: u64) -> String {
@@ -229,7 +241,9 @@ async fn round(node: &Node) -> Round {
     let mut wait = None;
     for (peer, address, answer) in answers {
         match answer {
-            Ok(answer) if answer.initialised => return Round::Refused(peer),
+            Ok(answer) if answer.initialised => {
+                return Round::Refused { peer, other_list: answer.initial_cluster_digest != formation.digest };
+            }
             Ok(answer) if answer.initial_cluster_digest != formation.digest => {
                 wait = Some(format!("node {peer} to be started with the same initial cluster as this node"));
             }

@@ -1,6 +1,7 @@
 //! One logical call: the same request id on every attempt, the next endpoint after a failure, until
 //! an answer, a refusal or the deadline. A refusal is never repeated; doubt always is, because the
-//! cluster remembers the id and answers a repetition with the first answer.
+//! cluster remembers the id and answers a repetition with the first answer. After doubt a refusal
+//! counts for the whole call only when the node says so; else it is about its own attempt.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -93,7 +94,11 @@ impl Client {
                 }
                 Outcome::Refused(status) => {
                     inner.preferred.store(index, Ordering::Relaxed);
-                    return Err(CallError::Refused(status));
+                    let doubt = progress.doubt.is_some() || options.first_attempt > 1;
+                    return Err(match doubt && !is_for_all_attempts(&status) {
+                        true => CallError::Unknown { request_id, status, attempts: progress.attempts + 1 },
+                        false => CallError::Refused(status),
+                    });
                 }
                 failed @ (Outcome::NotDone(_) | Outcome::Doubt(_) | Outcome::NotReached(_)) => {
                     progress.note(index, failed)
@@ -285,9 +290,7 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
         };
     }
     match status.code() {
-        Code::Unavailable if status.metadata().get("x-openshell-outcome").is_some_and(|value| value == "not-done") => {
-            Outcome::NotDone(status)
-        }
+        Code::Unavailable if outcome_is(&status, "not-done") => Outcome::NotDone(status),
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => Outcome::Doubt(status),
         // Written out, so that a code added to the library is judged by a person.
         Code::Ok
@@ -304,6 +307,16 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
         | Code::DataLoss
         | Code::Unauthenticated => Outcome::Refused(status),
     }
+}
+
+/// The node says that no attempt under the request id took effect or will: it has claimed the id, or
+/// the call has no effect at all.
+fn is_for_all_attempts(refusal: &Status) -> bool {
+    outcome_is(refusal, "refused")
+}
+
+fn outcome_is(status: &Status, outcome: &str) -> bool {
+    status.metadata().get("x-openshell-outcome").is_some_and(|value| value == outcome)
 }
 
 fn connect_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {

@@ -57,7 +57,9 @@ pub enum CallError {
         /// Attempts that reached a node.
         attempts: u32,
     },
-    /// It may have taken effect, now or later. Repeat only under the same request id.
+    /// It may have taken effect, now or later. Repeat only under the same request id. The status may
+    /// be a refusal: of a repetition, by a node that cannot tell what became of the attempts before,
+    /// because the id has expired or the epoch is another. Then look before repeating anything.
     #[error("it is unknown whether request {request_id} took effect, after {attempts} attempts: {}", .status.message())]
     Unknown {
         /// The identity to repeat the call under.

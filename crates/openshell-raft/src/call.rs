@@ -25,6 +25,20 @@ pub struct CallContext {
     pub deadline: Instant,
 }
 
+/// What an answer means for the other attempts under its request id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdStanding {
+    /// Nothing is remembered: an attempt that is still on its way may take effect.
+    Open,
+    /// The reply is remembered: no attempt, earlier or later, comes to anything else.
+    Settled,
+    /// The id was refused for its time. An attempt before this one may have taken effect.
+    Untimely {
+        /// An id made at this time is taken: milliseconds since the Unix epoch.
+        take_ms: i64,
+    },
+}
+
 /// What a decision came to.
 #[derive(Clone, Debug)]
 pub struct Answered {
@@ -32,6 +46,8 @@ pub struct Answered {
     pub reply: Result<Vec<u8>, Refusal>,
     /// The revision that the reply speaks of. For a repeated request id, that of the first time.
     pub revision: u64,
+    /// What the reply means for other attempts under the same request id.
+    pub standing: IdStanding,
     /// This node's state, at or after that revision.
     pub state: Arc<State>,
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
-use openshell_state::{Call, Decision, State};
+use openshell_state::{Call, Decision, RequestId, State};
 use openshell_store::settings::{self, Timings};
 use openshell_store::{Member, Opened};
 use tokio::sync::{mpsc, watch};
@@ -85,6 +85,7 @@ impl Cluster {
         let has_data = initialised || !myself.cluster_id().is_empty();
         let (leader, leader_changes) = watch::channel(None);
         let (read_line, readers) = ReadLine::new();
+        let formation = Formation::new(config.initial_cluster, has_data || opened.identity.is_promised());
         let node = Arc::new(Node {
             id: config.node,
             version: config.version,
@@ -99,7 +100,7 @@ impl Cluster {
             myself,
             links,
             freshness: Freshness::new(Instant::now()),
-            formation: Formation::new(config.initial_cluster, has_data),
+            formation,
             proposals: Proposals::new(),
             read_line,
             call_handler: ArcSwapOption::empty(),
@@ -111,6 +112,7 @@ impl Cluster {
             genesis: config.genesis,
             fault_hook: config.fault,
             fault: OnceLock::new(),
+            refusal: watch::Sender::new(None),
             heard: std::sync::Mutex::default(),
             receiving_snapshot: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
@@ -136,6 +138,13 @@ impl Cluster {
         F: Fn(Call<'_>) -> Decision + Send + Sync,
     {
         self.node.decide(&call, &rule).await
+    }
+
+    /// Whether an id that a node made for its caller, and sent to nobody yet, has to be replaced by
+    /// one made at another time: milliseconds since the Unix epoch. Asked on the leader.
+    #[must_use]
+    pub fn untimely(&self, id: &RequestId) -> Option<i64> {
+        self.node.untimely(id)
     }
 
     /// The state at a consistency.
@@ -245,6 +254,18 @@ impl Cluster {
     /// The reason why not, in words.
     pub fn ready(&self) -> Result<(), String> {
         self.node.ready()
+    }
+
+    /// Ends when this node turns out to be one that must not run: it is empty among peers that are
+    /// not, or its data are another cluster's. The sentence says what to do. It took no part in
+    /// anything; nothing is broken, and starting it again as it is changes nothing.
+    pub async fn refused(&self) -> String {
+        let mut refusal = self.node.refusal.subscribe();
+        match refusal.wait_for(Option::is_some).await {
+            Ok(refusal) => refusal.clone().unwrap_or_default(),
+            // The sender lives in the node, and so as long as this handle.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Numbers for the metrics page.

@@ -98,7 +98,6 @@ pub struct ClusterConfig<T = TcpListener> {
     pub identifiers: Arc<dyn Identifiers + Send + Sync>,
     /// Seals secrets.
     pub sealer: Arc<dyn Sealer + Send + Sync>,
-    /// Told once when this node cannot go on: Raft or storage failed, or the node is empty while its
-    /// peers are not. The process must end; what it says from then on may be wrong.
+    /// Told once when this node cannot go on: Raft or storage failed. The process must end; what it says from then on may be wrong.
     pub fault: FaultHook,
 }

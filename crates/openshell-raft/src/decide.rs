@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use openshell_proto::log::{self, Command, Origin, Transaction, command, reply};
-use openshell_state::{Call, Code, Decision, Draft, Memory, Outcome, Refusal, Stamp, State};
+use openshell_state::{Call, Code, Decision, Draft, Memory, Outcome, Refusal, RequestId, Stamp, State};
 use openshell_store::Proposal;
 
-use crate::call::{Answered, CallContext, Unavailable};
+use crate::call::{Answered, CallContext, IdStanding, Unavailable};
 use crate::node::Node;
 use crate::propose::{Proposed, Turn};
 
@@ -22,7 +22,8 @@ const FAILURES_BEFORE_ALONE: u32 = 2;
 const ATTEMPTS_MAX: u32 = 6;
 /// No entry is larger (`architecture.md`, Sizes).
 const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How far a caller's clock may be ahead of the cluster's.
+/// How far a caller's clock may be ahead of the cluster's, and how far an id that a node made for
+/// its caller may be off either way: one that is much older would be forgotten at once.
 const AHEAD_MAX_MS: i64 = 60_000;
 
 /// What a call comes to on one state.
@@ -84,7 +85,7 @@ impl Node {
         match verdict {
             Verdict::Remembered { reply, revision } => {
                 self.proposals.counts.repeated();
-                Ok(Some(Answered { reply, revision, state }))
+                Ok(Some(Answered { reply, revision, standing: IdStanding::Settled, state }))
             }
             Verdict::RefusedId(refusal) => {
                 match refusal {
@@ -92,7 +93,8 @@ impl Node {
                     IdRefusal::Expired => self.proposals.counts.expired(),
                     IdRefusal::Ahead(_) => {}
                 }
-                Ok(Some(at_revision_of(state, Err(refusal.into()))))
+                let standing = refusal.standing(self.stamp_ms(&state), &state);
+                Ok(Some(Answered { standing, ..at_revision_of(state, Err(refusal.into())) }))
             }
             Verdict::Concluded(reply) if call.repeated_attempt && call.request_id.is_some() => {
                 let claim = self.transaction(call, &state, Draft { reply, ..Draft::new() });
@@ -133,6 +135,17 @@ impl Node {
         }
     }
 
+    /// When an id that a node made for its caller does not fit the cluster's time: at which time
+    /// to make another (milliseconds since the Unix epoch). The first id must not have been sent
+    /// before, or what it may have done could be done again.
+    pub(crate) fn untimely(&self, id: &RequestId) -> Option<i64> {
+        let state = self.view.load();
+        let time_ms = self.stamp_ms(&state);
+        let fits = id.made_at_ms().abs_diff(time_ms) <= AHEAD_MAX_MS.unsigned_abs();
+        let refused = !fits || matches!(state.recall(id), Memory::Expired);
+        refused.then(|| state.requests().time_of_new_id(time_ms))
+    }
+
     fn transaction(&self, call: &CallContext, state: &State, draft: Draft) -> Transaction {
         draft.into_transaction(Origin {
             request_id: call.request_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
@@ -162,11 +175,11 @@ impl Node {
             return Ok(Some(at_revision_of(self.view.load(), Err(too_large(proposal.bytes().len())))));
         }
         let Proposed { index, outcome } = self.propose(proposal, turn, call.deadline).await?;
-        let (reply, revision) = match outcome {
-            Outcome::Installed => (reply, index),
-            Outcome::Repeated { revision, reply } => (read_reply(reply), revision),
-            Outcome::Mismatched => (Err(IdRefusal::Mismatched.into()), index),
-            Outcome::Expired => (Err(IdRefusal::Expired.into()), index),
+        let (reply, revision, refused) = match outcome {
+            Outcome::Installed => (reply, index, None),
+            Outcome::Repeated { revision, reply } => (read_reply(reply), revision, None),
+            Outcome::Mismatched => (Err(IdRefusal::Mismatched.into()), index, Some(IdRefusal::Mismatched)),
+            Outcome::Expired => (Err(IdRefusal::Expired.into()), index, Some(IdRefusal::Expired)),
             Outcome::GuardFailed { key } => {
                 tracing::debug!(%key, rpc = call.rpc, "a guard failed, deciding again");
                 return Ok(None);
@@ -174,12 +187,16 @@ impl Node {
         };
         let state = self.view.load();
         assert!(state.revision() >= revision, "an answer of revision {revision} on a state of {}", state.revision());
-        Ok(Some(Answered { reply, revision, state }))
+        let standing = match refused {
+            None => IdStanding::Settled,
+            Some(refusal) => refusal.standing(self.stamp_ms(&state), &state),
+        };
+        Ok(Some(Answered { reply, revision, standing, state }))
     }
 }
 
 fn at_revision_of(state: Arc<State>, reply: Result<Vec<u8>, Refusal>) -> Answered {
-    Answered { reply, revision: state.revision(), state }
+    Answered { reply, revision: state.revision(), standing: IdStanding::Open, state }
 }
 
 fn read_reply(reply: log::Reply) -> Result<Vec<u8>, Refusal> {
@@ -188,6 +205,19 @@ fn read_reply(reply: log::Reply) -> Result<Vec<u8>, Refusal> {
         Some(reply::Outcome::Refusal(refusal)) => Err(Refusal::from_proto(&refusal)),
         // An empty response message encodes to no bytes, but its outcome is there.
         None => Err(Refusal::internal("the remembered reply of this request id is empty")),
+    }
+}
+
+impl IdRefusal {
+    /// A mismatch leaves the standing open: the same request of another principal may be the same
+    /// caller, seen by another node.
+    fn standing(self, time_ms: i64, state: &State) -> IdStanding {
+        match self {
+            IdRefusal::Mismatched => IdStanding::Open,
+            IdRefusal::Expired | IdRefusal::Ahead(_) => {
+                IdStanding::Untimely { take_ms: state.requests().time_of_new_id(time_ms) }
+            }
+        }
     }
 }
 

@@ -2,9 +2,14 @@
 //! forms it, once every other node has answered in this process's life that it is empty, under a
 //! random cluster id that the others take over with Raft's first call.
 //!
-//! An empty node that was not asked has lost its data, or was given another's id: it lets no Raft
+//! A node that is asked promises, on disk before it answers, to be a member of what its initial
+//! cluster forms. So no two initial clusters that share a node both form, and whatever crashes
+//! while a cluster is formed, its nodes go on from where they were.
+//!
+//! An empty node without a promise has lost its data, or was given another's id: it lets no Raft
 //! call in, since it has forgotten its votes, and ends with a sentence as soon as it sees that a
-//! peer is initialised. That order is safe: nobody is initialised before everybody was asked.
+//! peer is initialised. That order is safe: nobody is initialised before everybody has promised.
+//! A node with data of another cluster than that of most of its peers ends likewise.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +26,7 @@ use tokio::time::sleep;
 use tonic::Status;
 
 use crate::node::Node;
-use crate::peer::{sentence, within};
+use crate::peer::{other_cluster, sentence, within};
 
 /// Between two rounds of asking.
 const ROUND_PAUSE: Duration = Duration::from_millis(150);
@@ -33,11 +38,11 @@ pub(crate) struct Formation {
     /// Id to peer address, this node included.
     initial: BTreeMap<u64, String>,
     digest: [u8; 32],
-    /// Raft's calls may come in: the node has data, or was asked while empty.
+    /// Raft's calls may come in: the node has data, or has promised to be a member.
     admitted: AtomicBool,
     /// What the node waits for, for people.
     waiting_for: ArcSwap<String>,
-    /// One join at a time.
+    /// One promise or join at a time.
     joining: Mutex<()>,
 }
 
@@ -48,17 +53,21 @@ enum Round {
     /// Not yet, and why.
     Wait(String),
     /// A peer has data, this node has none.
-    Refused(u64),
+    Refused {
+        peer: u64,
+        /// The peer was started with another initial cluster.
+        other_list: bool,
+    },
 }
 
 impl Formation {
-    /// `has_data`: the node was part of a cluster before.
-    pub(crate) fn new(initial: BTreeMap<u64, String>, has_data: bool) -> Self {
+    /// `admitted`: the node was part of a cluster before, or has promised to be.
+    pub(crate) fn new(initial: BTreeMap<u64, String>, admitted: bool) -> Self {
         let digest = initial_cluster_digest(&initial);
         Self {
             initial,
             digest,
-            admitted: AtomicBool::new(has_data),
+            admitted: AtomicBool::new(admitted),
             waiting_for: ArcSwap::from_pointee("its first start to finish".to_owned()),
             joining: Mutex::default(),
         }
@@ -78,7 +87,7 @@ impl Formation {
     pub(crate) async fn introduce(&self, node: &Node, caller: u64, digest: &[u8]) -> Result<IntroduceResponse, Status> {
         let initialised = node.raft.is_initialized().await.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
         if !initialised && caller == self.lowest() && digest == self.digest {
-            self.admitted.store(true, Ordering::Release);
+            self.promise(node).await.map_err(Status::unavailable)?;
         }
         Ok(IntroduceResponse {
             node: node.id,
@@ -86,6 +95,16 @@ impl Formation {
             initial_cluster_digest: self.digest.to_vec(),
             initialised,
         })
+    }
+
+    /// Makes this node a member of whatever its initial cluster forms, on disk first.
+    async fn promise(&self, node: &Node) -> Result<(), String> {
+        let _one_at_a_time = self.joining.lock().await;
+        if !self.admitted.load(Ordering::Acquire) {
+            node.identity.promise().await.map_err(|error| error.to_string())?;
+            self.admitted.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// A Raft call of a member of `cluster_id` arrived: lets it in, or says why not.
@@ -129,13 +148,15 @@ pub fn initial_cluster_digest(initial: &BTreeMap<u64, String>) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Brings an empty node into a cluster, or ends it.
+/// Brings an empty node into a cluster, or refuses its start; then makes sure that the cluster is
+/// that of its peers.
 pub(crate) async fn run(node: Arc<Node>) {
     loop {
         match node.raft.is_initialized().await {
             Ok(false) => {}
-            // Formed, or stopped, which the fault watch reports.
-            Ok(true) | Err(_) => return,
+            Ok(true) => return belong(&node).await,
+            // Stopped, which the fault watch reports.
+            Err(_) => return,
         }
         let lowest = node.formation.lowest() == node.id;
         match round(&node).await {
@@ -148,14 +169,22 @@ pub(crate) async fn run(node: Arc<Node>) {
                 node.formation.waiting_for.store(Arc::new(text));
             }
             Round::Wait(reason) => node.formation.waiting_for.store(Arc::new(reason)),
-            Round::Refused(peer) if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
+            Round::Refused { peer, .. } if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
                 let text = format!("Raft's first call; node {peer} has it already");
                 node.formation.waiting_for.store(Arc::new(text));
             }
-            Round::Refused(peer) => return node.fail(replaced(node.id, peer)),
+            Round::Refused { peer, other_list: true } => return node.refuse(misled(node.id, peer)),
+            Round::Refused { peer, other_list: false } => return node.refuse(replaced(node.id, peer)),
         }
         sleep(ROUND_PAUSE).await;
     }
+}
+
+fn misled(node: u64, peer: u64) -> String {
+    format!(
+        "node {node} is empty, and node {peer} of its --initial-cluster is a member of a cluster that was formed from another \
+         one: give node {node} the list of the cluster that it is meant for"
+    )
 }
 
 fn replaced(node: u64, peer: u64) -> String {
@@ -164,6 +193,39 @@ fn replaced(node: u64, peer: u64) -> String {
          its old id, because it has forgotten its votes. Restore the data directory of node {node}; or, if it is lost, \
          remove node {node} from the cluster and add a new node under an id that was never used. If the cluster was \
          never completely formed, empty the data directories of all nodes and start them again"
+    )
+}
+
+/// Until this node is ready for the first time: ends it when most members are of one other cluster.
+/// They cannot all have been given wrong data, so this node was. A node that lags or is alone
+/// meets no such majority.
+async fn belong(node: &Node) {
+    while node.ready().is_err() {
+        if let Some(other) = other_cluster_of_most(node).await {
+            return node.refuse(stranger(node.id, &node.myself.cluster_id(), &other));
+        }
+        sleep(ROUND_PAUSE).await;
+    }
+}
+
+async fn other_cluster_of_most(node: &Node) -> Option<String> {
+    let members = node.members();
+    let asking = members.iter().filter(|member| member.id != node.id).map(async |member| {
+        let mut control = node.links.to(member.id, &member.peer_address).channels().control.clone();
+        let answer = within(ANSWER_TIMEOUT, control.node_status(NodeStatusRequest {})).await;
+        answer.err().and_then(|status| other_cluster(&status).map(str::to_owned))
+    });
+    let mut counts = BTreeMap::<String, usize>::new();
+    for other in futures::future::join_all(asking).await.into_iter().flatten() {
+        *counts.entry(other).or_default() += 1;
+    }
+    counts.into_iter().find(|(_, count)| *count > members.len() / 2).map(|(other, _)| other)
+}
+
+fn stranger(node: u64, mine: &str, other: &str) -> String {
+    format!(
+        "the data of node {node} belong to cluster {mine}, but most of its peers belong to cluster {other}: give the node \
+         its own data directory, or the addresses of its own peers"
     )
 }
 
@@ -179,7 +241,9 @@ async fn round(node: &Node) -> Round {
     let mut wait = None;
     for (peer, address, answer) in answers {
         match answer {
-            Ok(answer) if answer.initialised => return Round::Refused(peer),
+            Ok(answer) if answer.initialised => {
+                return Round::Refused { peer, other_list: answer.initial_cluster_digest != formation.digest };
+            }
             Ok(answer) if answer.initial_cluster_digest != formation.digest => {
                 wait = Some(format!("node {peer} to be started with the same initial cluster as this node"));
             }

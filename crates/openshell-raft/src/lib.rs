@@ -16,7 +16,7 @@ mod propose;
 mod read;
 mod status;
 
-pub use call::{Answered, CallContext, CallHandler, Consistency, Unavailable};
+pub use call::{Answered, CallContext, CallHandler, Consistency, IdStanding, Unavailable};
 pub use cluster::{Cluster, StartError};
 pub use config::{Clock, ClusterConfig, Genesis, SystemClock};
 pub use formation::initial_cluster_digest;

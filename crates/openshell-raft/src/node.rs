@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) fault_hook: FaultHook,
     /// What ended this node, once something has.
     pub(crate) fault: OnceLock<String>,
+    /// Why this node must not be a member of the cluster that it was started for, once that is known.
+    pub(crate) refusal: watch::Sender<Option<String>>,
     /// What peers last said about themselves, which is newer than what the membership says.
     pub(crate) heard: Mutex<BTreeMap<u64, Member>>,
     /// Held while a snapshot comes in: one at a time.
@@ -139,6 +141,12 @@ impl Node {
         {
             (self.fault_hook)(sentence);
         }
+    }
+
+    /// Gives the start up: the node was told something wrong, and nothing is broken.
+    pub(crate) fn refuse(&self, sentence: String) {
+        tracing::error!(node = self.id, refusal = %sentence, "this node must not be part of the cluster");
+        self.refusal.send_replace(Some(sentence));
     }
 
     /// What a peer last said about itself.

@@ -128,6 +128,9 @@ impl Node {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
         }
+        if let Some(refusal) = &*self.refusal.borrow() {
+            return Err(refusal.clone());
+        }
         if self.stop.is_cancelled() {
             return Err("the node is stopping".to_owned());
         }

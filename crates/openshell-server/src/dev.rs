@@ -46,8 +46,11 @@ pub(crate) async fn run(dev: &Dev) -> anyhow::Result<()> {
         signal = signals::asked_to_stop() => signal.map(|_| ()).map_err(Into::into),
         result = watch(&data_dir, &mut nodes, &endpoints) => result,
     };
-    stop(&data_dir, nodes).await;
-    ended
+    tokio::select! {
+        () = stop(&data_dir, nodes) => ended,
+        // The nodes that still run are killed when this process lets go of them.
+        signal = signals::asked_to_stop() => bail!("{} came while the nodes were stopping: they were killed", signal?),
+    }
 }
 
 /// Says when every node is ready, and then which of them end. Ends itself when a node cannot

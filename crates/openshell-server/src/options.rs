@@ -279,6 +279,10 @@ fn initial_cluster(list: &str) -> anyhow::Result<BTreeMap<u64, String>> {
         ensure!(id > 0, "--initial-cluster: node ids start at 1");
         let address = address.trim();
         ensure!(address.contains(':'), "--initial-cluster: {address:?} must read host:port");
+        ensure!(
+            !members.values().any(|other| other == address),
+            "--initial-cluster gives two nodes the address {address}"
+        );
         ensure!(members.insert(id, address.to_owned()).is_none(), "--initial-cluster names node {id} twice");
     }
     ensure!(
@@ -329,9 +333,13 @@ mod tests {
 
     #[test]
     fn a_wrong_initial_cluster_is_explained() {
-        for (list, word) in
-            [("1=a:1,2=b:1", "even"), ("1=a:1,1=b:1,3=c:1", "twice"), ("x=a:1", "node id"), ("1", "id=peer-address")]
-        {
+        for (list, word) in [
+            ("1=a:1,2=b:1", "even"),
+            ("1=a:1,1=b:1,3=c:1", "twice"),
+            ("x=a:1", "node id"),
+            ("1", "id=peer-address"),
+            ("1=a:1,2=a:1,3=c:1", "two nodes the address"),
+        ] {
             let error = settings(&["--initial-cluster", list, "--secrets-key-file", "k"]).unwrap_err();
             assert!(format!("{error:#}").contains(word), "{list}: {error:#}");
         }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use openshell_raft::{
     Clock, Cluster, ClusterConfig, ClusterKey, FaultHook, SystemClock, Timings, initial_cluster_digest,
 };
@@ -75,12 +75,31 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let upgrade = tokio::spawn(upgrade_catalogue(cluster.clone(), stages.stop.clone()));
     tracing::info!(node = settings.node, clients = %settings.client, peers = %settings.peer, "node started");
-    serve_until_asked_to_stop(&settings, tls, gateway, client_listener, &stages).await?;
-    upgrade.await?;
-    cluster.shutdown().await;
-    stages.closed.cancel();
+    let running = async {
+        let served = tokio::select! {
+            served = serve_until_asked_to_stop(&settings, tls, gateway, client_listener, &stages) => served,
+            sentence = cluster.refused() => Err(anyhow!(sentence)),
+        };
+        stages.stop.cancel();
+        upgrade.await?;
+        cluster.shutdown().await;
+        stages.closed.cancel();
+        served
+    };
+    tokio::select! {
+        ended = running => ended?,
+        signal = asked_again(&stages.leaving) => {
+            bail!("{} came while the node was stopping: it ended without waiting for calls under way", signal?);
+        }
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Ends when the process, being about to stop, is asked again.
+async fn asked_again(leaving: &CancellationToken) -> std::io::Result<&'static str> {
+    leaving.cancelled().await;
+    signals::asked_to_stop().await
 }
 
 /// How a node goes, one stage after the other.

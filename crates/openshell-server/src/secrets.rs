@@ -58,9 +58,17 @@ impl Secrets {
         Ok(Self::derive(&key))
     }
 
-    /// Reads the key of a cluster of one from its data directory, or makes it there.
+    /// Reads the key of a cluster of one from its data directory, or makes it there while there is
+    /// no data that another key has sealed.
     pub(crate) fn read_or_make(path: &Path) -> anyhow::Result<Self> {
         if !path.exists() {
+            let data = path.with_file_name(crate::storage::DATABASE);
+            ensure!(
+                !data.exists(),
+                "{} holds data, but there is no {}: name the key that the data was made with by --secrets-key-file",
+                data.display(),
+                path.display()
+            );
             make_key_file(path)?;
         }
         Self::read(path)

@@ -8,10 +8,13 @@ use openshell_raft::FaultHook;
 use openshell_store::disk::rocks::RocksDisk;
 use openshell_store::{Expected, Opened, Options, Store};
 
+/// The database's folder in a data directory.
+pub(crate) const DATABASE: &str = "db";
+
 /// Opens the data directory, or makes it. Everything in it is verified first.
 pub(crate) fn open(data_dir: &Path, expected: Expected, fault: FaultHook) -> anyhow::Result<Opened> {
     std::fs::create_dir_all(data_dir).with_context(|| format!("making --data-dir {}", data_dir.display()))?;
-    let place = data_dir.join("db");
+    let place = data_dir.join(DATABASE);
     let disk = RocksDisk::open(&place).with_context(|| format!("opening {}", place.display()))?;
     Store::open(Arc::new(disk), Options::new(expected, fault))
         .with_context(|| format!("opening {}", data_dir.display()))

@@ -83,6 +83,13 @@ impl RequestMemory {
         self.forgotten_through_ms
     }
 
+    /// The time at which an id is made, at `now_ms`, so that it is new and stays remembered:
+    /// milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn time_of_new_id(&self, now_ms: i64) -> i64 {
+        now_ms.max(self.forgotten_through_ms.saturating_add(1))
+    }
+
     /// How many ids are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -35,6 +36,7 @@ struct Shared {
     writer: Writer,
     node_id: u64,
     cluster_id: ArcSwap<String>,
+    promised: AtomicBool,
 }
 
 impl Identity {
@@ -48,6 +50,29 @@ impl Identity {
     #[must_use]
     pub fn cluster_id(&self) -> String {
         String::clone(&self.0.cluster_id.load())
+    }
+
+    /// Whether this node, while it was empty, promised to become a member of the cluster that its
+    /// initial cluster forms. One that did and is still empty has lost nothing.
+    #[must_use]
+    pub fn is_promised(&self) -> bool {
+        self.0.promised.load(Ordering::Acquire)
+    }
+
+    /// Promises it, for good: the data is bound to the initial cluster from now on. Synced when it
+    /// returns. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be written: the node stops.
+    pub async fn promise(&self) -> io::Result<()> {
+        if self.is_promised() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        meta::put(&mut batch, meta::PROMISE, b"");
+        self.0.writer.write(batch, true).await?;
+        self.0.promised.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Makes this data part of a cluster, for good. Synced when it returns. Saying it again
@@ -80,12 +105,15 @@ impl Identity {
         let cluster_id = String::from_utf8(bytes.unwrap_or_default())
             .map_err(|_| OpenError::Damaged { what: "the stored cluster id is not text".into() })?;
         let cluster_id = ArcSwap::from_pointee(cluster_id);
-        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id })))
+        let promised = meta::read(&**writer.disk(), meta::PROMISE).map_err(OpenError::io("reading the promise"))?;
+        let promised = AtomicBool::new(promised.is_some());
+        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, promised })))
     }
 }
 
 /// Compares what is stored with what is expected. On an empty disk it returns the batch that
-/// makes the data this node's; it must be synced before anything else is written.
+/// makes the data this node's; it must be synced before anything else is written. So it does for
+/// a node that has joined nothing and promised nothing: its first start may have been mistaken.
 pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch>, OpenError> {
     let reading = || OpenError::io("reading the identity");
     let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else {
@@ -98,6 +126,18 @@ pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch
     if found != FORMAT_VERSION {
         return Err(OpenError::Format { found, known: FORMAT_VERSION });
     }
+    match compare(disk, expected) {
+        Err(OpenError::Node { .. } | OpenError::InitialCluster | OpenError::SecretsKey)
+            if is_unbound(disk).map_err(reading())? =>
+        {
+            Ok(Some(first_batch(expected)))
+        }
+        compared => compared.map(|()| None),
+    }
+}
+
+fn compare(disk: &dyn Disk, expected: &Expected) -> Result<(), OpenError> {
+    let reading = || OpenError::io("reading the identity");
     let node = meta::read_array(disk, meta::NODE).map_err(reading())?.map_or(0, u64::from_be_bytes);
     if node != expected.node_id {
         return Err(OpenError::Node { found: node, expected: expected.node_id });
@@ -111,7 +151,7 @@ pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch
     if meta::read_array(disk, meta::SECRETS_KEY).map_err(reading())? != Some(expected.secrets_key) {
         return Err(OpenError::SecretsKey);
     }
-    Ok(None)
+    Ok(())
 }
 
 fn first_batch(expected: &Expected) -> Batch {
@@ -119,16 +159,28 @@ fn first_batch(expected: &Expected) -> Batch {
     meta::put(&mut batch, meta::FORMAT, &FORMAT_VERSION.to_be_bytes());
     meta::put(&mut batch, meta::NODE, &expected.node_id.to_be_bytes());
     meta::put(&mut batch, meta::CLUSTER, b"");
-    if let Some(initial) = &expected.initial_cluster {
-        meta::put(&mut batch, meta::INITIAL_CLUSTER, initial);
+    match &expected.initial_cluster {
+        Some(initial) => meta::put(&mut batch, meta::INITIAL_CLUSTER, initial),
+        None => batch.delete(Family::Meta, meta::INITIAL_CLUSTER),
     }
     meta::put(&mut batch, meta::SECRETS_KEY, &expected.secrets_key);
     batch
 }
 
+/// Nobody relies on this node: no cluster, no promise, no vote, no log and no state.
+fn is_unbound(disk: &dyn Disk) -> io::Result<bool> {
+    let joined = meta::read(disk, meta::CLUSTER)?.is_none_or(|cluster| !cluster.is_empty());
+    let bound = joined || meta::read(disk, meta::PROMISE)?.is_some() || meta::read(disk, meta::VOTE)?.is_some();
+    Ok(!bound && hold_nothing(disk, Family::ALL.into_iter().filter(|family| *family != Family::Meta))?)
+}
+
 fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
+    hold_nothing(disk, Family::ALL)
+}
+
+fn hold_nothing(disk: &dyn Disk, families: impl IntoIterator<Item = Family>) -> io::Result<bool> {
     let mut empty = true;
-    for family in Family::ALL {
+    for family in families {
         disk.scan(family, &[], &END, &mut |_, _| {
             empty = false;
             Ok(std::ops::ControlFlow::Break(()))

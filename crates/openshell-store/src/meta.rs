@@ -32,6 +32,8 @@ pub(crate) const NODE: &str = "node";
 pub(crate) const CLUSTER: &str = "cluster";
 /// Digest of the initial cluster, 32 bytes.
 pub(crate) const INITIAL_CLUSTER: &str = "initial-cluster";
+/// Present once an empty node has promised to be a member of what its initial cluster forms.
+pub(crate) const PROMISE: &str = "promise";
 /// Check value of the secrets key, 32 bytes.
 pub(crate) const SECRETS_KEY: &str = "secrets-key";
 

@@ -21,7 +21,9 @@ fn refusal(disk: &SimulatedDisk, change: impl FnOnce(&mut Expected)) -> String {
 #[tokio::test]
 async fn data_of_another_node_cluster_or_key_is_refused_in_one_sentence() {
     let disk = SimulatedDisk::new();
-    drop(open_with(Arc::new(disk.clone()), WriterMode::Inline));
+    let store = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    store.identity.adopt_cluster_id("c1").await.expect("adopted");
+    drop(store);
     let node = refusal(&disk, |expected| expected.node_id = 2);
     assert_eq!(node, "the data directory belongs to node 1, but --node-id is 2; give the node its own directory");
     assert!(
@@ -32,6 +34,39 @@ async fn data_of_another_node_cluster_or_key_is_refused_in_one_sentence() {
     let none = Expected { initial_cluster: None, ..expected(1) };
     let options = Options { expected: none, ..options(1, WriterMode::Inline) };
     assert!(try_open(Arc::new(disk), options).is_ok());
+}
+
+#[tokio::test]
+async fn data_that_nobody_relies_on_takes_another_identity_until_it_has_promised() {
+    let disk = SimulatedDisk::new();
+    drop(open_with(Arc::new(disk.clone()), WriterMode::Inline));
+    let mistaken = Expected { node_id: 2, initial_cluster: Some([9; 32]), secrets_key: [9; 32] };
+    let options = Options { expected: mistaken, ..options(1, WriterMode::Inline) };
+    let store = try_open(Arc::new(disk.clone()), options.clone()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!store.identity.is_promised());
+    store.identity.promise().await.expect("promised");
+    store.identity.promise().await.expect("said again");
+    drop(store);
+    let disk = disk.lose_power();
+    assert!(refusal(&disk, |_| ()).starts_with("the data directory belongs to node 2"));
+    let store = try_open(Arc::new(disk), options).unwrap_or_else(|error| panic!("{error}"));
+    assert!(store.identity.is_promised(), "a promise survives a power loss");
+    assert_eq!(store.identity.cluster_id(), "");
+}
+
+#[tokio::test]
+async fn a_format_version_that_is_not_known_is_refused() {
+    let disk = SimulatedDisk::new();
+    let store = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    store.identity.adopt_cluster_id("c1").await.expect("adopted");
+    drop(store);
+    // Wrapped as every value of its kind: format, checksum, content.
+    let version = 99_u32.to_be_bytes();
+    let wrapped = [&[1][..], &crc32c::crc32c(&version).to_le_bytes(), &version].concat();
+    let mut batch = Batch::new();
+    batch.put(Family::Meta, "format", wrapped);
+    disk.write(batch, true).expect("written");
+    assert!(refusal(&disk, |_| ()).starts_with("the data has format version 99, this build reads 1"));
 }
 
 #[tokio::test]

@@ -224,6 +224,28 @@ async fn one_attempt_in_doubt_leaves_the_whole_call_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_doubt_is_definite_only_when_it_is_for_all_attempts() {
+    let expired = || Status::failed_precondition("request id: it is too old");
+    let mut claimed = Status::already_exists("it exists");
+    claimed.metadata_mut().insert("x-openshell-outcome", "refused".parse().expect("a value"));
+    for (refusal, definite) in [(expired(), false), (claimed, true)] {
+        let (first, second) = (Node::failing([Status::unavailable("lost")]), Node::failing([refusal.clone()]));
+        let client = client(&[&first.start().await, &second.start().await]);
+        let error = health(&client, CallOptions::default()).await.expect_err("a refusal");
+        assert_eq!(error.is_definite(), definite, "{error}");
+        assert_eq!(error.status().expect("a status").code(), refusal.code());
+        assert_eq!(error.refusal_code().is_some(), definite);
+    }
+    // A call that continues earlier attempts is in doubt from the start; another is not.
+    let node = Node::failing([expired(), expired()]);
+    let client = client(&[&node.start().await]);
+    let error = health(&client, CallOptions::default().first_attempt(2)).await.expect_err("a refusal");
+    assert!(matches!(error, CallError::Unknown { attempts: 1, .. }), "{error}");
+    let error = health(&client, CallOptions::default()).await.expect_err("a refusal");
+    assert!(matches!(error, CallError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
 async fn what_a_call_asks_for_travels_in_headers() {
     let node = Node::default();
     let endpoints = parse_endpoints(&node.start().await).expect("a good endpoint");

@@ -97,6 +97,16 @@ pub enum HandshakeError {
         /// The other end.
         remote: String,
     },
+    /// The other end holds the key and belongs to another cluster.
+    #[error("node {node} belongs to cluster {its}, this node to cluster {mine}")]
+    OtherCluster {
+        /// The other end.
+        node: u64,
+        /// Its cluster.
+        its: String,
+        /// This node's.
+        mine: String,
+    },
     /// One side refused the other.
     #[error("{0}")]
     Refused(
@@ -134,8 +144,8 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     if !verify(&myself.key, LISTENER_LABEL, &hello, &challenge, binding, &challenge.proof) {
         return refuse(other_key(challenge.node));
     }
-    if let Some(sentence) = objection(myself.node, to, challenge.node, &hello.cluster_id, &challenge.cluster_id) {
-        return refuse(sentence);
+    if let Some(objection) = objection(myself.node, to, challenge.node, &hello.cluster_id, &challenge.cluster_id) {
+        return Err(objection);
     }
     let proof = prove(&myself.key, DIALLER_LABEL, &hello, &challenge, binding);
     frame::send(stream, &Proof { proof }).await?;
@@ -168,34 +178,37 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let proof: Proof = frame::receive(stream).await?;
     let refusal = if !verify(&myself.key, DIALLER_LABEL, &hello, &challenge, binding, &proof.proof) {
-        Some(other_key(hello.from))
+        Some(HandshakeError::Refused(other_key(hello.from)))
     } else if hello.to != myself.node {
-        Some(format!("node {} is wanted here, but this is node {}; check the peer addresses", hello.to, myself.node))
+        let (wanted, here) = (hello.to, myself.node);
+        let text = format!("node {wanted} is wanted here, but this is node {here}; check the peer addresses");
+        Some(HandshakeError::Refused(text))
     } else {
         objection(myself.node, hello.from, hello.from, &challenge.cluster_id, &hello.cluster_id)
     };
-    frame::send(stream, &Welcome { refusal: refusal.clone().unwrap_or_default() }).await?;
+    let sentence = refusal.as_ref().map(ToString::to_string).unwrap_or_default();
+    frame::send(stream, &Welcome { refusal: sentence }).await?;
     match refusal {
-        Some(sentence) => refuse(sentence),
+        Some(refusal) => Err(refusal),
         None => Ok(PeerIdentity { node: hello.from, cluster_id: hello.cluster_id }),
     }
 }
 
 /// Why a peer that holds the key is still not one to talk to.
-fn objection(myself: u64, expected: u64, found: u64, my_cluster: &str, its_cluster: &str) -> Option<String> {
+fn objection(myself: u64, expected: u64, found: u64, my_cluster: &str, its_cluster: &str) -> Option<HandshakeError> {
     if found == myself {
-        return Some(format!(
+        return Some(HandshakeError::Refused(format!(
             "the other end is node {myself} too: a peer address leads back to this node, or two nodes have one id"
-        ));
+        )));
     }
     if found != expected {
-        return Some(format!("node {expected} was expected there, but node {found} answers; check the peer addresses"));
+        return Some(HandshakeError::Refused(format!(
+            "node {expected} was expected there, but node {found} answers; check the peer addresses"
+        )));
     }
     // A node without a cluster talks to either kind: it has yet to hear which cluster is its own.
-    if !my_cluster.is_empty() && !its_cluster.is_empty() && my_cluster != its_cluster {
-        return Some(format!("node {found} belongs to cluster {its_cluster}, this node to cluster {my_cluster}"));
-    }
-    None
+    (!my_cluster.is_empty() && !its_cluster.is_empty() && my_cluster != its_cluster)
+        .then(|| HandshakeError::OtherCluster { node: found, its: its_cluster.to_owned(), mine: my_cluster.to_owned() })
 }
 
 fn other_key(node: u64) -> String {

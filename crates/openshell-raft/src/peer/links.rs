@@ -140,6 +140,14 @@ pub(crate) fn was_never_sent(status: &Status) -> bool {
     handshake_error(status).is_some()
 }
 
+/// The other cluster that the peer belongs to, when that is why no connection came about.
+pub(crate) fn other_cluster(status: &Status) -> Option<&str> {
+    match handshake_error(status) {
+        Some(HandshakeError::OtherCluster { its, .. }) => Some(its),
+        Some(HandshakeError::Broken { .. } | HandshakeError::Slow { .. } | HandshakeError::Refused(_)) | None => None,
+    }
+}
+
 /// What went wrong, in a sentence: tonic's own text stops at "transport error".
 pub(crate) fn sentence(status: &Status) -> String {
     match handshake_error(status) {

@@ -1,5 +1,6 @@
 //! How clusters come to be, and what does not become one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openshell_raft::{Consistency, Timings};
@@ -111,7 +112,7 @@ async fn a_node_that_lost_its_disk_refuses_to_come_back() {
     nodes.places.get_mut(&follower).expect("a place").disk =
         Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>));
     nodes.start(follower).await.expect("started");
-    let fault = nodes.fault(follower).await;
+    let fault = nodes.node(follower).refused().await;
     assert!(fault.contains(&format!("node {follower} is empty")), "{fault}");
     assert!(fault.contains("add a new node under an id that was never used"), "{fault}");
     assert_eq!(nodes.node(follower).ready(), Err(fault));
@@ -120,6 +121,107 @@ async fn a_node_that_lost_its_disk_refuses_to_come_back() {
     assert_eq!(nodes.node(follower).gauges().last_log_index, 0);
     // The others go on.
     insist(&nodes, call(None), bump("a")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_before_rafts_first_call_does_not_keep_the_cluster_from_forming() {
+    let mut nodes = Nodes::new(3, Setup::default(), |_| simulated()).await;
+    let (first, disk) = (SimulatedDisk::new(), SimulatedDisk::clone);
+    let (place, looked_at) = (disk(&first), disk(&first));
+    nodes.places.get_mut(&1).expect("a place").disk = Arc::new(move || Some(Arc::new(place.clone()) as Arc<dyn Disk>));
+    // Node 1 asks, takes a cluster id, initialises Raft, and then reaches nobody any more: its
+    // connections are made anew when it has the id. Every value is wrapped in five bytes.
+    nodes
+        .switches
+        .gate(1, move || !looked_at.dump().iter().any(|(_, key, value)| key == b"cluster" && value.len() > 5));
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    until("node 1 has initialised Raft", || (nodes.node(1).gauges().last_log_index > 0).then_some(())).await;
+    let id = nodes.node(1).cluster_id();
+    for node in 2..=3 {
+        assert_eq!(nodes.node(node).cluster_id(), "", "node {node} has heard nothing of it");
+    }
+    for node in 1..=3 {
+        nodes.stop(node).await;
+    }
+    nodes.switches.gate(1, || true);
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    assert!(nodes.running.values().all(|node| node.cluster_id() == id));
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_half_started_clusters_that_share_a_node_never_both_form() {
+    let shared = SimulatedDisk::new();
+    let disk = shared.clone();
+    let mut nodes = Nodes::new(5, Setup::default(), |_| simulated()).await;
+    let addresses: Vec<String> = nodes.places.values().map(|place| place.address.clone()).collect();
+    let list = |ids: [u64; 3]| {
+        ids.iter()
+            .zip(ids.map(|id| addresses[id as usize - 1].clone()))
+            .map(|(id, at)| (*id, at))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let (one, other) = (list([1, 3, 5]), list([2, 3, 4]));
+    for (node, place) in &mut nodes.places {
+        place.initial = if [2, 4].contains(node) { other.clone() } else { one.clone() };
+    }
+    nodes.places.get_mut(&3).expect("a place").disk = Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>));
+    for node in 1..=4 {
+        nodes.start(node).await.expect("started");
+    }
+    let waits = "node 3 to be started with the same initial cluster";
+    until("node 2 says why", || nodes.node(2).ready().err().filter(|reason| reason.contains(waits))).await;
+    let promised = || shared.dump().iter().any(|(_, key, _)| key == b"promise").then_some(());
+    until("node 3 has promised", promised).await;
+    // It cannot go over to the other one any more, also while nothing is formed yet.
+    nodes.stop(3).await;
+    nodes.places.get_mut(&3).expect("a place").initial = other;
+    assert!(nodes.refusal_of_disk(3).await.starts_with("--initial-cluster is not the one"));
+    nodes.places.get_mut(&3).expect("a place").initial = one;
+    nodes.start(3).await.expect("started");
+    nodes.start(5).await.expect("started");
+    for node in [1, 3, 5] {
+        until("the first cluster forms", || nodes.node(node).ready().ok()).await;
+    }
+    for node in [2, 4] {
+        let refusal = nodes.node(node).refused().await;
+        assert!(refusal.contains("node 3 of its --initial-cluster is a member of a cluster"), "{refusal}");
+        assert_eq!(nodes.node(node).cluster_id(), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_data_of_another_cluster_refuses_to_run_and_the_others_do_not() {
+    let mut nodes = Nodes::formed(3).await;
+    for node in 1..=3 {
+        nodes.stop(node).await;
+    }
+    let old = Arc::clone(&nodes.places[&3].disk);
+    for place in nodes.places.values_mut() {
+        place.disk = simulated();
+    }
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    nodes.stop(3).await;
+    let own = std::mem::replace(&mut nodes.places.get_mut(&3).expect("a place").disk, old);
+    nodes.start(3).await.expect("started");
+    let refusal = nodes.node(3).refused().await;
+    let (mine, theirs) = (nodes.node(3).cluster_id(), nodes.node(1).cluster_id());
+    assert!(refusal.contains(&format!("belong to cluster {mine}, but most of its peers")), "{refusal}");
+    assert!(refusal.contains(&theirs), "{refusal}");
+    insist(&nodes, call(None), create("a")).await.reply.expect("the others go on");
+    nodes.stop(3).await;
+    nodes.places.get_mut(&3).expect("a place").disk = own;
+    nodes.start(3).await.expect("started");
+    nodes.all_ready().await;
+    nodes.agree().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

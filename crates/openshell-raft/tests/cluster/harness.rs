@@ -61,7 +61,7 @@ pub(crate) struct Place {
     pub(crate) key: [u8; 32],
     pub(crate) initial: BTreeMap<u64, String>,
     listener: Option<TcpListener>,
-    address: String,
+    pub(crate) address: String,
 }
 
 /// Nodes of a test, running or not.
@@ -156,6 +156,21 @@ impl Nodes {
         let cluster = Cluster::start(config, opened).await?;
         self.running.insert(node, cluster);
         Ok(())
+    }
+
+    /// Why the disk of a node is not opened for it as it is told now.
+    pub(crate) async fn refusal_of_disk(&self, node: u64) -> String {
+        let place = &self.places[&node];
+        let expected = Expected {
+            node_id: node,
+            initial_cluster: Some(initial_cluster_digest(&place.initial)),
+            secrets_key: place.key,
+        };
+        let disk = until("its disk is free again", || (place.disk)()).await;
+        match Store::open(disk, Options::new(expected, Arc::new(|_: &str| ()))) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("the disk of node {node} is opened"),
+        }
     }
 
     /// Stops a node, cleanly for its disk, abruptly for its peers.

@@ -5,4 +5,6 @@ mod failures;
 mod formation;
 mod harness;
 mod network;
+mod retries;
 mod rules;
+mod strangers;

@@ -13,22 +13,38 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+/// Says whether a node makes new connections.
+type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The switches of all nodes.
 #[derive(Clone, Default)]
-pub(crate) struct Switches(Arc<Mutex<BTreeMap<u64, CancellationToken>>>);
+pub(crate) struct Switches {
+    cuts: Arc<Mutex<BTreeMap<u64, CancellationToken>>>,
+    gates: Arc<Mutex<BTreeMap<u64, Gate>>>,
+}
 
 impl Switches {
     /// The token that breaks the connections of a node.
     fn of(&self, node: u64) -> CancellationToken {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default().clone()
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default().clone()
     }
 
     pub(crate) fn cut(&self, node: u64) {
         self.of(node).cancel();
     }
 
+    /// From now on the node dials others only while `gate` says so; connections that are there stay.
+    pub(crate) fn gate(&self, node: u64, gate: impl Fn() -> bool + Send + Sync + 'static) {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).insert(node, Arc::new(gate));
+    }
+
+    fn may_dial(&self, node: u64) -> bool {
+        let gate = self.gates.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
+        gate.is_none_or(|gate| gate())
+    }
+
     pub(crate) fn heal(&self, node: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node, CancellationToken::new());
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).insert(node, CancellationToken::new());
     }
 }
 
@@ -52,7 +68,12 @@ impl Port {
 
 impl Transport for Port {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connection>> {
-        Box::pin(async move { self.through(self.listener.connect(address).await?) })
+        Box::pin(async move {
+            if !self.switches.may_dial(self.node) {
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "held back by the test"));
+            }
+            self.through(self.listener.connect(address).await?)
+        })
     }
 
     fn accept(&self) -> BoxFuture<'_, io::Result<Connection>> {

@@ -45,20 +45,22 @@ pub(crate) fn version_in(reply: &[u8]) -> u64 {
 }
 
 /// Makes a workspace; refuses when it exists.
-pub(crate) fn create(name: &'static str) -> impl Fn(Call<'_>) -> Decision + Send + Sync {
+pub(crate) fn create(name: impl Into<String>) -> impl Fn(Call<'_>) -> Decision + Send + Sync {
+    let name = name.into();
     move |call| {
-        if call.state.workspace(name).is_some() {
+        if call.state.workspace(&name).is_some() {
             return Refusal::exists(format!("workspace {name:?} exists")).into();
         }
-        bump(name)(call)
+        bump(name.clone())(call)
     }
 }
 
 /// Counts a workspace's version up, from what it is.
-pub(crate) fn bump(name: &'static str) -> impl Fn(Call<'_>) -> Decision + Send + Sync {
+pub(crate) fn bump(name: impl Into<String>) -> impl Fn(Call<'_>) -> Decision + Send + Sync {
+    let name = name.into();
     move |call| {
-        let key = Key::workspace(name);
-        let record = record(name, version(call.state, name) + 1);
+        let key = Key::workspace(&name);
+        let record = record(&name, version(call.state, &name) + 1);
         let mut draft = Draft::new();
         draft.rely_on(call.state, key.clone());
         draft.put(&key, &record);

@@ -10,7 +10,9 @@ use openshell_proto::Route;
 use openshell_proto::log::{Reply, reply};
 use openshell_proto::peer::forward_response::Outcome;
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
-use openshell_raft::{Answered, CallContext, CallHandler, Clock, Cluster, Consistency, SystemClock, Unavailable};
+use openshell_raft::{
+    Answered, CallContext, CallHandler, Clock, Cluster, Consistency, IdStanding, SystemClock, Unavailable,
+};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::grpc::context::{CALL_MAX, Context};
+use crate::grpc::errand::{Errand, Next};
 use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
@@ -53,6 +56,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Answer {
     pub(crate) reply: Result<Bytes, Status>,
     pub(crate) revision: u64,
+    /// A refusal is one for every attempt of the call: none took effect or will.
+    pub(crate) settled: bool,
 }
 
 impl Gateway {
@@ -96,12 +101,14 @@ impl Gateway {
                 Handler::Watch => Err(Status::internal("a stream was called as a unary method")),
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
-                    Ok(Answer { reply, revision })
+                    Ok(Answer { reply, revision, settled: false })
                 }
                 Handler::Query(query) => {
                     let state = self.state_for(method, context).await?;
                     let reply = query(&state, &context.principal, &request)?;
-                    Ok(Answer { reply: reply.map_err(|refusal| refused(&refusal)), revision: state.revision() })
+                    let reply = reply.map_err(|refusal| refused(&refusal));
+                    // A query has no effect that an earlier attempt could have had.
+                    Ok(Answer { reply, revision: state.revision(), settled: true })
                 }
                 Handler::Decide(prepare) => {
                     // What does not even decode needs no leader.
@@ -114,7 +121,7 @@ impl Gateway {
                 }
             }
         };
-        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision })
+        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, settled: false })
     }
 
     /// The state that a query is answered from.
@@ -181,32 +188,27 @@ impl Gateway {
     async fn submit(&self, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
-            None => self.identifiers.request_id(SystemClock.now_ms()),
+            // The cluster's time never runs back: an id must not be older than its last entry.
+            None => self.identifiers.request_id(SystemClock.now_ms().max(self.cluster.state().last_time_ms())),
         };
-        let mut call = ForwardRequest {
+        let mut errand = Errand::new(ForwardRequest {
             rpc: method.name.clone(),
             request: request.to_vec(),
             caller: Some(context.principal.to_proto()),
             request_id: id.to_vec(),
             repeated_attempt: context.repeated_attempt,
             deadline_ms: 0,
-        };
-        let mut doubt = None;
+            replaceable_id: context.request_id.is_none(),
+        });
         loop {
-            let error = match self.attempt(&call, context.deadline).await {
-                Ok(response) => match self.conclude(response, context.deadline).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                },
-                Err(error) => error,
+            let attempt = self.attempt(&errand.call, context.deadline).await;
+            let error = match errand.note(attempt, |time_ms| self.identifiers.request_id(time_ms)) {
+                Next::Answer(response) => return self.conclude(response, context.deadline).await,
+                Next::GiveUp(error) => return Err(unavailable(&error)),
+                Next::Again(error) => error,
             };
-            if let Unavailable::Unknown { .. } = error {
-                call.repeated_attempt = true;
-                doubt = Some(error.clone());
-            }
             if Instant::now() + RETRY_PAUSE >= context.deadline {
-                // A doubt that was never cleared is worth more than the last reason.
-                return Err(unavailable(doubt.as_ref().unwrap_or(&error)));
+                return Err(unavailable(&errand.unanswered(error)));
             }
             self.wait_for_leader(context.deadline).await;
         }
@@ -235,16 +237,7 @@ impl Gateway {
     }
 
     /// Turns the leader's answer into this node's, once this node has applied it.
-    async fn conclude(&self, response: ForwardResponse, deadline: Instant) -> Result<Answer, Unavailable> {
-        let (outcome, reason) = (response.outcome(), response.reason);
-        match outcome {
-            Outcome::Answered => {}
-            Outcome::NotDone => {
-                let leader_hint = (response.leader_hint != 0).then_some(response.leader_hint);
-                return Err(Unavailable::NotDone { reason, leader_hint });
-            }
-            Outcome::Unknown | Outcome::Unspecified => return Err(Unavailable::Unknown { reason }),
-        }
+    async fn conclude(&self, response: ForwardResponse, deadline: Instant) -> Result<Answer, Status> {
         // It is done; a node that cannot catch up says so with the answer's revision.
         let patience = deadline.min(Instant::now() + APPLY_WAIT);
         self.cluster.wait_for_revision(response.revision, patience).await;
@@ -253,7 +246,7 @@ impl Gateway {
             Some(reply::Outcome::Refusal(refusal)) => Err(refused(&Refusal::from_proto(&refusal))),
             None => Err(Status::internal("the leader's answer is empty")),
         };
-        Ok(Answer { reply, revision: response.revision })
+        Ok(Answer { reply, revision: response.revision, settled: response.settled })
     }
 
     /// Decides a call on this node, which has to lead.
@@ -272,16 +265,22 @@ impl Gateway {
         };
         let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
         let fingerprint = self.secrets.fingerprint(&principal.subject(), &call.rpc, &call.request);
+        let request_id = RequestId::from_bytes(&call.request_id);
+        if let Some(id) = request_id.filter(|_| call.replaceable_id)
+            && let Some(id_time_ms) = self.cluster.untimely(&id)
+        {
+            return ForwardResponse { id_time_ms, ..not_done("the request id has to be made at another time") };
+        }
         let context = CallContext {
             principal,
             rpc: call.rpc.clone(),
-            request_id: RequestId::from_bytes(&call.request_id),
+            request_id,
             repeated_attempt: call.repeated_attempt,
             fingerprint,
             deadline,
         };
         match self.cluster.decide(context, |call| rule(call)).await {
-            Ok(Answered { reply, revision, .. }) => {
+            Ok(Answered { reply, revision, standing, .. }) => {
                 let outcome = match reply {
                     Ok(message) => reply::Outcome::Message(message),
                     Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
@@ -290,6 +289,11 @@ impl Gateway {
                     outcome: Outcome::Answered as i32,
                     reply: Some(Reply { outcome: Some(outcome) }),
                     revision,
+                    settled: standing == IdStanding::Settled,
+                    id_time_ms: match standing {
+                        IdStanding::Untimely { take_ms } => take_ms,
+                        IdStanding::Open | IdStanding::Settled => 0,
+                    },
                     ..ForwardResponse::default()
                 }
             }

@@ -3,6 +3,7 @@
 
 mod codec;
 mod context;
+mod errand;
 mod gateway;
 mod node;
 mod service;

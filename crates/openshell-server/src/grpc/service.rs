@@ -18,7 +18,8 @@ use tower::Service;
 use crate::auth;
 use crate::grpc::codec::BytesCodec;
 use crate::grpc::context::Context;
-use crate::grpc::gateway::Gateway;
+use crate::grpc::gateway::{Answer, Gateway};
+use crate::grpc::status::settle;
 use crate::grpc::table::{Handler, Method};
 use crate::watch;
 
@@ -94,21 +95,23 @@ impl UnaryService<Bytes> for Call {
         let context = self.context(&request);
         let (gateway, method) = (Arc::clone(&self.service.gateway), Arc::clone(&self.method));
         Box::pin(async move {
-            let (reply, revision) = match context {
-                Ok(context) => {
-                    let answer = gateway.answer(&method, &context, request.into_inner()).await;
-                    (answer.reply, answer.revision)
+            let answer = match context {
+                Ok(context) => gateway.answer(&method, &context, request.into_inner()).await,
+                Err(status) => {
+                    Answer { reply: Err(status), revision: gateway.cluster.state().revision(), settled: false }
                 }
-                Err(status) => (Err(status), gateway.cluster.state().revision()),
             };
-            let seen = gateway.seen(revision);
-            match reply {
+            let seen = gateway.seen(answer.revision);
+            match answer.reply {
                 Ok(message) => {
                     let mut response = Response::new(message);
                     seen.write(response.metadata_mut());
                     Ok(response)
                 }
                 Err(mut status) => {
+                    if answer.settled {
+                        settle(&mut status);
+                    }
                     seen.write(status.metadata_mut());
                     Err(status)
                 }

@@ -47,6 +47,12 @@ pub(crate) fn refused(refusal: &Refusal) -> Status {
     Status::new(code, refusal.message.clone())
 }
 
+/// Marks a refusal as one for every attempt of the call, those before it too: the header
+/// `x-openshell-outcome` says `refused`. Without the mark a refusal is about its own attempt.
+pub(crate) fn settle(status: &mut Status) {
+    status.metadata_mut().insert("x-openshell-outcome", MetadataValue::from_static("refused"));
+}
+
 /// The cluster cannot say. Whether the call may have taken effect is in the header
 /// `x-openshell-outcome`: `not-done` or `unknown`.
 pub(crate) fn unavailable(error: &Unavailable) -> Status {

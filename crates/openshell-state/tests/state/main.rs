@@ -10,6 +10,7 @@ mod policies;
 mod profiles;
 mod providers;
 mod racing;
+mod requests;
 mod sandboxes;
 mod settings;
 mod support;

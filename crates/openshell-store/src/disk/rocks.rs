@@ -1,7 +1,9 @@
 //! RocksDB: one database, one write-ahead log, a column family for each [`Family`]. Why each
 //! option has its value is said beside it.
 
-use std::fs::{self, File};
+mod frames;
+
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,31 +22,90 @@ const DATABASE: &str = "db";
 /// The high-water mark, beside it.
 const MARK: &str = "high-water-mark";
 
+/// Locked while the directory is open. RocksDB has a lock of its own, but not for readers.
+const LOCK: &str = "lock";
+
 /// A disk kept by RocksDB in one directory.
 pub struct RocksDisk {
     database: DB,
     directory: PathBuf,
+    _lock: File,
 }
 
 impl RocksDisk {
     /// Opens the database in a directory, making both when they do not exist.
     ///
     /// # Errors
-    /// When another process has it open, when it cannot be read or written, and when its
-    /// write-ahead log is damaged other than by an incomplete last record: then acknowledged
-    /// writes may be behind the damage, and nothing must be cut off.
+    /// `ResourceBusy` when another process has it open: a retry helps once that has ended.
+    /// `InvalidData` naming the file when the manifest or the write-ahead log is damaged other
+    /// than by an incomplete last record: then acknowledged writes may be behind the damage, and
+    /// nothing must be cut off. Any other when it cannot be read or written.
     pub fn open(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        let cache = Cache::new_lru_cache(32 * MIB);
-        let families =
-            Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache)));
-        let database =
-            DB::open_cf_descriptors(&database_options(), directory.join(DATABASE), families).map_err(to_io)?;
-        Ok(Self { database, directory: directory.to_path_buf() })
+        let lock = File::create(directory.join(LOCK))?;
+        locked(directory, lock.try_lock())?;
+        let database = directory.join(DATABASE);
+        check_manifest(&database)?;
+        let database = DB::open_cf_descriptors(&database_options(), &database, families())
+            .map_err(|error| name_the_file(&database, error))?;
+        Ok(Self { database, directory: directory.to_path_buf(), _lock: lock })
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
         self.database.cf_handle(family.name()).expect("every family was opened")
+    }
+}
+
+fn families() -> [ColumnFamilyDescriptor; Family::ALL.len()] {
+    let cache = Cache::new_lru_cache(32 * MIB);
+    Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache)))
+}
+
+fn locked(directory: &Path, result: Result<(), TryLockError>) -> io::Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            let text = format!("{} is in use by another process; stop that first", directory.display());
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+        }
+    }
+}
+
+/// Before RocksDB reads it: with some flipped bits in it RocksDB never comes back.
+fn check_manifest(database: &Path) -> io::Result<()> {
+    let current = match fs::read_to_string(database.join("CURRENT")) {
+        Ok(current) => current,
+        // New, or RocksDB says what it misses.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match frames::check(&database.join(current.trim_end())) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = format!("{} names a file that is not there: {error}", database.join("CURRENT").display());
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// RocksDB does not say which write-ahead log is damaged.
+fn name_the_file(database: &Path, error: rocksdb::Error) -> io::Error {
+    if error.kind() != rocksdb::ErrorKind::Corruption {
+        return to_io(error);
+    }
+    let mut logs: Vec<_> = fs::read_dir(database)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    logs.sort();
+    let damaged = logs.iter().find_map(|log| frames::check(log).err());
+    match damaged {
+        Some(found) => io::Error::new(io::ErrorKind::InvalidData, format!("{found} ({error})")),
+        None => io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", database.display())),
     }
 }
 
@@ -140,9 +201,11 @@ impl Disk for RocksDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(error),
         };
-        let content =
-            envelope::open(&bytes).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        let mark = content.try_into().map_err(|_| io::Error::other(format!("{}: not a mark", path.display())))?;
+        let damaged = |what: &dyn std::fmt::Display| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+        };
+        let content = envelope::open(&bytes).map_err(|error| damaged(&error))?;
+        let mark = content.try_into().map_err(|_| damaged(&"not a mark"))?;
         Ok(u64::from_be_bytes(mark))
     }
 
@@ -159,5 +222,8 @@ impl Disk for RocksDisk {
 }
 
 fn to_io(error: rocksdb::Error) -> io::Error {
-    io::Error::other(error)
+    match error.kind() {
+        rocksdb::ErrorKind::Corruption => io::Error::new(io::ErrorKind::InvalidData, error),
+        _ => io::Error::other(error),
+    }
 }

@@ -2,6 +2,8 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod damage;
+
 use std::sync::{Arc, Mutex};
 
 use openraft::EntryPayload;

@@ -35,6 +35,7 @@ struct Shared {
     writer: Writer,
     node_id: u64,
     cluster_id: ArcSwap<String>,
+    restored: Option<[u8; 32]>,
 }
 
 impl Identity {
@@ -48,6 +49,12 @@ impl Identity {
     #[must_use]
     pub fn cluster_id(&self) -> String {
         String::clone(&self.0.cluster_id.load())
+    }
+
+    /// SHA-256 of the export that this data was restored from; none when it grew here.
+    #[must_use]
+    pub fn restored_from(&self) -> Option<[u8; 32]> {
+        self.0.restored
     }
 
     /// Makes this data part of a cluster, for good. Synced when it returns. Saying it again
@@ -79,8 +86,10 @@ impl Identity {
         let bytes = meta::read(&**writer.disk(), meta::CLUSTER).map_err(OpenError::io("reading the cluster id"))?;
         let cluster_id = String::from_utf8(bytes.unwrap_or_default())
             .map_err(|_| OpenError::Damaged { what: "the stored cluster id is not text".into() })?;
+        let restored = meta::read_array(&**writer.disk(), meta::RESTORED)
+            .map_err(OpenError::io("reading what the data was restored from"))?;
         let cluster_id = ArcSwap::from_pointee(cluster_id);
-        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id })))
+        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, restored })))
     }
 }
 
@@ -114,7 +123,22 @@ pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch
     Ok(None)
 }
 
-fn first_batch(expected: &Expected) -> Batch {
+/// Whose data is on a disk.
+pub(crate) fn stored(disk: &dyn Disk) -> Result<Expected, OpenError> {
+    let reading = || OpenError::io("reading the identity");
+    let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else { return Err(OpenError::Empty) };
+    let found = u32::from_be_bytes(format);
+    if found != FORMAT_VERSION {
+        return Err(OpenError::Format { found, known: FORMAT_VERSION });
+    }
+    let node_id = meta::read_array(disk, meta::NODE).map_err(reading())?.map_or(0, u64::from_be_bytes);
+    let initial_cluster = meta::read_array(disk, meta::INITIAL_CLUSTER).map_err(reading())?;
+    let secrets_key = meta::read_array(disk, meta::SECRETS_KEY).map_err(reading())?;
+    let missing = || OpenError::Damaged { what: "there is no check value of the secrets key".into() };
+    Ok(Expected { node_id, initial_cluster, secrets_key: secrets_key.ok_or_else(missing)? })
+}
+
+pub(crate) fn first_batch(expected: &Expected) -> Batch {
     let mut batch = Batch::new();
     meta::put(&mut batch, meta::FORMAT, &FORMAT_VERSION.to_be_bytes());
     meta::put(&mut batch, meta::NODE, &expected.node_id.to_be_bytes());
@@ -126,7 +150,7 @@ fn first_batch(expected: &Expected) -> Batch {
     batch
 }
 
-fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
+pub(crate) fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
     let mut empty = true;
     for family in Family::ALL {
         disk.scan(family, &[], &END, &mut |_, _| {

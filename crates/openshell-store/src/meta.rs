@@ -32,6 +32,8 @@ pub(crate) const NODE: &str = "node";
 pub(crate) const CLUSTER: &str = "cluster";
 /// Digest of the initial cluster, 32 bytes.
 pub(crate) const INITIAL_CLUSTER: &str = "initial-cluster";
+/// SHA-256 of the export that the data was restored from, 32 bytes; none for data that grew here.
+pub(crate) const RESTORED: &str = "restored";
 /// Check value of the secrets key, 32 bytes.
 pub(crate) const SECRETS_KEY: &str = "secrets-key";
 

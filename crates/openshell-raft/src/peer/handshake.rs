@@ -7,7 +7,7 @@
 //! peer that has proved the key.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,10 @@ pub(crate) struct Myself {
     pub(crate) cluster_id: ArcSwap<String>,
     /// The shared key.
     pub(crate) key: ClusterKey,
+    /// Whether a node was removed from the cluster, as far as this node has applied.
+    pub(crate) is_removed: Box<dyn Fn(u64) -> bool + Send + Sync>,
+    /// Said by a member: this node was removed.
+    pub(crate) expelled: OnceLock<()>,
 }
 
 impl Myself {
@@ -134,12 +138,18 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     if !verify(&myself.key, LISTENER_LABEL, &hello, &challenge, binding, &challenge.proof) {
         return refuse(other_key(challenge.node));
     }
+    // Whoever is there, for a node that knows an address and no more.
+    let to = if to == 0 { challenge.node } else { to };
     if let Some(sentence) = objection(myself.node, to, challenge.node, &hello.cluster_id, &challenge.cluster_id) {
         return refuse(sentence);
     }
     let proof = prove(&myself.key, DIALLER_LABEL, &hello, &challenge, binding);
     frame::send(stream, &Proof { proof }).await?;
     let welcome: Welcome = frame::receive(stream).await?;
+    if welcome.removed {
+        // Only the first word counts, and all say the same.
+        let _ = myself.expelled.set(());
+    }
     if !welcome.refusal.is_empty() {
         return refuse(format!("node {to} refuses: {}", welcome.refusal));
     }
@@ -167,14 +177,18 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         return refuse(other_version(hello.from, hello.protocol_version));
     }
     let proof: Proof = frame::receive(stream).await?;
+    let mut removed = false;
     let refusal = if !verify(&myself.key, DIALLER_LABEL, &hello, &challenge, binding, &proof.proof) {
         Some(other_key(hello.from))
-    } else if hello.to != myself.node {
+    } else if (myself.is_removed)(hello.from) {
+        removed = true;
+        Some(was_removed(hello.from))
+    } else if hello.to != myself.node && (hello.to != 0 || !hello.cluster_id.is_empty()) {
         Some(format!("node {} is wanted here, but this is node {}; check the peer addresses", hello.to, myself.node))
     } else {
         objection(myself.node, hello.from, hello.from, &challenge.cluster_id, &hello.cluster_id)
     };
-    frame::send(stream, &Welcome { refusal: refusal.clone().unwrap_or_default() }).await?;
+    frame::send(stream, &Welcome { refusal: refusal.clone().unwrap_or_default(), removed }).await?;
     match refusal {
         Some(sentence) => refuse(sentence),
         None => Ok(PeerIdentity { node: hello.from, cluster_id: hello.cluster_id }),
@@ -196,6 +210,11 @@ fn objection(myself: u64, expected: u64, found: u64, my_cluster: &str, its_clust
         return Some(format!("node {found} belongs to cluster {its_cluster}, this node to cluster {my_cluster}"));
     }
     None
+}
+
+/// What a removed node hears, from the handshake and in every call.
+pub(crate) fn was_removed(node: u64) -> String {
+    format!("node {node} was removed from the cluster and is never let in again; a new node needs an id of its own")
 }
 
 fn other_key(node: u64) -> String {

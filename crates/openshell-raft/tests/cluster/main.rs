@@ -1,8 +1,10 @@
 //! Clusters in one process: what "any node will do" promises, as claims.
 
 mod decisions;
+mod divergence;
 mod failures;
 mod formation;
 mod harness;
 mod network;
+mod replacing;
 mod rules;

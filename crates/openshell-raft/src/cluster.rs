@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
-use openshell_state::{Call, Decision, RequestId, State};
+use openshell_state::access::Principal;
+use openshell_state::{Call, Decision, Refusal, RequestId, State};
 use openshell_store::settings::{self, Timings};
-use openshell_store::{Member, Opened};
+use openshell_store::{Member, Opened, StateView};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,15 @@ use tokio_util::task::TaskTracker;
 use crate::age::Freshness;
 use crate::call::{Answered, CallContext, CallHandler, Consistency, Unavailable};
 use crate::config::{ClusterConfig, Pace};
+use crate::divergence;
 use crate::formation::{self, Formation};
 use crate::leadership;
+
 use crate::node::{Handler, Node};
 use crate::peer::{self, Links, Myself, Network, Transport, Wire};
 use crate::propose::Proposals;
 use crate::read::{self, ReadLine};
+use crate::replace::{self, Replaced};
 use crate::status::{Gauges, MemberInfo};
 
 /// Why a node did not start. No retry helps by itself.
@@ -68,6 +72,8 @@ impl Cluster {
             node: config.node,
             cluster_id: ArcSwap::from_pointee(opened.identity.cluster_id()),
             key: config.cluster_key.clone(),
+            is_removed: is_removed(opened.view.clone()),
+            expelled: OnceLock::new(),
         });
         let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself)).map_err(StartError::Tls)?;
         let wire = Arc::new(wire);
@@ -82,10 +88,12 @@ impl Cluster {
         let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);
         let raft = raft.await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let initialised = raft.is_initialized().await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
-        let has_data = initialised || !myself.cluster_id().is_empty();
+        let restored = opened.identity.restored_from();
+        let has_data = (initialised && restored.is_none()) || !myself.cluster_id().is_empty();
         let (leader, leader_changes) = watch::channel(None);
         let (read_line, readers) = ReadLine::new();
-        let formation = Formation::new(config.initial_cluster, has_data || opened.identity.is_promised());
+        let admitted = has_data || opened.identity.is_promised();
+        let formation = Formation::new(config.initial_cluster, config.join, admitted, restored);
         let node = Arc::new(Node {
             id: config.node,
             version: config.version,
@@ -113,6 +121,10 @@ impl Cluster {
             fault_hook: config.fault,
             fault: OnceLock::new(),
             refusal: watch::Sender::new(None),
+            withdrawn: OnceLock::new(),
+            gone: CancellationToken::new(),
+            applicants: std::sync::Mutex::default(),
+            replacing: tokio::sync::Mutex::default(),
             heard: std::sync::Mutex::default(),
             receiving_snapshot: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
@@ -256,6 +268,33 @@ impl Cluster {
         self.node.ready()
     }
 
+    /// Why this node takes no part in its cluster any more: it was removed, or its state differs.
+    /// It answers nothing then.
+    #[must_use]
+    pub fn withdrawn(&self) -> Option<&str> {
+        self.node.withdrawn.get().map(String::as_str)
+    }
+
+    /// Returns once the node takes no part any more.
+    pub async fn until_withdrawn(&self) {
+        self.node.gone.cancelled().await;
+    }
+
+    /// Puts `new` in the place of the member `old`, on the leader only, as far as that comes before
+    /// the deadline. It may be called again until it is done, by any leader.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: always safe to repeat. A [`Refusal`] says why it cannot be.
+    pub async fn replace(
+        &self,
+        principal: &Principal,
+        old: u64,
+        new: u64,
+        deadline: Instant,
+    ) -> Result<Result<Replaced, Refusal>, Unavailable> {
+        self.node.replace(principal, old, new, deadline).await
+    }
+
     /// Ends when this node turns out to be one that must not run: it is empty among peers that are
     /// not, or its data are another cluster's. The sentence says what to do. It took no part in
     /// anything; nothing is broken, and starting it again as it is changes nothing.
@@ -284,7 +323,9 @@ impl Cluster {
     pub async fn shutdown(&self) {
         self.node.stop.cancel();
         self.node.call_handler.store(None);
-        if let Err(error) = self.node.raft.shutdown().await {
+        if let Err(error) = self.node.raft.shutdown().await
+            && self.node.withdrawn.get().is_none()
+        {
             tracing::warn!(%error, "Raft did not stop cleanly");
         }
         self.node.tasks.close();
@@ -306,6 +347,11 @@ fn check<T>(config: &ClusterConfig<T>) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Asks the applied state, which says it after a restart as well.
+fn is_removed(view: StateView) -> Box<dyn Fn(u64) -> bool + Send + Sync> {
+    Box::new(move |node| view.load().cluster().is_some_and(|cluster| cluster.value.removed_nodes.contains(&node)))
+}
+
 /// Every task of the node ends with its stop token and is waited for at shutdown.
 fn spawn_tasks(
     node: &Arc<Node>,
@@ -322,4 +368,6 @@ fn spawn_tasks(
     run(node, leadership::propose_genesis(Arc::clone(node)));
     run(node, read::ask_for_all(Arc::clone(node), readers));
     run(node, formation::run(Arc::clone(node)));
+    run(node, replace::finish(Arc::clone(node)));
+    run(node, divergence::watch(Arc::clone(node)));
 }

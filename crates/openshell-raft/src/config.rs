@@ -82,6 +82,9 @@ pub struct ClusterConfig<T = TcpListener> {
     pub advertise_client: String,
     /// Id to peer address, the same on every node. Only this node: a cluster of one.
     pub initial_cluster: BTreeMap<u64, String>,
+    /// Peer addresses of members of a cluster that this node waits to be added to; none: it forms
+    /// one with its initial cluster.
+    pub join: Vec<String>,
     /// Proves peers to each other.
     pub cluster_key: ClusterKey,
     /// Heartbeats and elections; the thresholds below replace its own.

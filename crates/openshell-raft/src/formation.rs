@@ -10,6 +10,9 @@
 //! call in, since it has forgotten its votes, and ends with a sentence as soon as it sees that a
 //! peer is initialised. That order is safe: nobody is initialised before everybody has promised.
 //! A node with data of another cluster than that of most of its peers ends likewise.
+//!
+//! A cluster whose nodes were all restored from one export forms in the same way: they have state
+//! and log already, equal ones, and lack only the cluster id under which Raft's calls may go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tonic::Status;
 
+use crate::join;
 use crate::node::Node;
 use crate::peer::{other_cluster, sentence, within};
 
@@ -40,8 +44,10 @@ pub(crate) struct Formation {
     digest: [u8; 32],
     /// Raft's calls may come in: the node has data, or has promised to be a member.
     admitted: AtomicBool,
+    /// Addresses of members of the cluster that this node waits to be added to; none: it forms one.
+    pub(crate) join: Vec<String>,
     /// What the node waits for, for people.
-    waiting_for: ArcSwap<String>,
+    pub(crate) waiting_for: ArcSwap<String>,
     /// One promise or join at a time.
     joining: Mutex<()>,
 }
@@ -61,12 +67,23 @@ enum Round {
 }
 
 impl Formation {
-    /// `admitted`: the node was part of a cluster before, or has promised to be.
-    pub(crate) fn new(initial: BTreeMap<u64, String>, admitted: bool) -> Self {
-        let digest = initial_cluster_digest(&initial);
+    /// `admitted`: the node was part of a cluster before, or has promised to be. `restored`: from
+    /// which export, if any.
+    pub(crate) fn new(
+        initial: BTreeMap<u64, String>,
+        join: Vec<String>,
+        admitted: bool,
+        restored: Option<[u8; 32]>,
+    ) -> Self {
+        let mut digest = initial_cluster_digest(&initial);
+        if let Some(export) = restored {
+            // Nodes that were restored from something else, or not at all, are not to form with this one.
+            digest = Sha256::new().chain_update(digest).chain_update(export).finalize().into();
+        }
         Self {
             initial,
             digest,
+            join,
             admitted: AtomicBool::new(admitted),
             waiting_for: ArcSwap::from_pointee("its first start to finish".to_owned()),
             joining: Mutex::default(),
@@ -85,7 +102,7 @@ impl Formation {
     /// Answers what this node is. Being asked by the node that forms makes an empty node a
     /// member of what is being formed.
     pub(crate) async fn introduce(&self, node: &Node, caller: u64, digest: &[u8]) -> Result<IntroduceResponse, Status> {
-        let initialised = node.raft.is_initialized().await.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
+        let initialised = node.is_initialised().await.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
         if !initialised && caller == self.lowest() && digest == self.digest {
             self.promise(node).await.map_err(Status::unavailable)?;
         }
@@ -107,10 +124,20 @@ impl Formation {
         Ok(())
     }
 
+    /// The leader adds this node: it takes Raft's calls from now on.
+    pub(crate) fn admit(&self) -> Result<(), String> {
+        if self.join.is_empty() && !self.admitted.load(Ordering::Acquire) {
+            return Err("this node was not started with --join, and waits for nobody to add it".to_owned());
+        }
+        self.admitted.store(true, Ordering::Release);
+        Ok(())
+    }
+
     /// A Raft call of a member of `cluster_id` arrived: lets it in, or says why not.
     pub(crate) async fn join(&self, node: &Node, cluster_id: &str) -> Result<(), String> {
         if !self.admitted.load(Ordering::Acquire) {
-            return Err(format!("node {} is empty and was not asked to form a cluster", node.id));
+            let asked = if self.join.is_empty() { "asked to form a cluster" } else { "added to a cluster" };
+            return Err(format!("node {} is empty and was not {asked}", node.id));
         }
         if node.myself.cluster_id().is_empty() {
             let _one_at_a_time = self.joining.lock().await;
@@ -151,8 +178,11 @@ pub fn initial_cluster_digest(initial: &BTreeMap<u64, String>) -> [u8; 32] {
 /// Brings an empty node into a cluster, or refuses its start; then makes sure that the cluster is
 /// that of its peers.
 pub(crate) async fn run(node: Arc<Node>) {
+    if !node.formation.join.is_empty() {
+        return join::run(&node).await;
+    }
     loop {
-        match node.raft.is_initialized().await {
+        match node.is_initialised().await {
             Ok(false) => {}
             Ok(true) => return belong(&node).await,
             // Stopped, which the fault watch reports.
@@ -245,7 +275,9 @@ async fn round(node: &Node) -> Round {
                 return Round::Refused { peer, other_list: answer.initial_cluster_digest != formation.digest };
             }
             Ok(answer) if answer.initial_cluster_digest != formation.digest => {
-                wait = Some(format!("node {peer} to be started with the same initial cluster as this node"));
+                let restored = node.identity.restored_from().map_or("", |_| ", and to be restored from the same export");
+                let text = format!("node {peer} to be started with the same initial cluster as this node{restored}");
+                wait = Some(text);
             }
             Ok(_) => {}
             Err(status) => wait = Some(format!("node {peer} at {address}: {}", sentence(&status))),
@@ -256,11 +288,16 @@ async fn round(node: &Node) -> Round {
 
 /// Forms the cluster: its id on disk first, then Raft's first entry, the membership.
 async fn form(node: &Node) -> Result<(), String> {
-    let members = members(node).await?;
+    let restored = node.identity.restored_from().is_some();
+    let members = if restored { BTreeMap::new() } else { members(node).await? };
     let formation = &node.formation;
     formation.admitted.store(true, Ordering::Release);
     if node.myself.cluster_id().is_empty() {
         formation.adopt(node, &uuid::Uuid::new_v4().to_string()).await?;
+    }
+    if restored {
+        tracing::info!(node = node.id, cluster_id = %node.myself.cluster_id(), "formed the restored cluster");
+        return Ok(());
     }
     match node.raft.initialize(members).await {
         Ok(()) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use openshell_state::decide::formation;
 use openshell_store::Proposal;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -26,10 +27,19 @@ pub(crate) async fn observe(node: Arc<Node>, leader: watch::Sender<Option<u64>>)
             (metrics.running_state.clone(), metrics.current_leader)
         };
         leader.send_if_modified(|known| std::mem::replace(known, current) != current);
+        if node.withdrawn.get().is_some() && running.is_err() {
+            // Raft was stopped on purpose. Who waits for a leader waits until the node ends.
+            leader.send_replace(None);
+            return node.stop.cancelled().await;
+        }
         if let Err(fatal) = running {
             return node.fail(format!("storage or Raft failed: {fatal}"));
         }
         if metrics.changed().await.is_err() {
+            if node.withdrawn.get().is_some() {
+                leader.send_replace(None);
+                return node.stop.cancelled().await;
+            }
             return node.fail("Raft ended without a word".to_owned());
         }
     }
@@ -38,8 +48,8 @@ pub(crate) async fn observe(node: Arc<Node>, leader: watch::Sender<Option<u64>>)
 /// Proposes the first command whenever this node leads a cluster that has no record of itself.
 pub(crate) async fn propose_genesis(node: Arc<Node>) {
     let mut leader = node.leader_changes.clone();
-    while node.view.load().cluster().is_none() {
-        if node.is_leader() {
+    while !node.view.load().is_formed() {
+        if node.is_leader() && !node.myself.cluster_id().is_empty() {
             if let Err(unavailable) = attempt_genesis(&node).await {
                 tracing::info!(%unavailable, "the cluster's first command is not in yet");
             }
@@ -60,11 +70,15 @@ async fn attempt_genesis(node: &Node) -> Result<(), Unavailable> {
     let turn = node.proposals.turn(false, deadline).await?;
     // Everything that an earlier leader left is applied first: it may hold the command.
     let state = node.prove_leadership(deadline).await?;
-    if state.cluster().is_some() {
+    if state.is_formed() {
         return Ok(());
     }
     let now_ms = node.clock.now_ms().max(state.last_time_ms());
-    let command = (node.genesis)(&node.myself.cluster_id(), now_ms);
+    let cluster_id = node.myself.cluster_id();
+    let command = match state.cluster() {
+        Some(_) => formation::reform(&state, &cluster_id, now_ms),
+        None => (node.genesis)(&cluster_id, now_ms),
+    };
     node.propose(Proposal::new(&command), turn, deadline).await.map(drop)
 }
 

@@ -55,6 +55,14 @@ pub(crate) struct Node {
     pub(crate) fault: OnceLock<String>,
     /// Why this node must not be a member of the cluster that it was started for, once that is known.
     pub(crate) refusal: watch::Sender<Option<String>>,
+    /// Why this node takes no part any more, once it does not.
+    pub(crate) withdrawn: OnceLock<String>,
+    /// Cancelled when the node takes no part any more.
+    pub(crate) gone: CancellationToken,
+    /// Nodes that wait to be added, and when they last said so.
+    pub(crate) applicants: Mutex<BTreeMap<u64, (Member, Instant)>>,
+    /// Held while a member is replaced: one at a time.
+    pub(crate) replacing: tokio::sync::Mutex<()>,
     /// What peers last said about themselves, which is newer than what the membership says.
     pub(crate) heard: Mutex<BTreeMap<u64, Member>>,
     /// Held while a snapshot comes in: one at a time.
@@ -64,6 +72,15 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Whether the node is part of a cluster. A restored node has a log from the start, and is one
+    /// once it has taken over the new cluster's id.
+    pub(crate) async fn is_initialised(&self) -> Result<bool, openraft::errors::Fatal<TypeConfig>> {
+        match self.identity.restored_from() {
+            Some(_) => Ok(!self.myself.cluster_id().is_empty()),
+            None => self.raft.is_initialized().await,
+        }
+    }
+
     /// Raft's view of the cluster now. Cloned out: holding the watch would stop Raft.
     pub(crate) fn server_metrics(&self) -> RaftServerMetrics<TypeConfig> {
         self.raft.server_metrics().borrow_watched().clone()

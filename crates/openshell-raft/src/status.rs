@@ -2,10 +2,11 @@
 //! metrics page (gauges).
 
 use openraft::ServerState;
-use openshell_proto::peer::{NodeStatusRequest, NodeStatusResponse};
+use openshell_proto::peer::{DigestSample, NodeStatusRequest, NodeStatusResponse};
 use openshell_store::Member;
 use std::sync::PoisonError;
 use tokio::time::Instant;
+use tonic::Status;
 
 use crate::node::Node;
 use crate::peer::{sentence, within};
@@ -83,6 +84,13 @@ impl Node {
             epoch: state.epoch(),
             cluster_id: self.myself.cluster_id().as_ref().clone(),
             digest_revision: state.revision(),
+            samples: self
+                .view
+                .samples()
+                .into_iter()
+                .map(|(revision, digest)| DigestSample { revision, digest: digest.to_bytes().to_vec() })
+                .collect(),
+            withdrawn: self.withdrawn.get().cloned().unwrap_or_default(),
         }
     }
 
@@ -96,11 +104,15 @@ impl Node {
         if peer == self.id {
             return Ok(self.status());
         }
-        let link = self.link(peer).ok_or_else(|| format!("node {peer} is not a member"))?;
+        self.ask_status(peer, deadline).await.map_err(|status| sentence(&status))
+    }
+
+    /// The same, with all that is known of a failure.
+    pub(crate) async fn ask_status(&self, peer: u64, deadline: Instant) -> Result<NodeStatusResponse, Status> {
+        let link = self.link(peer).ok_or_else(|| Status::not_found(format!("node {peer} is not a member")))?;
         let mut control = link.channels().control.clone();
         let limit = deadline.saturating_duration_since(Instant::now());
-        let status = within(limit, control.node_status(NodeStatusRequest {})).await;
-        let status = status.map_err(|status| sentence(&status))?;
+        let status = within(limit, control.node_status(NodeStatusRequest {})).await?;
         let member = Member {
             peer_address: status.peer_address.clone(),
             client_address: status.client_address.clone(),
@@ -131,12 +143,18 @@ impl Node {
         if let Some(refusal) = &*self.refusal.borrow() {
             return Err(refusal.clone());
         }
+        if let Some(withdrawn) = self.withdrawn.get() {
+            return Err(withdrawn.clone());
+        }
         if self.stop.is_cancelled() {
             return Err("the node is stopping".to_owned());
         }
         let state = self.view.load();
-        if state.cluster().is_none() {
-            return Err(match self.raft_is_empty() {
+        if !state.is_formed() {
+            return Err(match self.raft_is_empty() || self.myself.cluster_id().is_empty() {
+                true if !self.formation.join.is_empty() => {
+                    format!("this node is not part of a cluster yet: waiting for {}", self.formation.waiting_for())
+                }
                 true => format!("the cluster is being formed: waiting for {}", self.formation.waiting_for()),
                 false => "the cluster's first entry is not applied here yet".to_owned(),
             });

@@ -1,13 +1,15 @@
 //! `openshell-gateway`: the program. Reads options, starts one node, or several on this
-//! machine with `dev`.
+//! machine with `dev`; exports a stopped node and restores it as one of a new cluster.
 
 mod auth;
 mod dev;
+mod export;
 mod grpc;
 mod http;
 mod identifiers;
 mod metrics;
 mod options;
+mod restore;
 mod run;
 mod secrets;
 mod signals;
@@ -33,8 +35,11 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
-    if let Some(Command::Dev(dev)) = &arguments.command {
-        return runtime()?.block_on(dev::run(dev));
+    match &arguments.command {
+        Some(Command::Dev(dev)) => return runtime()?.block_on(dev::run(dev)),
+        Some(Command::Export(export)) => return export::run(export),
+        Some(Command::Restore(restore)) => return restore::run(restore),
+        None => {}
     }
     let settings = Settings::read(&arguments)?;
     run::log_to_stderr(&settings.log_level)?;

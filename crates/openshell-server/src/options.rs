@@ -31,6 +31,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Several real nodes on this machine, until Ctrl-C. The same directory starts them again.
     Dev(Dev),
+    /// Writes everything that a stopped node holds to one file.
+    Export(crate::export::Export),
+    /// Makes a data directory for a member of a new cluster from an export.
+    Restore(crate::restore::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +116,10 @@ pub(crate) struct Options {
     /// Every first member as id=peer-address, comma-separated, the same on each node.
     #[arg(long, env = "OPENSHELL_INITIAL_CLUSTER", value_name = "LIST")]
     initial_cluster: Option<String>,
+    /// Peer addresses of members of a running cluster, comma-separated: this node waits to be added
+    /// to it by `openshell cluster replace`.
+    #[arg(long, env = "OPENSHELL_JOIN", value_name = "LIST")]
+    join: Option<String>,
     /// File with the cluster's secrets key: 32 bytes as 64 hexadecimal digits. A cluster of one
     /// makes its own.
     #[arg(long, env = "OPENSHELL_SECRETS_KEY_FILE", value_name = "FILE")]
@@ -153,6 +161,7 @@ pub(crate) struct Settings {
     pub(crate) advertise_client: String,
     pub(crate) zone: String,
     pub(crate) initial_cluster: BTreeMap<u64, String>,
+    pub(crate) join: Vec<String>,
     pub(crate) secrets_key_file: Option<PathBuf>,
     pub(crate) stale_after: Duration,
     pub(crate) when_stale: WhenStale,
@@ -177,7 +186,8 @@ impl Settings {
         let tls = tls(&options, bind)?;
         let node = options.node_id.unwrap_or(1);
         ensure!(node > 0, "--node-id starts at 1");
-        let in_cluster = options.initial_cluster.is_some();
+        let join = join(&options)?;
+        let in_cluster = options.initial_cluster.is_some() || !join.is_empty();
         let peer = options
             .peer_bind
             .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), if in_cluster { 17770 } else { 0 }));
@@ -189,7 +199,7 @@ impl Settings {
             bail!("--initial-cluster does not name this node ({node}); it must be the same list on every node");
         };
         ensure!(
-            !in_cluster || initial_cluster.len() == 1 || options.secrets_key_file.is_some(),
+            !in_cluster || (initial_cluster.len() == 1 && join.is_empty()) || options.secrets_key_file.is_some(),
             "--secrets-key-file is needed in a cluster: the same file on every node, made with: openssl rand -hex 32"
         );
         ensure!(
@@ -210,6 +220,7 @@ impl Settings {
             peer,
             zone: options.zone.unwrap_or_default(),
             initial_cluster,
+            join,
             secrets_key_file: options.secrets_key_file,
             stale_after: Duration::from_secs(options.stale_after.unwrap_or(30)),
             when_stale: options.when_stale.unwrap_or_default(),
@@ -239,6 +250,7 @@ impl Options {
             advertise_client: self.advertise_client.or(other.advertise_client),
             zone: self.zone.or(other.zone),
             initial_cluster: self.initial_cluster.or(other.initial_cluster),
+            join: self.join.or(other.join),
             secrets_key_file: self.secrets_key_file.or(other.secrets_key_file),
             stale_after: self.stale_after.or(other.stale_after),
             when_stale: self.when_stale.or(other.when_stale),
@@ -270,7 +282,22 @@ fn tls(options: &Options, bind: IpAddr) -> anyhow::Result<Option<Tls>> {
     }
 }
 
-fn initial_cluster(list: &str) -> anyhow::Result<BTreeMap<u64, String>> {
+/// Where members are that this node is to be added to.
+fn join(options: &Options) -> anyhow::Result<Vec<String>> {
+    let Some(list) = &options.join else { return Ok(Vec::new()) };
+    ensure!(
+        options.initial_cluster.is_none(),
+        "--join and --initial-cluster exclude each other: a node joins a running cluster, or forms a new one"
+    );
+    ensure!(options.node_id.is_some(), "--join needs --node-id: an id that was never used in the cluster");
+    let addresses: Vec<String> = list.split(',').map(|address| address.trim().to_owned()).collect();
+    for address in &addresses {
+        ensure!(address.contains(':'), "--join: {address:?} must read host:port");
+    }
+    Ok(addresses)
+}
+
+pub(crate) fn initial_cluster(list: &str) -> anyhow::Result<BTreeMap<u64, String>> {
     let mut members = BTreeMap::new();
     for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let (id, address) =
@@ -343,6 +370,10 @@ mod tests {
             let error = settings(&["--initial-cluster", list, "--secrets-key-file", "k"]).unwrap_err();
             assert!(format!("{error:#}").contains(word), "{list}: {error:#}");
         }
+        let error = settings(&["--initial-cluster", "1=a:1", "--join", "a:1"]).unwrap_err().to_string();
+        assert!(error.contains("exclude"), "{error}");
+        let error = settings(&["--node-id", "4", "--join", "a:1"]).unwrap_err().to_string();
+        assert!(error.contains("--secrets-key-file"), "{error}");
         let error = settings(&["--initial-cluster", "1=a:1,2=b:1,3=c:1"]).unwrap_err().to_string();
         assert!(error.contains("--secrets-key-file"), "{error}");
     }

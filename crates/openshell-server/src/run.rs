@@ -163,6 +163,7 @@ async fn start_cluster(
         advertise_peer: settings.advertise_peer.clone(),
         advertise_client: settings.advertise_client.clone(),
         initial_cluster: settings.initial_cluster.clone(),
+        join: settings.join.clone(),
         cluster_key: ClusterKey::new(secrets.cluster_key),
         timings: Timings::lan(),
         snapshot_after_entries: settings.snapshot_after_entries,

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use openshell_proto::log::snapshot_item::{FenceMark, Item as SnapshotKind, KeyedRecord};
-use openshell_proto::log::{RememberedRequest, SnapshotItem, StateMarks};
+use openshell_proto::log::{Cluster, RememberedRequest, SnapshotItem, StateMarks};
+use prost::Message;
 
-use crate::digest::Item;
+use crate::digest::{Digest, Item};
 use crate::fault::Fault;
 use crate::key::Key;
-use crate::record::Record;
+use crate::record::{Record, Value};
 use crate::requests::{RequestId, RequestMemory};
 use crate::state::State;
 
@@ -22,6 +23,39 @@ impl State {
             last_time_ms: self.last_time_ms,
             forgotten_through_ms: self.requests.forgotten_through_ms(),
         }
+    }
+
+    /// The digest of the records alone, without the cluster's own: the same before an export and
+    /// after a restore, which changes cluster id and epoch and nothing else.
+    #[must_use]
+    pub fn records_digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        for (key, record) in self.records.iter().filter(|(key, _)| **key != Key::cluster()) {
+            digest.add(Item::Record, &key.to_bytes(), &record.to_proto().encode_to_vec());
+        }
+        digest
+    }
+
+    /// This state as the first of a new cluster: the epoch is the next one, and who the members
+    /// are is yet to be said. The revision stays, so that revisions grow from epoch to epoch.
+    ///
+    /// # Errors
+    /// A sentence when the state is none of a formed cluster; no retry helps.
+    pub fn into_next_epoch(mut self) -> Result<Self, &'static str> {
+        let Some(before) = self.records.get(&Key::cluster()).cloned() else {
+            return Err("it is of a cluster that was never formed");
+        };
+        let Value::Cluster(cluster) = &before.value else { panic!("{} holds {:?}", Key::cluster(), before.value) };
+        let next = Cluster {
+            cluster_id: String::new(),
+            epoch: cluster.epoch + 1,
+            removed_nodes: Vec::new(),
+            replacement: None,
+            ..cluster.clone()
+        };
+        let record = Record { bytes: next.encode_to_vec(), value: Value::Cluster(next), ..Record::clone(&before) };
+        self.put(&Key::cluster(), Some(&before), Some(Arc::new(record)));
+        Ok(self)
     }
 
     /// How many items [`State::items`] yields.

@@ -91,6 +91,12 @@ impl State {
         self.last_time_ms
     }
 
+    /// Whether the cluster has its record with its id. A restored one gets the id when it forms.
+    #[must_use]
+    pub fn is_formed(&self) -> bool {
+        self.cluster().is_some_and(|cluster| !cluster.value.cluster_id.is_empty())
+    }
+
     /// The epoch: 0 before formation, and another number after a restore from a backup.
     #[must_use]
     pub fn epoch(&self) -> u64 {

@@ -51,6 +51,12 @@ pub enum OpenError {
          change members of a running cluster through the cluster"
     )]
     InitialCluster,
+    /// Something is there where an export is to be restored.
+    #[error("the data directory is not empty; restore into a new one")]
+    NotEmpty,
+    /// Nothing is there.
+    #[error("there is no node's data in the directory")]
+    Empty,
     /// The secrets key is not the one that stored secrets are sealed with.
     #[error(
         "--secrets-key-file does not hold the key that this data directory was made with; give the node the cluster's key"

@@ -37,6 +37,7 @@ struct Shared {
     node_id: u64,
     cluster_id: ArcSwap<String>,
     promised: AtomicBool,
+    restored: Option<[u8; 32]>,
 }
 
 impl Identity {
@@ -75,6 +76,12 @@ impl Identity {
         Ok(())
     }
 
+    /// SHA-256 of the export that this data was restored from; none when it grew here.
+    #[must_use]
+    pub fn restored_from(&self) -> Option<[u8; 32]> {
+        self.0.restored
+    }
+
     /// Makes this data part of a cluster, for good. Synced when it returns. Saying it again
     /// changes nothing.
     ///
@@ -104,10 +111,12 @@ impl Identity {
         let bytes = meta::read(&**writer.disk(), meta::CLUSTER).map_err(OpenError::io("reading the cluster id"))?;
         let cluster_id = String::from_utf8(bytes.unwrap_or_default())
             .map_err(|_| OpenError::Damaged { what: "the stored cluster id is not text".into() })?;
+        let restored = meta::read_array(&**writer.disk(), meta::RESTORED)
+            .map_err(OpenError::io("reading what the data was restored from"))?;
         let cluster_id = ArcSwap::from_pointee(cluster_id);
         let promised = meta::read(&**writer.disk(), meta::PROMISE).map_err(OpenError::io("reading the promise"))?;
         let promised = AtomicBool::new(promised.is_some());
-        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, promised })))
+        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, promised, restored })))
     }
 }
 
@@ -154,7 +163,22 @@ fn compare(disk: &dyn Disk, expected: &Expected) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn first_batch(expected: &Expected) -> Batch {
+/// Whose data is on a disk.
+pub(crate) fn stored(disk: &dyn Disk) -> Result<Expected, OpenError> {
+    let reading = || OpenError::io("reading the identity");
+    let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else { return Err(OpenError::Empty) };
+    let found = u32::from_be_bytes(format);
+    if found != FORMAT_VERSION {
+        return Err(OpenError::Format { found, known: FORMAT_VERSION });
+    }
+    let node_id = meta::read_array(disk, meta::NODE).map_err(reading())?.map_or(0, u64::from_be_bytes);
+    let initial_cluster = meta::read_array(disk, meta::INITIAL_CLUSTER).map_err(reading())?;
+    let secrets_key = meta::read_array(disk, meta::SECRETS_KEY).map_err(reading())?;
+    let missing = || OpenError::Damaged { what: "there is no check value of the secrets key".into() };
+    Ok(Expected { node_id, initial_cluster, secrets_key: secrets_key.ok_or_else(missing)? })
+}
+
+pub(crate) fn first_batch(expected: &Expected) -> Batch {
     let mut batch = Batch::new();
     meta::put(&mut batch, meta::FORMAT, &FORMAT_VERSION.to_be_bytes());
     meta::put(&mut batch, meta::NODE, &expected.node_id.to_be_bytes());
@@ -174,7 +198,7 @@ fn is_unbound(disk: &dyn Disk) -> io::Result<bool> {
     Ok(!bound && hold_nothing(disk, Family::ALL.into_iter().filter(|family| *family != Family::Meta))?)
 }
 
-fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
+pub(crate) fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
     hold_nothing(disk, Family::ALL)
 }
 

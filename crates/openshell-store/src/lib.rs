@@ -5,6 +5,8 @@
 //! All that is written goes through one writer, in one order, into one write-ahead log.
 
 pub mod disk;
+pub mod export;
+pub mod offline;
 pub mod settings;
 pub mod snapshot;
 

@@ -34,6 +34,8 @@ pub(crate) const CLUSTER: &str = "cluster";
 pub(crate) const INITIAL_CLUSTER: &str = "initial-cluster";
 /// Present once an empty node has promised to be a member of what its initial cluster forms.
 pub(crate) const PROMISE: &str = "promise";
+/// SHA-256 of the export that the data was restored from, 32 bytes; none for data that grew here.
+pub(crate) const RESTORED: &str = "restored";
 /// Check value of the secrets key, 32 bytes.
 pub(crate) const SECRETS_KEY: &str = "secrets-key";
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use openshell_client::{CallOptions, methods};
-use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse, MemberStatus};
+use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse, MemberStatus, ReplaceNodeRequest};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -24,10 +24,47 @@ pub(crate) enum ClusterCommand {
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
+    /// Puts a new node in the place of a member that is lost or is to go. Repeat it when it was interrupted.
+    #[command(after_help = "Start the new node first, in an empty directory, under an id that was never used:\n  \
+                            openshell-gateway --node-id NEW --join ADDRESS --secrets-key-file FILE")]
+    Replace {
+        /// Id of the member that goes, dead or alive.
+        old: u64,
+        /// Id of the new node.
+        #[arg(long = "with", value_name = "NEW")]
+        new: u64,
+    },
 }
 
 pub(crate) async fn run(arguments: ClusterArguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let Some(ClusterCommand::Status { output }) = arguments.command else { return Ok(()) };
+    match arguments.command {
+        Some(ClusterCommand::Status { output }) => status(output, context).await,
+        Some(ClusterCommand::Replace { old, new }) => replace(old, new, context).await,
+        None => Ok(()),
+    }
+}
+
+/// Asks again and again until it is done: each answer says how far it is.
+async fn replace(old: u64, new: u64, context: &mut Context<'_>) -> Result<(), Failure> {
+    let session = context.session()?;
+    let mut said = None;
+    loop {
+        // A call of its own each time: the same request id would hear the same answer.
+        let answer = session.write(&methods::REPLACE_NODE, ReplaceNodeRequest { old, new }).await?;
+        if answer.done {
+            context.console.done(&format!("Node {new} took the place of node {old}; node {old} is let in no more"));
+            return Ok(());
+        }
+        let progress = (answer.caught_up, answer.target);
+        if said.replace(progress) != Some(progress) {
+            let arrow = context.console.paint_err.dim("→");
+            let (has, of) = progress;
+            context.console.note(&format!("{arrow} Node {new} catches up: entry {has} of {of}"));
+        }
+    }
+}
+
+async fn status(output: Format, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     // No consistency is asked for: a cluster without a leader must still say how it is.
     let status = session.client.call(&methods::GET_STATUS, GetStatusRequest {}, &CallOptions::default()).await?.message;

@@ -7,7 +7,7 @@
 //! peer that has proved the key.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,10 @@ pub(crate) struct Myself {
     pub(crate) cluster_id: ArcSwap<String>,
     /// The shared key.
     pub(crate) key: ClusterKey,
+    /// Whether a node was removed from the cluster, as far as this node has applied.
+    pub(crate) is_removed: Box<dyn Fn(u64) -> bool + Send + Sync>,
+    /// Said by a member: this node was removed.
+    pub(crate) expelled: OnceLock<()>,
 }
 
 impl Myself {
@@ -144,12 +148,23 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     if !verify(&myself.key, LISTENER_LABEL, &hello, &challenge, binding, &challenge.proof) {
         return refuse(other_key(challenge.node));
     }
-    if let Some(objection) = objection(myself.node, to, challenge.node, &hello.cluster_id, &challenge.cluster_id) {
+    if let Some(objection) = objection(
+        myself.node,
+        // Whoever is there, for a node that knows an address and no more.
+        if to == 0 { challenge.node } else { to },
+        challenge.node,
+        &hello.cluster_id,
+        &challenge.cluster_id,
+    ) {
         return Err(objection);
     }
     let proof = prove(&myself.key, DIALLER_LABEL, &hello, &challenge, binding);
     frame::send(stream, &Proof { proof }).await?;
     let welcome: Welcome = frame::receive(stream).await?;
+    if welcome.removed {
+        // Only the first word counts, and all say the same.
+        let _ = myself.expelled.set(());
+    }
     if !welcome.refusal.is_empty() {
         return refuse(format!("node {to} refuses: {}", welcome.refusal));
     }
@@ -177,9 +192,13 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         return refuse(other_version(hello.from, hello.protocol_version));
     }
     let proof: Proof = frame::receive(stream).await?;
+    let mut removed = false;
     let refusal = if !verify(&myself.key, DIALLER_LABEL, &hello, &challenge, binding, &proof.proof) {
         Some(HandshakeError::Refused(other_key(hello.from)))
-    } else if hello.to != myself.node {
+    } else if (myself.is_removed)(hello.from) {
+        removed = true;
+        Some(HandshakeError::Refused(was_removed(hello.from)))
+    } else if hello.to != myself.node && (hello.to != 0 || !hello.cluster_id.is_empty()) {
         let (wanted, here) = (hello.to, myself.node);
         let text = format!("node {wanted} is wanted here, but this is node {here}; check the peer addresses");
         Some(HandshakeError::Refused(text))
@@ -187,7 +206,7 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         objection(myself.node, hello.from, hello.from, &challenge.cluster_id, &hello.cluster_id)
     };
     let sentence = refusal.as_ref().map(ToString::to_string).unwrap_or_default();
-    frame::send(stream, &Welcome { refusal: sentence }).await?;
+    frame::send(stream, &Welcome { refusal: sentence, removed }).await?;
     match refusal {
         Some(refusal) => Err(refusal),
         None => Ok(PeerIdentity { node: hello.from, cluster_id: hello.cluster_id }),
@@ -209,6 +228,11 @@ fn objection(myself: u64, expected: u64, found: u64, my_cluster: &str, its_clust
     // A node without a cluster talks to either kind: it has yet to hear which cluster is its own.
     (!my_cluster.is_empty() && !its_cluster.is_empty() && my_cluster != its_cluster)
         .then(|| HandshakeError::OtherCluster { node: found, its: its_cluster.to_owned(), mine: my_cluster.to_owned() })
+}
+
+/// What a removed node hears, from the handshake and in every call.
+pub(crate) fn was_removed(node: u64) -> String {
+    format!("node {node} was removed from the cluster and is never let in again; a new node needs an id of its own")
 }
 
 fn other_key(node: u64) -> String {

@@ -111,6 +111,11 @@ impl Links {
         link
     }
 
+    /// A way to whatever node is at an address, for one that is not a member yet.
+    pub(crate) fn stranger(&self, address: &str) -> Link {
+        Link::new(&self.wire, 0, address)
+    }
+
     /// The link to a node that was dealt with before.
     pub(crate) fn known(&self, node: u64) -> Option<Arc<Link>> {
         self.by_node.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned()

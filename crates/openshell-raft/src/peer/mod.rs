@@ -18,8 +18,8 @@ mod wire;
 pub use handshake::{ClusterKey, HandshakeError};
 pub use transport::{Connection, Duplex, Transport};
 
-pub(crate) use handshake::Myself;
+pub(crate) use handshake::{Myself, was_removed};
 pub(crate) use links::{Link, Links, other_cluster, sentence, was_never_sent, within};
 pub(crate) use network::Network;
-pub(crate) use service::serve;
+pub(crate) use service::{REMOVED, serve};
 pub(crate) use wire::Wire;

@@ -6,20 +6,25 @@ use std::sync::Arc;
 
 use openshell_proto::peer::peer_server::{Peer, PeerServer};
 use openshell_proto::peer::{
-    AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest, IntroduceResponse,
-    NodeStatusRequest, NodeStatusResponse, ReadIndexRequest, ReadIndexResponse, SnapshotRequest, SnapshotResponse,
+    AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest,
+    IntroduceResponse, JoinRequest, JoinResponse, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest, ReadIndexResponse, SnapshotRequest, SnapshotResponse,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse, forward_response,
 };
 use openshell_store::{LogId, Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::handshake::PeerIdentity;
+use super::handshake::{PeerIdentity, was_removed};
 use super::links::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use super::wire::Wire;
 use super::{append_server, messages, snapshot};
+use crate::join;
 use crate::node::Node;
+
+/// The header of a refusal that tells its caller that it was removed.
+pub(crate) const REMOVED: &str = "openshell-removed";
 
 /// Answers peers for one node.
 #[derive(Clone)]
@@ -44,14 +49,21 @@ pub(crate) async fn serve(node: Arc<Node>, wire: Arc<Wire>) {
 }
 
 impl PeerService {
-    fn caller<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
-        let identity = request.extensions().get::<PeerIdentity>();
-        identity.cloned().ok_or_else(|| Status::internal("the connection carries no peer identity"))
+    fn caller<T>(&self, request: &Request<T>) -> Result<PeerIdentity, Status> {
+        let identity = request.extensions().get::<PeerIdentity>().cloned();
+        let identity = identity.ok_or_else(|| Status::internal("the connection carries no peer identity"))?;
+        // The connection may be older than the removal.
+        if (self.node.myself.is_removed)(identity.node) {
+            let mut status = Status::permission_denied(was_removed(identity.node));
+            status.metadata_mut().insert(REMOVED, MetadataValue::from_static("true"));
+            return Err(status);
+        }
+        Ok(identity)
     }
 
     /// Lets a call of the caller's cluster in; a node without a cluster joins it here.
     async fn member<T>(&self, request: &Request<T>) -> Result<PeerIdentity, Status> {
-        let caller = Self::caller(request)?;
+        let caller = self.caller(request)?;
         if caller.cluster_id.is_empty() {
             let text = format!("node {} had no cluster when it connected; it must connect again", caller.node);
             return Err(Status::failed_precondition(text));
@@ -82,7 +94,7 @@ pub(super) fn stopped(error: &impl std::fmt::Display) -> Status {
 #[tonic::async_trait]
 impl Peer for PeerService {
     async fn introduce(&self, request: Request<IntroduceRequest>) -> Result<Response<IntroduceResponse>, Status> {
-        let caller = Self::caller(&request)?;
+        let caller = self.caller(&request)?;
         let digest = request.into_inner().initial_cluster_digest;
         self.node.formation.introduce(&self.node, caller.node, &digest).await.map(Response::new)
     }
@@ -165,8 +177,23 @@ impl Peer for PeerService {
     }
 
     async fn node_status(&self, request: Request<NodeStatusRequest>) -> Result<Response<NodeStatusResponse>, Status> {
-        Self::caller(&request)?;
+        self.caller(&request)?;
         Ok(Response::new(self.node.status()))
+    }
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        let caller = self.caller(&request)?;
+        Ok(Response::new(join::answer(&self.node, caller.node, request.into_inner())))
+    }
+
+    async fn admit(&self, request: Request<AdmitRequest>) -> Result<Response<AdmitResponse>, Status> {
+        let caller = self.caller(&request)?;
+        if caller.cluster_id.is_empty() {
+            return Err(Status::failed_precondition(format!("node {} has no cluster to let a node into", caller.node)));
+        }
+        let initialised = self.node.is_initialised().await.map_err(|error| stopped(&error))?;
+        self.node.formation.admit().map_err(Status::failed_precondition)?;
+        Ok(Response::new(AdmitResponse { initialised }))
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) struct Place {
     pub(crate) disk: OpenDisk,
     pub(crate) key: [u8; 32],
     pub(crate) initial: BTreeMap<u64, String>,
+    pub(crate) join: Vec<String>,
     listener: Option<TcpListener>,
     pub(crate) address: String,
 }
@@ -85,8 +86,9 @@ impl Nodes {
         for node in 1..=count {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("bound").to_string();
-            let initial = BTreeMap::new();
-            places.insert(node, Place { disk: disk(node), key: [7; 32], initial, listener: Some(listener), address });
+            let (initial, join) = (BTreeMap::new(), Vec::new());
+            let place = Place { disk: disk(node), key: [7; 32], initial, join, listener: Some(listener), address };
+            places.insert(node, place);
         }
         let initial: BTreeMap<u64, String> =
             places.iter().map(|(node, place)| (*node, place.address.clone())).collect();
@@ -94,6 +96,16 @@ impl Nodes {
             place.initial.clone_from(&initial);
         }
         Self { running: BTreeMap::new(), places, switches: Switches::default(), faults: Arc::default(), setup }
+    }
+
+    /// A place for a node that is to join those that are there, not running.
+    pub(crate) async fn newcomer(&mut self, node: u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let initial = BTreeMap::from([(node, address.clone())]);
+        let join = self.places.values().map(|place| place.address.clone()).collect();
+        let place = Place { disk: simulated(), key: [7; 32], initial, join, listener: Some(listener), address };
+        self.places.insert(node, place);
     }
 
     /// A formed cluster on simulated disks.
@@ -143,6 +155,7 @@ impl Nodes {
             advertise_peer: place.address.clone(),
             advertise_client: format!("http://client-{node}"),
             initial_cluster: place.initial.clone(),
+            join: place.join.clone(),
             cluster_key: ClusterKey::new(place.key),
             timings: self.setup.timings.clone(),
             snapshot_after_entries: self.setup.snapshot_after_entries,

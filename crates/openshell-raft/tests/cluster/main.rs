@@ -1,10 +1,12 @@
 //! Clusters in one process: what "any node will do" promises, as claims.
 
 mod decisions;
+mod divergence;
 mod failures;
 mod formation;
 mod harness;
 mod network;
+mod replacing;
 mod retries;
 mod rules;
 mod strangers;

@@ -48,8 +48,8 @@ pub(crate) struct Gateway {
     secrets: Arc<Secrets>,
     identifiers: Arc<RandomIdentifiers>,
     facts: Facts,
-    /// The node takes no more calls.
-    pub(crate) stop: CancellationToken,
+    /// Open streams end: the node takes no more calls, or no part any more.
+    pub(crate) streams_end: CancellationToken,
 }
 
 /// An answer with the state that it speaks of.
@@ -69,7 +69,13 @@ impl Gateway {
         facts: Facts,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, stop });
+        let streams_end = stop.child_token();
+        let (withdrawing, ending) = (cluster.clone(), streams_end.clone());
+        tokio::spawn(async move {
+            stop.run_until_cancelled(withdrawing.until_withdrawn()).await;
+            ending.cancel();
+        });
+        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, streams_end });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -96,6 +102,7 @@ impl Gateway {
         let revision = self.cluster.state().revision();
         let answered = async {
             context.permit(&method.rule)?;
+            self.takes_part()?;
             match &method.handler {
                 Handler::Absent(sentence) => Err(Status::unimplemented(*sentence)),
                 Handler::Watch => Err(Status::internal("a stream was called as a unary method")),
@@ -109,6 +116,10 @@ impl Gateway {
                     let reply = reply.map_err(|refusal| refused(&refusal));
                     // A query has no effect that an earlier attempt could have had.
                     Ok(Answer { reply, revision: state.revision(), settled: true })
+                }
+                Handler::Lead(check, _) => {
+                    check(&request)?;
+                    self.submit(method, context, request).await
                 }
                 Handler::Decide(prepare) => {
                     // What does not even decode needs no leader.
@@ -124,6 +135,16 @@ impl Gateway {
         answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, settled: false })
     }
 
+    /// A node that was removed, or whose state differs, answers nothing.
+    pub(crate) fn takes_part(&self) -> Result<(), Status> {
+        match self.cluster.withdrawn() {
+            Some(reason) => {
+                Err(unavailable(&Unavailable::NotDone { reason: reason.to_owned(), leader_hint: None }))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The state that a query is answered from.
     pub(crate) async fn state_for(&self, method: &Method, context: &Context) -> Result<Arc<State>, Status> {
         let consistency = match (method.rule.route, context.consistency) {
@@ -137,7 +158,7 @@ impl Gateway {
             Some(seen) if state.revision() < seen => self.at_least(seen, context.deadline).await?,
             _ => state,
         };
-        if state.cluster().is_none() {
+        if !state.is_formed() {
             return Err(Status::unavailable("the cluster is not formed yet"));
         }
         let age = Duration::from_millis(self.cluster.age_ms());
@@ -185,7 +206,7 @@ impl Gateway {
 
     /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
     /// with every attempt, so that at most one takes effect.
-    async fn submit(&self, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
+    async fn submit(self: &Arc<Self>, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
             // The cluster's time never runs back: an id must not be older than its last entry.
@@ -215,7 +236,7 @@ impl Gateway {
     }
 
     /// One attempt: here when this node leads, otherwise at the leader it knows.
-    async fn attempt(&self, call: &ForwardRequest, deadline: Instant) -> Result<ForwardResponse, Unavailable> {
+    async fn attempt(self: &Arc<Self>, call: &ForwardRequest, deadline: Instant) -> Result<ForwardResponse, Unavailable> {
         match self.cluster.leader() {
             Some(leader) if leader == self.cluster.node() => Ok(self.decide_here(call, deadline).await),
             Some(leader) => self.cluster.forward(leader, call.clone(), deadline).await,
@@ -250,14 +271,21 @@ impl Gateway {
     }
 
     /// Decides a call on this node, which has to lead.
-    async fn decide_here(&self, call: &ForwardRequest, deadline: Instant) -> ForwardResponse {
+    async fn decide_here(self: &Arc<Self>, call: &ForwardRequest, deadline: Instant) -> ForwardResponse {
         let not_done = |reason: &str| ForwardResponse {
             outcome: Outcome::NotDone as i32,
             reason: reason.to_owned(),
             ..ForwardResponse::default()
         };
-        let Some(Handler::Decide(prepare)) = self.table.get(&call.rpc).map(|method| &method.handler) else {
-            return not_done("this node does not decide calls of that name; it may be of another version");
+        let prepare = match self.table.get(&call.rpc).map(|method| &method.handler) {
+            Some(Handler::Decide(prepare)) => prepare,
+            Some(Handler::Lead(_, carry_out)) => {
+                let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
+                let done = carry_out(Arc::clone(self), principal, call.request.clone().into(), deadline).await;
+                // It does not go through the ids that the state remembers.
+                return self.concluded(done.map(|(reply, revision)| (reply, revision, IdStanding::Open)));
+            }
+            _ => return not_done("this node does not decide calls of that name; it may be of another version"),
         };
         let rule = match prepare(&call.request) {
             Ok(rule) => rule,
@@ -279,8 +307,17 @@ impl Gateway {
             fingerprint,
             deadline,
         };
-        match self.cluster.decide(context, |call| rule(call)).await {
-            Ok(Answered { reply, revision, standing, .. }) => {
+        let decided = self.cluster.decide(context, |call| rule(call)).await;
+        self.concluded(decided.map(|Answered { reply, revision, standing, .. }| (reply, revision, standing)))
+    }
+
+    /// What the leader made of a call, for the node that it entered by.
+    fn concluded(
+        &self,
+        outcome: Result<(Result<Vec<u8>, Refusal>, u64, IdStanding), Unavailable>,
+    ) -> ForwardResponse {
+        match outcome {
+            Ok((reply, revision, standing)) => {
                 let outcome = match reply {
                     Ok(message) => reply::Outcome::Message(message),
                     Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
@@ -298,7 +335,8 @@ impl Gateway {
                 }
             }
             Err(Unavailable::NotDone { reason, leader_hint }) => {
-                ForwardResponse { leader_hint: leader_hint.unwrap_or(0), ..not_done(&reason) }
+                let outcome = Outcome::NotDone as i32;
+                ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
             }
             Err(Unavailable::Unknown { reason }) => {
                 ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }

@@ -66,6 +66,7 @@ pub(crate) fn table() -> Table {
         .service("openshell.cluster.v1.Cluster")
         .node("GetStatus", node::cluster_status)
         .node("GetDigest", node::digest)
+        .lead("ReplaceNode", node::replace)
         .complete()
 }
 

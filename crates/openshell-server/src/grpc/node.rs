@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use openshell_proto::cluster::{
-    GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse, MemberStatus,
+    GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse, MemberStatus, ReplaceNodeRequest,
+    ReplaceNodeResponse,
 };
 use openshell_proto::v1::{
     GetCurrentUserRequest, GetCurrentUserResponse, GetGatewayInfoRequest, GetGatewayInfoResponse, HealthRequest,
     HealthResponse, ServiceStatus,
 };
-use openshell_raft::MemberInfo;
+use openshell_raft::{MemberInfo, Replaced, Unavailable};
+use openshell_state::Refusal;
 use openshell_state::access::Principal;
 use tokio::time::Instant;
 use tonic::Status;
@@ -90,6 +92,7 @@ pub(super) async fn cluster_status(
             age_ms: status.age_ms,
             version: status.version,
             reachable: true,
+            error: status.withdrawn,
             ..row(member)
         },
         Err(error) => MemberStatus { role: "unreachable".to_owned(), error, ..row(member) },
@@ -128,4 +131,18 @@ pub(super) async fn digest(
         revision: state.revision(),
         digest: state.digest().to_bytes().to_vec(),
     })
+}
+
+/// `Cluster.ReplaceNode`: as far as it comes in one call.
+pub(super) async fn replace(
+    gateway: Arc<Gateway>,
+    principal: Principal,
+    request: ReplaceNodeRequest,
+    deadline: Instant,
+) -> Result<Result<ReplaceNodeResponse, Refusal>, Unavailable> {
+    let replaced = gateway.cluster.replace(&principal, request.old, request.new, deadline).await?;
+    Ok(replaced.map(|replaced| match replaced {
+        Replaced::Done => ReplaceNodeResponse { done: true, ..ReplaceNodeResponse::default() },
+        Replaced::CatchingUp { has, of } => ReplaceNodeResponse { done: false, caught_up: has, target: of },
+    }))
 }

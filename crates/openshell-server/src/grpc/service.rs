@@ -135,11 +135,12 @@ impl ServerStreamingService<Bytes> for Call {
             let opened = async {
                 let context = context?;
                 context.permit(&method.rule)?;
+                gateway.takes_part()?;
                 let asked = WatchSandboxRequest::decode(request.into_inner())
                     .map_err(|error| Status::invalid_argument(format!("the request does not decode: {error}")))?;
                 let state = gateway.state_for(&method, &context).await?;
                 let seen = gateway.seen(state.revision());
-                let (cluster, stop) = (gateway.cluster.clone(), gateway.stop.clone());
+                let (cluster, stop) = (gateway.cluster.clone(), gateway.streams_end.clone());
                 let events = watch::sandbox(cluster, &state, stop, context.principal, asked)?;
                 let events: Events = Box::pin(events.map(|event| event.map(|event| event.encode_to_vec().into())));
                 let mut response = Response::new(events);

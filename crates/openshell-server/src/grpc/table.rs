@@ -7,9 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use openshell_proto::{MethodRule, Route, method_rules};
+use openshell_raft::Unavailable;
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, State};
 use prost::Message;
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::grpc::gateway::Gateway;
@@ -24,12 +26,22 @@ type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refus
 /// Reads a request and answers it by what the node knows about itself.
 type Own = Box<dyn Fn(Arc<Gateway>, Principal, Bytes) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
 
+/// Says whether a request can be read.
+type Check = Box<dyn Fn(&[u8]) -> Result<(), Status> + Send + Sync>;
+/// The answer of the leader and the revision that it speaks of.
+pub(crate) type Led = Result<(Result<Vec<u8>, Refusal>, u64), Unavailable>;
+/// Carries a request out on the leader.
+type CarryOut = Box<dyn Fn(Arc<Gateway>, Principal, Bytes, Instant) -> BoxFuture<'static, Led> + Send + Sync>;
+
 /// How an RPC is answered.
 pub(crate) enum Handler {
     /// By the leader, through the log.
     Decide(Prepare),
     /// From a state.
     Query(Query),
+    /// By the leader, beside the log: what checks the request, and what carries it out. May be carried
+    /// out again at any time.
+    Lead(Check, CarryOut),
     /// By this node about itself.
     Node(Own),
     /// By a stream of its own.
@@ -90,6 +102,30 @@ impl Table {
         )
     }
 
+    /// An RPC that the leader carries out beside the log.
+    pub(crate) fn lead<Q, A, F, W>(self, name: &str, carry_out: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        A: Message,
+        F: Fn(Arc<Gateway>, Principal, Q, Instant) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<Result<A, Refusal>, Unavailable>> + Send + 'static,
+    {
+        let check = Box::new(|bytes: &[u8]| read::<Q>(bytes).map(drop));
+        let carry_out = move |gateway: Arc<Gateway>, principal, bytes: Bytes, deadline| -> BoxFuture<'static, Led> {
+            let state = Arc::clone(&gateway);
+            let carrying = read::<Q>(&bytes).map(|request| carry_out(gateway, principal, request, deadline));
+            Box::pin(async move {
+                let carrying = match carrying {
+                    Ok(carrying) => carrying,
+                    Err(status) => return Ok((Err(Refusal::invalid(status.message())), 0)),
+                };
+                let answer = carrying.await?;
+                Ok((answer.map(|answer| answer.encode_to_vec()), state.cluster.state().revision()))
+            })
+        };
+        self.method(name, Handler::Lead(check, Box::new(carry_out)))
+    }
+
     /// An RPC about the node that was asked.
     pub(crate) fn node<Q, A, F, W>(self, name: &str, answer: F) -> Self
     where
@@ -121,7 +157,7 @@ impl Table {
         let name = format!("{}/{name}", self.service);
         let rule = method_rules().get(&name).unwrap_or_else(|| panic!("{name} is not in the descriptor")).clone();
         let fits = match &handler {
-            Handler::Decide(_) => rule.route == Route::Leader,
+            Handler::Decide(_) | Handler::Lead(..) => rule.route == Route::Leader,
             Handler::Query(_) => rule.route != Route::Leader,
             Handler::Node(_) | Handler::Watch => rule.route == Route::Local,
             Handler::Absent(_) => true,

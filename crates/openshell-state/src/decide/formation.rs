@@ -30,13 +30,24 @@ pub fn form(cluster_id: &str, epoch: u64, stamp: Stamp<'_>) -> Command {
         epoch,
         feature_level: FEATURE_LEVEL,
         formed_at_ms: stamp.time_ms,
-        catalogue_digest: Vec::new(),
-        catalogue_number: 0,
+        ..Cluster::default()
     };
     let default = workspace::new(&call, DEFAULT_WORKSPACE, &Default::default());
     draft.put(&Key::workspace(DEFAULT_WORKSPACE), &default);
     install_catalogue(&call, &mut draft, cluster);
     command(draft, stamp.time_ms)
+}
+
+/// The first command of a cluster that was restored: its record gets the new cluster's id. Applying
+/// it again changes nothing, since it relies on the record as it was restored.
+#[must_use]
+pub fn reform(state: &State, cluster_id: &str, time_ms: i64) -> Command {
+    let mut draft = Draft::new();
+    draft.rely_on(state, Key::cluster());
+    let restored = state.cluster().map(|cluster| cluster.value.clone()).unwrap_or_default();
+    let cluster = Cluster { cluster_id: cluster_id.to_owned(), formed_at_ms: time_ms, ..restored };
+    draft.put(&Key::cluster(), &cluster);
+    command(draft, time_ms)
 }
 
 /// Decides whether the built-in catalogue of this build replaces an older one.

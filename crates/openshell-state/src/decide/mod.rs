@@ -5,6 +5,7 @@
 
 pub mod attachment;
 pub mod formation;
+pub mod membership;
 pub mod policy;
 pub mod profile;
 pub mod provider;

@@ -13,7 +13,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use openshell_state::State;
 
-use crate::disk::Batch;
+use crate::disk::{Batch, Disk};
 use crate::fault::{FaultHook, OpenError};
 use crate::history::History;
 use crate::identity::Identity;
@@ -26,6 +26,18 @@ pub use view::StateView;
 
 /// Entries are published when their batch has grown to this, or when there are no more.
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads the stored state back: the state, the last entry applied, and the members as of it.
+pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Option<LogId>, StoredMembership), OpenError> {
+    let (state, Position { applied, membership }) = stored::load(disk)?;
+    Ok((state, applied, membership))
+}
+
+/// Writes a whole state in place of what is stored.
+pub(crate) fn put_all(batch: &mut Batch, state: &State, applied: LogId, membership: StoredMembership) {
+    stored::put_all(batch, state);
+    stored::put_position(batch, state, &Position { applied: Some(applied), membership });
+}
 
 /// A snapshot as openraft carries it.
 pub type StateSnapshot = Snapshot<crate::types::LeaderId, crate::types::NodeId, crate::types::Member, SnapshotData>;
@@ -107,6 +119,7 @@ impl Machine {
         if piece.state.revision() < index {
             piece.state.advance(index);
         }
+        self.publisher.sample(&piece.state);
         self.position.applied = Some(entry.log_id);
         piece.entries += 1;
         Ok(ProposalOutcome(outcome))

@@ -4,7 +4,13 @@ use super::*;
 use crate::peer::tls::NO_TLS;
 
 fn myself(node: u64, cluster_id: &str, key: u8) -> Myself {
-    Myself { node, cluster_id: ArcSwap::from_pointee(cluster_id.to_owned()), key: ClusterKey([key; 32]) }
+    Myself {
+        node,
+        cluster_id: ArcSwap::from_pointee(cluster_id.to_owned()),
+        key: ClusterKey([key; 32]),
+        is_removed: Box::new(|node| node == 9),
+        expelled: OnceLock::new(),
+    }
 }
 
 /// Node 1 of cluster `c` with key 7 dials node 2, as changed by the test.
@@ -133,4 +139,20 @@ async fn both_ends_of_tls_hold_the_same_binding_and_no_two_sessions_share_one() 
     }
     assert_ne!(bindings[0], bindings[1]);
     assert_ne!(bindings[0], NO_TLS);
+}
+
+#[tokio::test]
+async fn a_removed_node_is_refused_and_told_so() {
+    let talk = Talk { dialler: myself(9, "c", 7), ..Talk::new() };
+    talk.refused("node 9 was removed from the cluster").await;
+    assert!(talk.dialler.expelled.get().is_some());
+    assert!(talk.listener.expelled.get().is_none());
+}
+
+#[tokio::test]
+async fn only_a_node_without_a_cluster_may_ask_for_whoever_is_there() {
+    let talk = Talk { dialler: myself(1, "", 7), to: 0, ..Talk::new() };
+    let (dialled, _) = talk.run().await;
+    assert_eq!(dialled.expect("accepted").node, 2);
+    Talk { to: 0, ..Talk::new() }.refused("node 0 is wanted here").await;
 }

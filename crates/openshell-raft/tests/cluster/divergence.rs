@@ -1,0 +1,122 @@
+//! A node whose state is not that of the others takes itself out.
+
+use std::sync::Arc;
+
+use openshell_proto::datamodel::Workspace;
+use openshell_proto::log::snapshot_item::{FenceMark, Item, KeyedRecord};
+use openshell_proto::log::{Record, RememberedRequest, SnapshotItem, StateMarks};
+use openshell_state::{Fault, Key, State};
+use openshell_store::disk::simulated::SimulatedDisk;
+use openshell_store::disk::{Batch, Disk, Family};
+use prost::Message;
+
+use crate::harness::{Nodes, Setup, until};
+use crate::rules::{bump, call, insist, version};
+
+/// Before the content of a value of the family `meta`: format and checksum.
+const WRAPPING: usize = 5;
+
+/// Changes a stored record so that the store does not notice: the stored digest fits the change.
+fn alter(disk: &SimulatedDisk) {
+    let mut batch = Batch::new();
+    let (mut items, mut marks) = (Vec::new(), StateMarks::default());
+    for (family, key, value) in disk.dump() {
+        let named = |key: &[u8]| Some(Key::from_bytes(key).expect("a key").to_proto());
+        items.push(match family {
+            Family::Records => {
+                let mut record = Record::decode(value.as_slice()).expect("a record");
+                if Key::from_bytes(&key).expect("a key") == Key::workspace("a") {
+                    let mut workspace = Workspace::decode(record.value.as_slice()).expect("a workspace");
+                    workspace.metadata.as_mut().expect("metadata").resource_version += 1000;
+                    record.value = workspace.encode_to_vec();
+                    batch.put(Family::Records, key.clone(), record.encode_to_vec());
+                }
+                Item::Record(KeyedRecord { key: named(&key), record: Some(record) })
+            }
+            Family::Fences => {
+                let revision = u64::from_be_bytes(value.try_into().expect("eight bytes"));
+                Item::Fence(FenceMark { key: named(&key), revision })
+            }
+            Family::Requests => Item::Request(RememberedRequest::decode(value.as_slice()).expect("a request")),
+            Family::Meta if key == b"marks" => {
+                marks = StateMarks::decode(&value[WRAPPING..]).expect("marks");
+                continue;
+            }
+            Family::Meta | Family::Log | Family::History => continue,
+        });
+    }
+    assert!(!batch.is_empty(), "the record is there");
+    let items = items.into_iter().map(|item| Ok::<_, Fault>(SnapshotItem { item: Some(item) }));
+    let digest = State::from_items(&marks, items).expect("a state").digest().to_bytes();
+    let mut wrapped = vec![1];
+    wrapped.extend_from_slice(&crc32c::crc32c(&digest).to_le_bytes());
+    wrapped.extend_from_slice(&digest);
+    batch.put(Family::Meta, "digest", wrapped);
+    disk.write(batch, true).expect("written");
+}
+
+/// A formed cluster with a record, its disks, and one node that was stopped and altered.
+async fn altered(pick: impl AsyncFn(&Nodes) -> u64) -> (Nodes, u64, SimulatedDisk) {
+    let disks: Vec<SimulatedDisk> = (0..4).map(|_| SimulatedDisk::new()).collect();
+    let open = disks.clone();
+    let mut nodes = Nodes::formed_as(3, Setup::default(), move |node| {
+        let disk = open[usize::try_from(node).expect("small")].clone();
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
+    })
+    .await;
+    for _ in 0..5 {
+        insist(&nodes, call(None), bump("a")).await;
+    }
+    nodes.agree().await;
+    let odd = pick(&nodes).await;
+    nodes.stop(odd).await;
+    let disk = disks[usize::try_from(odd).expect("small")].clone();
+    let before = disk.image(disk.written());
+    alter(&disk);
+    (nodes, odd, before)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_state_differs_withdraws_and_the_others_go_on() {
+    let (mut nodes, odd, before) = altered(async |nodes| nodes.follower().await.node()).await;
+    nodes.start(odd).await.expect("started");
+    let reason = until("it withdraws", || nodes.node(odd).withdrawn().map(str::to_owned)).await;
+    assert!(reason.contains("the state of this node is not the cluster's: at revision"), "{reason}");
+    assert_eq!(nodes.node(odd).ready(), Err(reason.clone()));
+    assert_eq!(nodes.node(odd).status().withdrawn, reason);
+    until("it takes no part", || (nodes.node(odd).gauges().role == "stopped").then_some(())).await;
+    // Its state stays as it is while the others go on, which serve.
+    let left = nodes.node(odd).state().digest();
+    let leader = nodes.leader_but(odd).await;
+    assert_eq!(version(&leader.state(), "a"), 5);
+    for _ in 0..10 {
+        insist(&nodes, call(None), bump("a")).await;
+    }
+    assert_eq!(nodes.node(odd).state().digest(), left);
+    assert!(nodes.running.values().filter(|node| node.node() != odd).all(|node| node.withdrawn().is_none()));
+    // With its own disk back, a restart is all that it needs.
+    nodes.stop(odd).await;
+    nodes.places.get_mut(&odd).expect("a place").disk =
+        Arc::new(move || Some(Arc::new(before.clone()) as Arc<dyn Disk>));
+    nodes.start(odd).await.expect("started");
+    nodes.all_ready().await;
+    nodes.agree().await;
+    assert_eq!(nodes.node(odd).withdrawn(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_the_one_that_differs_withdraws_also_when_it_leads() {
+    let (mut nodes, odd, _) = altered(async |nodes| nodes.leader().await.node()).await;
+    // The others stop, so that it may well be the one that is elected.
+    let others: Vec<u64> = nodes.running.keys().copied().collect();
+    for node in &others {
+        nodes.stop(*node).await;
+    }
+    nodes.start(odd).await.expect("started");
+    for node in &others {
+        nodes.start(*node).await.expect("started");
+    }
+    let withdrawn = |node: u64| nodes.node(node).withdrawn().is_some();
+    until("it withdraws", || withdrawn(odd).then_some(())).await;
+    assert_eq!(nodes.node(odd).state().workspace("a").is_some(), true);
+}

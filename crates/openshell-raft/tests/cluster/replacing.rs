@@ -1,0 +1,187 @@
+//! A member is replaced by a node that waits: dead or alive, leading or not, interrupted or not.
+
+use openshell_raft::{Replaced, Unavailable};
+use openshell_state::access::Principal;
+use openshell_state::{Refusal, State};
+
+use crate::harness::{Nodes, simulated, soon, until};
+use crate::rules::{bump, call, insist, version};
+
+/// Asks whoever leads, again and again, until it is done or refused.
+async fn replace(nodes: &Nodes, old: u64, new: u64) -> Result<(), Refusal> {
+    loop {
+        let leader = nodes.leader().await;
+        match leader.replace(&Principal::Cluster, old, new, soon()).await {
+            Ok(Ok(Replaced::Done)) => return Ok(()),
+            Ok(Ok(Replaced::CatchingUp { .. })) | Err(Unavailable::NotDone { .. } | Unavailable::Unknown { .. }) => {
+                tokio::task::yield_now().await;
+            }
+            Ok(Err(refusal)) => return Err(refusal),
+        }
+    }
+}
+
+/// Refused with these words, and without effect on record and members.
+async fn refused(nodes: &Nodes, old: u64, new: u64, words: &str) {
+    let facts = |state: &State| state.cluster().expect("formed").value.clone();
+    let leader = nodes.leader().await;
+    let (before, members) = (facts(&leader.state()), voters(nodes, leader.node()));
+    let refusal = replace(nodes, old, new).await.expect_err("refused");
+    assert!(refusal.message.contains(words), "{:?} should say {words:?}", refusal.message);
+    let leader = nodes.leader().await;
+    assert_eq!(facts(&leader.state()), before);
+    assert_eq!(voters(nodes, leader.node()), members);
+}
+
+fn voters(nodes: &Nodes, at: u64) -> Vec<u64> {
+    nodes.node(at).members().iter().filter(|member| member.voter).map(|member| member.id).collect()
+}
+
+/// Waits until every running node sees exactly these voters.
+async fn all_see(nodes: &Nodes, expected: &[u64]) {
+    for node in nodes.running.keys() {
+        until("every node sees the members", || (voters(nodes, *node) == expected).then_some(())).await;
+    }
+}
+
+/// Starts a node that waits to be added.
+async fn start_newcomer(nodes: &mut Nodes, node: u64) {
+    nodes.newcomer(node).await;
+    nodes.start(node).await.expect("started");
+    let waits = format!("openshell cluster replace <a member's id> --with {node}");
+    until("it says what it waits for", || nodes.node(node).ready().err().filter(|reason| reason.contains(&waits))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_member_is_replaced_while_writes_go_on_and_is_never_let_in_again() {
+    let mut nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), bump("a")).await;
+    let old = nodes.follower().await.node();
+    nodes.stop(old).await;
+    start_newcomer(&mut nodes, 4).await;
+    assert!(nodes.node(4).cluster_id().is_empty());
+    let writes = async {
+        for _ in 0..100 {
+            insist(&nodes, call(None), bump("a")).await;
+        }
+    };
+    let (replaced, ()) = tokio::join!(replace(&nodes, old, 4), writes);
+    replaced.expect("replaced");
+    let expected: Vec<u64> = (1..=4).filter(|node| *node != old).collect();
+    all_see(&nodes, &expected).await;
+    until("the new node is ready", || nodes.node(4).ready().ok()).await;
+    let state = nodes.node(4).read(openshell_raft::Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), 101);
+    assert_eq!(state.cluster().expect("formed").value.removed_nodes, [old]);
+    // To ask again is to hear the same.
+    replace(&nodes, old, 4).await.expect("it is done");
+    nodes.agree().await;
+    // The old disk comes back: refused by everybody, told so, and not serving.
+    nodes.start(old).await.expect("started");
+    let told = format!("node {old} was removed from the cluster");
+    until("the old node says so", || nodes.node(old).ready().err().filter(|reason| reason.contains(&told))).await;
+    assert!(nodes.node(old).withdrawn().is_some_and(|reason| reason.contains(&told)));
+    nodes.stop(old).await;
+    // Everybody else restarts, with what they were started with before.
+    for node in &expected {
+        nodes.stop(*node).await;
+    }
+    for node in &expected {
+        nodes.start(*node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    insist(&nodes, call(None), bump("a")).await;
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_to_be_replaced_hands_over_first_and_learns_that_it_was_removed() {
+    let mut nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), bump("a")).await;
+    start_newcomer(&mut nodes, 4).await;
+    let old = nodes.leader().await.node();
+    replace(&nodes, old, 4).await.expect("replaced");
+    let told = format!("node {old} was removed from the cluster");
+    until("the old node says so", || nodes.node(old).ready().err().filter(|reason| reason.contains(&told))).await;
+    assert_ne!(nodes.leader().await.node(), old);
+    nodes.stop(old).await;
+    insist(&nodes, call(None), bump("a")).await;
+    nodes.all_ready().await;
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_that_cannot_be_is_refused_before_it_has_any_effect() {
+    let mut nodes = Nodes::formed(3).await;
+    refused(&nodes, 2, 2, "cannot be replaced by itself").await;
+    refused(&nodes, 7, 4, "node 7 is not a member; the members are 1, 2, 3").await;
+    refused(&nodes, 1, 2, "node 2 is a member already").await;
+    refused(&nodes, 1, 4, "no node 4 waits to be added; start it").await;
+    start_newcomer(&mut nodes, 4).await;
+    // Another member is down: what stays is no majority without the new node.
+    let leader = nodes.leader().await.node();
+    let [old, down] = [1, 2, 3].into_iter().filter(|node| *node != leader).collect::<Vec<_>>()[..] else { panic!() };
+    nodes.stop(down).await;
+    refused(&nodes, old, 4, "would cost the quorum").await;
+    // It is the one that is down that can be replaced.
+    replace(&nodes, down, 4).await.expect("replaced");
+    // Its id is spent: an empty node under it is not taken.
+    nodes.places.get_mut(&down).expect("a place").disk = simulated();
+    let peers = nodes.places.values().flat_map(|place| place.initial.values().cloned()).collect();
+    nodes.places.get_mut(&down).expect("a place").join = peers;
+    nodes.start(down).await.expect("started");
+    let fault = nodes.fault(down).await;
+    assert!(fault.contains(&format!("node {down} was removed from the cluster")), "{fault}");
+    nodes.stop(down).await;
+    refused(&nodes, old, down, &format!("node id {down} was used in this cluster before")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_disk_is_not_taken_for_a_new_node() {
+    let mut nodes = Nodes::formed(3).await;
+    let lost = nodes.follower().await.node();
+    nodes.stop(lost).await;
+    let peers = nodes.places[&lost].initial.values().cloned().collect();
+    let place = nodes.places.get_mut(&lost).expect("a place");
+    (place.disk, place.join) = (simulated(), peers);
+    nodes.start(lost).await.expect("started");
+    let fault = nodes.fault(lost).await;
+    assert!(fault.contains(&format!("node {lost} is empty, but is a member of this cluster")), "{fault}");
+    assert_eq!(nodes.node(lost).gauges().last_log_index, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_that_was_interrupted_is_completed_or_given_up_for_another() {
+    let mut nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), bump("a")).await;
+    let old = nodes.follower().await.node();
+    nodes.stop(old).await;
+    // More than a node may lack, so that the new one cannot be taken for caught up.
+    for _ in 0..200 {
+        insist(&nodes, call(None), bump("a")).await;
+    }
+    start_newcomer(&mut nodes, 4).await;
+    let leader = nodes.leader().await.clone();
+    let switches = nodes.switches.clone();
+    // The new node is cut off as soon as it was written down.
+    let cutting = async {
+        until("it is written down", || leader.state().cluster().and_then(|cluster| cluster.value.replacement)).await;
+        switches.cut(4);
+    };
+    let (first, ()) = tokio::join!(leader.replace(&Principal::Cluster, old, 4, soon()), cutting);
+    let interrupted = !matches!(first, Ok(Ok(Replaced::Done)));
+    nodes.stop(4).await;
+    if interrupted {
+        start_newcomer(&mut nodes, 5).await;
+        replace(&nodes, old, 5).await.expect("replaced by another");
+        let record = nodes.leader().await.state();
+        let cluster = record.cluster().expect("formed").value;
+        assert_eq!(cluster.replacement, None);
+        assert!(cluster.removed_nodes.contains(&4) && cluster.removed_nodes.contains(&old), "{cluster:?}");
+        until("node 4 is no member", || {
+            nodes.node(leader.node()).members().iter().all(|member| member.id != 4).then_some(())
+        })
+        .await;
+    }
+    insist(&nodes, call(None), bump("a")).await;
+}

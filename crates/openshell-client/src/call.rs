@@ -21,6 +21,9 @@ use crate::method::Method;
 use crate::options::CallOptions;
 use crate::seen::Seen;
 
+/// One message of a stream may hold everything that one transaction changed.
+const STREAM_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// An answer and what is known about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<T> {
@@ -156,7 +159,8 @@ impl Client {
             };
             let request = self.headed(request, options, request_id, options.first_attempt);
             let opening = async {
-                let mut grpc = Grpc::new(connection.channel.clone());
+                let mut grpc =
+                    Grpc::new(connection.channel.clone()).max_decoding_message_size(STREAM_MESSAGE_BYTES_MAX);
                 grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
                 grpc.server_streaming(request, path, ProstCodec::<Q, A>::default()).await
             };

@@ -116,4 +116,5 @@ methods! {
     DELETE_WORKSPACE: "openshell.v1.OpenShell/DeleteWorkspace", v1::DeleteWorkspaceRequest => v1::DeleteWorkspaceResponse;
     GET_STATUS: "openshell.cluster.v1.Cluster/GetStatus", cluster::GetStatusRequest => cluster::GetStatusResponse;
     GET_DIGEST: "openshell.cluster.v1.Cluster/GetDigest", cluster::GetDigestRequest => cluster::GetDigestResponse;
+    WATCH: "openshell.cluster.v1.Cluster/Watch", cluster::WatchRequest => cluster::WatchResponse;
 }

@@ -69,12 +69,14 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         http::serve(address, http::health(cluster.clone(), stages.leaving.clone()), stages.closed.clone()).await?;
     }
     if let Some(address) = settings.metrics {
-        http::serve(address, http::metrics(cluster.clone()), stages.closed.clone()).await?;
+        http::serve(address, http::metrics(cluster.clone(), Arc::clone(&gateway.hub)), stages.closed.clone()).await?;
     }
+    let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
     let upgrade = tokio::spawn(upgrade_catalogue(cluster.clone(), stages.stop.clone()));
     tracing::info!(node = settings.node, clients = %settings.client, peers = %settings.peer, "node started");
     serve_until_asked_to_stop(&settings, tls, gateway, client_listener, &stages).await?;
     upgrade.await?;
+    distribution.await?;
     cluster.shutdown().await;
     stages.closed.cancel();
     tracing::info!("stopped");

@@ -23,6 +23,7 @@ use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
 use crate::secrets::Secrets;
+use crate::watch::Hub;
 
 /// How long a node waits to catch up with what its caller has seen before it asks the leader.
 const CATCH_UP: Duration = Duration::from_millis(250);
@@ -45,6 +46,8 @@ pub(crate) struct Gateway {
     secrets: Arc<Secrets>,
     identifiers: Arc<RandomIdentifiers>,
     facts: Facts,
+    /// Who is told of changes.
+    pub(crate) hub: Arc<Hub>,
     /// The node takes no more calls.
     pub(crate) stop: CancellationToken,
 }
@@ -64,7 +67,8 @@ impl Gateway {
         facts: Facts,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, stop });
+        let hub = Hub::new(cluster.clone());
+        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, hub, stop });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -93,7 +97,7 @@ impl Gateway {
             context.permit(&method.rule)?;
             match &method.handler {
                 Handler::Absent(sentence) => Err(Status::unimplemented(*sentence)),
-                Handler::Watch => Err(Status::internal("a stream was called as a unary method")),
+                Handler::Watch(_) => Err(Status::internal("a stream was called as a unary method")),
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
                     Ok(Answer { reply, revision })

@@ -183,20 +183,20 @@ impl Interest {
         })
     }
 
-    /// The next objects of a state, in the order of their keys, after the one at `after`; as many
-    /// as fit into about `bytes_max` bytes, at least one. None left: the second is none.
+    /// The next objects of a state, in the order of their keys, after the one at `after`, and the
+    /// key of the last of them; as many as fit into about `bytes_max` bytes. Empty when there are no more.
     #[must_use]
     pub fn page(&self, state: &State, after: Option<&Key>, bytes_max: usize) -> (Vec<WatchEvent>, Option<Key>) {
-        let mut events = Vec::new();
-        let mut bytes = 0;
+        let (mut events, mut last, mut bytes) = (Vec::new(), None, 0);
         for (key, record) in self.selected(state, after) {
             events.push(event(Act::Created, key, record.revision, Some(&record.value)));
+            last = Some(key.clone());
             bytes += record.bytes.len();
             if bytes >= bytes_max {
-                return (events, Some(key.clone()));
+                break;
             }
         }
-        (events, None)
+        (events, last)
     }
 
     fn selected<'a>(

@@ -1,5 +1,7 @@
 //! `openshell cluster`: the nodes behind the gateway, as the one that answered sees them.
 
+mod watch;
+
 use clap::{Args, Subcommand};
 use openshell_client::{CallOptions, methods};
 use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse, MemberStatus};
@@ -24,10 +26,19 @@ pub(crate) enum ClusterCommand {
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
+    /// What changes, a line each, until it is interrupted. Goes on at another node when one goes away.
+    Watch(watch::WatchArguments),
 }
 
 pub(crate) async fn run(arguments: ClusterArguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let Some(ClusterCommand::Status { output }) = arguments.command else { return Ok(()) };
+    match arguments.command {
+        Some(ClusterCommand::Status { output }) => status(output, context).await,
+        Some(ClusterCommand::Watch(arguments)) => watch::run(arguments, context).await,
+        None => Ok(()),
+    }
+}
+
+async fn status(output: Format, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     // No consistency is asked for: a cluster without a leader must still say how it is.
     let status = session.client.call(&methods::GET_STATUS, GetStatusRequest {}, &CallOptions::default()).await?.message;

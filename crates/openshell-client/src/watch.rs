@@ -41,6 +41,8 @@ pub struct Watch {
     stream: Option<Streaming<WatchResponse>>,
     /// Since when there is no stream.
     lost: Option<Instant>,
+    /// Endpoints that said one after the other that they do not keep what comes next.
+    gone: usize,
 }
 
 impl Watch {
@@ -48,7 +50,7 @@ impl Watch {
     /// is how long it looks for a node that takes it before it gives up.
     #[must_use]
     pub fn new(client: Client, request: WatchRequest, patience: Duration) -> Self {
-        Self { client, request, patience, stream: None, lost: None }
+        Self { client, request, patience, stream: None, lost: None, gone: 0 }
     }
 
     /// The next message. After a break the watch goes on from the last position; when it broke
@@ -64,7 +66,7 @@ impl Watch {
             };
             let status = match stream.message().await {
                 Ok(Some(response)) => {
-                    self.lost = None;
+                    (self.lost, self.gone) = (None, 0);
                     if response.r#type() != Type::Initial {
                         self.request.from = response.position;
                     }
@@ -72,7 +74,7 @@ impl Watch {
                 }
                 Ok(None) => Status::unavailable("the node ended the watch"),
                 Err(status) if passes(status.code()) => status,
-                Err(status) => return Err(refused(status)),
+                Err(status) => self.refused(status)?,
             };
             tracing::debug!(%status, from = ?self.request.from, "the watch goes on at another node");
             self.stream = None;
@@ -89,13 +91,32 @@ impl Watch {
                 self.stream = Some(stream);
                 Ok(())
             }
-            Err(CallError::Refused(status)) if !passes(status.code()) => Err(refused(status)),
+            Err(CallError::Refused(status)) if !passes(status.code()) => {
+                self.refused(status)?;
+                self.client.prefer_next();
+                Ok(())
+            }
             Err(error) if left.is_zero() => Err(error.into()),
             Err(_) => {
                 sleep(PAUSE).await;
                 self.client.prefer_next();
                 Ok(())
             }
+        }
+    }
+
+    /// A node's no is the end of the watch, unless only its own history is too short: each node
+    /// keeps its own, and one that caught up by a snapshot has less than the others.
+    fn refused(&mut self, status: Status) -> Result<Status, WatchError> {
+        let revision = status.metadata().get("x-openshell-list-revision");
+        let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
+        match (status.code(), revision) {
+            (Code::OutOfRange, Some(list_revision)) => {
+                self.gone += 1;
+                let asked_all = self.gone >= self.client.endpoints().count();
+                if asked_all { Err(WatchError::BeginAnew { list_revision, status }) } else { Ok(status) }
+            }
+            (_, _) => Err(CallError::Refused(status).into()),
         }
     }
 }
@@ -111,13 +132,4 @@ fn passes(code: Code) -> bool {
             | Code::DeadlineExceeded
             | Code::Internal
     )
-}
-
-fn refused(status: Status) -> WatchError {
-    let revision = status.metadata().get("x-openshell-list-revision");
-    let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
-    match (status.code(), revision) {
-        (Code::OutOfRange, Some(list_revision)) => WatchError::BeginAnew { list_revision, status },
-        (_, _) => CallError::Refused(status).into(),
-    }
 }

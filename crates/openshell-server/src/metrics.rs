@@ -36,6 +36,7 @@ pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Err
         "Committed entries that are not applied on this node",
         gauges.committed.saturating_sub(gauges.applied),
     );
+    gauge("raft_purged_revision", "Newest entry that is in a snapshot only, 0 for none", gauges.purged);
     gauge("state_age_ms", "Milliseconds since this node knew that it was current", cluster.age_ms());
     gauge("state_records", "Records in the state", state.record_count() as u64);
     gauge("state_request_ids", "Remembered request ids", state.requests().len() as u64);

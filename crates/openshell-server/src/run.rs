@@ -11,7 +11,7 @@ use openshell_raft::{
 };
 use openshell_state::decide::formation;
 use openshell_state::{Identifiers, Sealer, Stamp};
-use openshell_store::Expected;
+use openshell_store::{Expected, Retention};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -134,7 +134,8 @@ async fn start_cluster(
         initial_cluster: in_cluster.then(|| initial_cluster_digest(&settings.initial_cluster)),
         secrets_key: secrets.check_value,
     };
-    let opened = storage::open(&settings.data_dir, expected, Arc::clone(&fault))?;
+    let history = Retention { entries: settings.history_entries_kept, ..Retention::default() };
+    let opened = storage::open(&settings.data_dir, expected, history, Arc::clone(&fault))?;
     let (first_ids, first_sealer) = (Arc::clone(identifiers), Arc::clone(secrets));
     let config = ClusterConfig {
         node: settings.node,

@@ -36,11 +36,13 @@ pub struct ClusterOptions {
     pub snapshot_after_entries: u64,
     /// `--log-entries-kept`.
     pub log_entries_kept: u64,
+    /// `--history-entries-kept`.
+    pub history_entries_kept: u64,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { nodes: 3, snapshot_after_entries: 200, log_entries_kept: 100 }
+        Self { nodes: 3, snapshot_after_entries: 200, log_entries_kept: 100, history_entries_kept: 100_000 }
     }
 }
 
@@ -381,6 +383,7 @@ fn arguments(
         ("--log-level", "info".to_owned()),
         ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
         ("--log-entries-kept", options.log_entries_kept.to_string()),
+        ("--history-entries-kept", options.history_entries_kept.to_string()),
     ];
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::binary::binary;
@@ -17,6 +18,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct CommandLine {
     home: TempDir,
+}
+
+/// A command that goes on.
+#[derive(Debug)]
+pub struct Following {
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 /// What one run left behind.
@@ -64,7 +72,30 @@ impl CommandLine {
         self.try_run(endpoints, words).await.expect("the command runs")
     }
 
+    /// Starts a command that does not end by itself, and returns the lines that it prints. Dropping
+    /// them kills it.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn follow(&self, endpoints: &str, words: &[&str]) -> Following {
+        let mut command = self.command(endpoints, words).expect("the program is there");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let output = child.stdout.take().expect("a pipe was asked for");
+        Following { _child: child, lines: BufReader::new(output).lines() }
+    }
+
     async fn try_run(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Output> {
+        let mut command = self.command(endpoints, words)?;
+        let output = timeout(LIMIT, command.output()).await.with_context(|| format!("openshell {words:?} hangs"))??;
+        Ok(Output {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    fn command(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("openshell")?);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);
@@ -79,12 +110,18 @@ impl CommandLine {
             .env("NO_GRAPHICS", "1")
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let output = timeout(LIMIT, command.output()).await.with_context(|| format!("openshell {words:?} hangs"))??;
-        Ok(Output {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(command)
+    }
+}
+
+impl Following {
+    /// The next line.
+    ///
+    /// # Panics
+    /// When none comes within a minute, or the command has ended.
+    pub async fn line(&mut self) -> String {
+        let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
+        line.expect("it can be read").expect("the command goes on")
     }
 }
 

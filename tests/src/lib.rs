@@ -16,7 +16,7 @@ mod wait;
 pub use api::Api;
 pub use binary::binary;
 pub use cluster::{Cluster, ClusterOptions, Leadership, Shared, leadership_at};
-pub use command_line::{CommandLine, Output};
+pub use command_line::{CommandLine, Following, Output};
 pub use fixtures::{
     bool_setting, endpoint, layer_key, layered_hosts, layered_keys, policy_allowing, profile, token_grant_profile,
 };

@@ -11,7 +11,7 @@ use prost::Message;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ pub struct Answer<T> {
 }
 
 /// What came of one attempt.
-enum Outcome<T> {
+pub(crate) enum Outcome<T> {
     Answered(T, Seen),
     Refused(Status),
     /// A node answered, and promised that nothing happened.
@@ -128,57 +128,6 @@ impl Client {
         self.call(&Method::named(path), request, options).await
     }
 
-    /// Opens a server stream at the first endpoint that can be connected. The stream is not resumed
-    /// when it breaks; the deadline bounds the opening only.
-    ///
-    /// # Errors
-    /// [`CallError::Refused`] and [`CallError::Unreachable`] as for a unary call, else
-    /// [`CallError::Unknown`]; opening a stream again does no harm.
-    pub async fn stream<Q, A>(
-        &self,
-        method: &Method<Q, A>,
-        request: Q,
-        options: &CallOptions,
-    ) -> Result<Streaming<A>, CallError>
-    where
-        Q: Message + 'static,
-        A: Message + Default + 'static,
-    {
-        let inner = &self.inner;
-        let endpoints = inner.lines.len();
-        let path = path_of(method.path())?;
-        let request_id = options.request_id.unwrap_or_else(|| inner.source.request_id());
-        let unknown = |status| CallError::Unknown { request_id, status, attempts: 1 };
-        let mut failures = Vec::new();
-        for offset in 0..endpoints {
-            let line = &inner.lines[(inner.preferred.load(Ordering::Relaxed) + offset) % endpoints];
-            let connection = match line.connection(self.connect_limit(options.deadline)).await {
-                Ok(connection) => connection,
-                Err(failure) => {
-                    failures.push(failure);
-                    continue;
-                }
-            };
-            let request = self.headed(request, options, request_id, options.first_attempt);
-            let opening = async {
-                let mut grpc = Grpc::new(connection.channel.clone());
-                grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-                grpc.server_streaming(request, path, ProstCodec::<Q, A>::default()).await
-            };
-            return match timeout(options.deadline, opening).await {
-                Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => match judge(line, status) {
-                    Outcome::Refused(status) => Err(CallError::Refused(status)),
-                    Outcome::NotReached(failure) => Err(CallError::Unreachable(vec![failure])),
-                    Outcome::NotDone(status) | Outcome::Doubt(status) => Err(unknown(status)),
-                    Outcome::Answered((), _) => Err(unknown(Status::unknown("an error without a cause"))),
-                },
-                Err(_) => Err(unknown(no_answer(options.deadline))),
-            };
-        }
-        Err(CallError::Unreachable(failures))
-    }
-
     async fn attempt<Q, A>(
         &self,
         line: &Line,
@@ -221,12 +170,12 @@ impl Client {
     }
 
     /// An equal share of the time for connecting, so that one silent endpoint leaves time for the rest.
-    fn connect_limit(&self, remaining: Duration) -> Duration {
+    pub(crate) fn connect_limit(&self, remaining: Duration) -> Duration {
         let endpoints = u32::try_from(self.inner.lines.len()).unwrap_or(u32::MAX);
         remaining.min(self.inner.connect_limit / endpoints)
     }
 
-    fn headed<Q>(&self, message: Q, options: &CallOptions, request_id: Uuid, attempt: u32) -> Request<Q> {
+    pub(crate) fn headed<Q>(&self, message: Q, options: &CallOptions, request_id: Uuid, attempt: u32) -> Request<Q> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
         for (name, value) in &self.inner.headers {
@@ -282,7 +231,7 @@ impl Progress {
 
 /// What a failed attempt means. tonic gives a status a source exactly when it made the status itself,
 /// out of a broken connection or a timer; one without a source was said by a node.
-fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
+pub(crate) fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
     if let Some(source) = std::error::Error::source(&status) {
         return match connect_error(source) {
             Some(error) => Outcome::NotReached(line.failure(error)),
@@ -330,7 +279,7 @@ fn connect_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a
     None
 }
 
-fn no_answer(limit: Duration) -> Status {
+pub(crate) fn no_answer(limit: Duration) -> Status {
     Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis()))
 }
 
@@ -345,7 +294,7 @@ fn pause_before(rounds: u32, endpoints: usize) -> Duration {
     }
 }
 
-fn path_of(path: &str) -> Result<PathAndQuery, CallError> {
+pub(crate) fn path_of(path: &str) -> Result<PathAndQuery, CallError> {
     path.parse().map_err(|_| CallError::Refused(Status::invalid_argument(format!("'{path}' is no path of an RPC"))))
 }
 

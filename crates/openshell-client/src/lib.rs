@@ -13,7 +13,9 @@ mod options;
 mod probe;
 mod seen;
 mod source;
+mod stream;
 mod tls;
+mod watch;
 
 pub use call::Answer;
 pub use client::{Client, ClientBuilder};
@@ -25,3 +27,4 @@ pub use options::{CallOptions, Consistency};
 pub use seen::Seen;
 pub use tls::{Tls, TlsError};
 pub use uuid::Uuid;
+pub use watch::{Watch, WatchError};

@@ -118,4 +118,5 @@ methods! {
     GET_DIGEST: "openshell.cluster.v1.Cluster/GetDigest", cluster::GetDigestRequest => cluster::GetDigestResponse;
     REPLACE_NODE: "openshell.cluster.v1.Cluster/ReplaceNode",
         cluster::ReplaceNodeRequest => cluster::ReplaceNodeResponse;
+    WATCH: "openshell.cluster.v1.Cluster/Watch", cluster::WatchRequest => cluster::WatchResponse;
 }

@@ -9,7 +9,7 @@ use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse}
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, RequestId, State};
 use openshell_store::settings::{self, Timings};
-use openshell_store::{Member, Opened, StateView};
+use openshell_store::{History, Member, Opened, StateView};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +104,7 @@ impl Cluster {
             },
             raft,
             view: opened.view,
+            history: opened.history,
             identity: opened.identity,
             myself,
             links,
@@ -201,6 +202,13 @@ impl Cluster {
     #[must_use]
     pub fn watch_installs(&self) -> watch::Receiver<u64> {
         self.node.view.installs()
+    }
+
+    /// What changed on this node, by whom and when. Its newest entries may be ahead of the published
+    /// state for a moment.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.node.history
     }
 
     /// The leader known, as it changes.

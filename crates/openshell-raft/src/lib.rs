@@ -24,8 +24,8 @@ pub use call::{Answered, CallContext, CallHandler, Consistency, IdStanding, Unav
 pub use cluster::{Cluster, StartError};
 pub use config::{Clock, ClusterConfig, Genesis, SystemClock};
 pub use formation::initial_cluster_digest;
-pub use openshell_store::FaultHook;
 pub use openshell_store::settings::Timings;
+pub use openshell_store::{FaultHook, History, Page, PageLimit};
 pub use peer::{ClusterKey, Connection, Duplex, HandshakeError, Transport};
 pub use propose::ProposalCounts;
 pub use replace::Replaced;

@@ -8,10 +8,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::watch::Hub;
+
 type Labels = Vec<(&'static str, String)>;
 
 /// The page of this node, in the OpenMetrics text format.
-pub(crate) fn page(cluster: &Cluster) -> Result<String, std::fmt::Error> {
+pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Error> {
     let gauges = cluster.gauges();
     let state = cluster.state();
     let mut registry = Registry::with_prefix("openshell");
@@ -34,6 +36,7 @@ pub(crate) fn page(cluster: &Cluster) -> Result<String, std::fmt::Error> {
         "Committed entries that are not applied on this node",
         gauges.committed.saturating_sub(gauges.applied),
     );
+    gauge("raft_purged_revision", "Newest entry that is in a snapshot only, 0 for none", gauges.purged);
     gauge("state_age_ms", "Milliseconds since this node knew that it was current", cluster.age_ms());
     gauge("state_records", "Records in the state", state.record_count() as u64);
     gauge("state_request_ids", "Remembered request ids", state.requests().len() as u64);
@@ -43,6 +46,17 @@ pub(crate) fn page(cluster: &Cluster) -> Result<String, std::fmt::Error> {
         "Decisions of this node that were made alone, since start",
         gauges.exclusive_decisions,
     );
+    let history = cluster.history();
+    gauge("history_floor_revision", "The change history is complete after this revision", history.floor());
+    gauge("history_entries", "Entries of the change history", history.len() as u64);
+    gauge("history_bytes", "Encoded bytes of the change history", history.bytes() as u64);
+    let watches = hub.gauges();
+    gauge("watches", "Watches of changes that go on", watches.watches);
+    gauge("sandbox_watches", "Watches of single sandboxes that go on", watches.sandbox_watches);
+    gauge("watch_queued_bytes", "Bytes of changes that wait for readers", watches.queued_bytes);
+    gauge("watches_cut_off", "Readers that were too slow, since start", watches.cut_off);
+    let installs = *cluster.watch_installs().borrow();
+    gauge("snapshot_installs", "Snapshots that replaced the state, since start", installs);
     let role = Family::<Labels, Gauge<u64, AtomicU64>>::default();
     role.get_or_create(&vec![("role", gauges.role.to_owned())]).set(1);
     registry.register("raft_role", "1 for the role that this node has", role);

@@ -136,6 +136,9 @@ pub(crate) struct Options {
     /// Log entries kept below the last snapshot, for nodes that lag [default: 10000].
     #[arg(long, env = "OPENSHELL_LOG_ENTRIES_KEPT", value_name = "COUNT")]
     log_entries_kept: Option<u64>,
+    /// Entries of the change history kept, from which watches go on [default: 100000].
+    #[arg(long, env = "OPENSHELL_HISTORY_ENTRIES_KEPT", value_name = "COUNT")]
+    history_entries_kept: Option<usize>,
 }
 
 /// Certificate files for clients.
@@ -167,6 +170,7 @@ pub(crate) struct Settings {
     pub(crate) when_stale: WhenStale,
     pub(crate) snapshot_after_entries: u64,
     pub(crate) log_entries_kept: u64,
+    pub(crate) history_entries_kept: usize,
 }
 
 impl Settings {
@@ -226,6 +230,7 @@ impl Settings {
             when_stale: options.when_stale.unwrap_or_default(),
             snapshot_after_entries: options.snapshot_after_entries.unwrap_or(10_000),
             log_entries_kept: options.log_entries_kept.unwrap_or(10_000),
+            history_entries_kept: options.history_entries_kept.unwrap_or(100_000),
         })
     }
 }
@@ -256,6 +261,7 @@ impl Options {
             when_stale: self.when_stale.or(other.when_stale),
             snapshot_after_entries: self.snapshot_after_entries.or(other.snapshot_after_entries),
             log_entries_kept: self.log_entries_kept.or(other.log_entries_kept),
+            history_entries_kept: self.history_entries_kept.or(other.history_entries_kept),
         }
     }
 }

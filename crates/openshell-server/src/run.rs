@@ -11,7 +11,7 @@ use openshell_raft::{
 };
 use openshell_state::decide::formation;
 use openshell_state::{Identifiers, Sealer, Stamp};
-use openshell_store::Expected;
+use openshell_store::{Expected, Retention};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -71,8 +71,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         http::serve(address, http::health(cluster.clone(), stages.leaving.clone()), stages.closed.clone()).await?;
     }
     if let Some(address) = settings.metrics {
-        http::serve(address, http::metrics(cluster.clone()), stages.closed.clone()).await?;
+        http::serve(address, http::metrics(cluster.clone(), Arc::clone(&gateway.hub)), stages.closed.clone()).await?;
     }
+    let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
     let upgrade = tokio::spawn(upgrade_catalogue(cluster.clone(), stages.stop.clone()));
     tracing::info!(node = settings.node, clients = %settings.client, peers = %settings.peer, "node started");
     let running = async {
@@ -82,6 +83,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         };
         stages.stop.cancel();
         upgrade.await?;
+        distribution.await?;
         cluster.shutdown().await;
         stages.closed.cancel();
         served
@@ -153,7 +155,8 @@ async fn start_cluster(
         initial_cluster: in_cluster.then(|| initial_cluster_digest(&settings.initial_cluster)),
         secrets_key: secrets.check_value,
     };
-    let opened = storage::open(&settings.data_dir, expected, Arc::clone(&fault))?;
+    let history = Retention { entries: settings.history_entries_kept, ..Retention::default() };
+    let opened = storage::open(&settings.data_dir, expected, history, Arc::clone(&fault))?;
     let (first_ids, first_sealer) = (Arc::clone(identifiers), Arc::clone(secrets));
     let config = ClusterConfig {
         node: settings.node,

@@ -134,7 +134,12 @@ impl State {
                 Arc::new(Record { revision: index, created_revision, created_at_ms, bytes, value })
             });
             self.put(&key, before.as_deref(), record.clone());
-            changes.push(Change { key: Some(key.to_proto()), act: act as i32 });
+            changes.push(Change {
+                key: Some(key.to_proto()),
+                act: act as i32,
+                value: record.as_ref().map(|record| record.bytes.clone()),
+                labels_before: before.as_ref().and_then(|old| old.value.labels()).cloned().unwrap_or_default(),
+            });
             applied.changes.push(StateChange::Record(key, record));
         }
         for key in prepared.touches {

@@ -1,6 +1,8 @@
 //! Records: the bytes that the leader encoded, beside their decoded form. The bytes are
 //! what is stored, hashed and sent; nothing encodes them again.
 
+use std::collections::BTreeMap;
+
 use openshell_proto::datamodel::{Provider, Workspace};
 use openshell_proto::log::{self, Kind};
 use openshell_proto::sandbox::SandboxPolicy;
@@ -94,6 +96,24 @@ impl Value {
             | Kind::FenceComposition => return Err(Fault::UnknownKind { kind: key.kind as i32 }),
         };
         value.map_err(undecodable)
+    }
+
+    /// The labels of kinds that have them.
+    #[must_use]
+    pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        let metadata = match self {
+            Value::Workspace(workspace) => &workspace.metadata,
+            Value::Profile(profile) => &profile.metadata,
+            Value::Provider(provider) => &provider.metadata,
+            Value::Sandbox(sandbox) => &sandbox.metadata,
+            Value::Member(_)
+            | Value::Refresh(_)
+            | Value::Settings(_)
+            | Value::PolicyRevision(_)
+            | Value::DraftChunk(_)
+            | Value::Cluster(_) => return None,
+        };
+        metadata.as_ref().map(|metadata| &metadata.labels)
     }
 }
 

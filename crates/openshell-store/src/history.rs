@@ -1,7 +1,7 @@
 //! The change history: what each entry changed, by whom and when. Written with the entry's
 //! own batch, kept for the newest entries only, and read by watchers and auditors.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,35 +26,79 @@ pub enum Page {
     },
 }
 
+/// What the history keeps. The newest entry is always kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries, about: they are cut a hundredth at a time.
+    pub entries: usize,
+    /// Encoded bytes of entries, likewise.
+    pub bytes: usize,
+    /// Milliseconds between the stamps of the oldest entry and the newest, likewise.
+    pub age_ms: i64,
+    /// Bytes of the newest entries that are kept in memory as well, so that those who follow the
+    /// history do not read the disk.
+    pub recent_bytes: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+        Self { entries: 100_000, bytes: 256 * 1024 * 1024, age_ms: WEEK_MS, recent_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+/// How much a page holds: it ends with the entry that reaches one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Entries, at least one.
+    pub entries: usize,
+    /// Encoded bytes.
+    pub bytes: usize,
+}
+
 /// The history of this node. Clones share it.
 #[derive(Clone)]
 pub struct History(Arc<Shared>);
 
 struct Shared {
     disk: Arc<dyn Disk>,
-    kept: usize,
+    retention: Retention,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     floor: u64,
-    /// The revisions that are kept, oldest first.
-    revisions: VecDeque<u64>,
-    /// Written by the machine, perhaps not by the disk yet.
-    pending: BTreeMap<u64, Arc<HistoryEntry>>,
+    /// What is kept, oldest first.
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+    /// The newest entries with their sizes, oldest first: all after `recent_floor`.
+    recent: VecDeque<(Arc<HistoryEntry>, usize)>,
+    recent_bytes: usize,
+    recent_floor: u64,
+    /// What the disk has. The entries after it are in memory whatever their size.
+    written: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    revision: u64,
+    bytes: usize,
+    time_ms: i64,
 }
 
 impl History {
-    pub(crate) fn open(disk: Arc<dyn Disk>, kept: usize) -> io::Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, retention: Retention) -> io::Result<Self> {
         let floor = meta::read_array(&*disk, meta::HISTORY_FLOOR)?.map_or(0, u64::from_be_bytes);
-        let mut revisions = VecDeque::new();
-        disk.scan(Family::History, &[], &END, &mut |key, _| {
-            revisions.push_back(revision_of(key)?);
+        let mut inner = Inner { floor, ..Inner::default() };
+        disk.scan(Family::History, &[], &END, &mut |key, value| {
+            let revision = revision_of(key)?;
+            inner.keep(Kept { revision, bytes: value.len(), time_ms: decode(revision, value)?.time_ms });
             Ok(ControlFlow::Continue(()))
         })?;
-        let inner = Inner { floor, revisions, pending: BTreeMap::new() };
-        Ok(Self(Arc::new(Shared { disk, kept, inner: Mutex::new(inner) })))
+        inner.written = inner.kept.back().map_or(floor, |newest| newest.revision);
+        inner.recent_floor = inner.written;
+        Ok(Self(Arc::new(Shared { disk, retention, inner: Mutex::new(inner) })))
     }
 
     /// The history is complete after this revision.
@@ -66,7 +110,7 @@ impl History {
     /// How many entries are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().revisions.len()
+        self.lock().kept.len()
     }
 
     /// Whether no entry is kept.
@@ -75,82 +119,152 @@ impl History {
         self.len() == 0
     }
 
-    /// The entries after a revision, at most `count_max`. Reads the disk: not for a hot path.
+    /// Encoded bytes of the entries that are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().kept_bytes
+    }
+
+    /// The entries after a revision, when memory has all of them. Never reads the disk.
+    #[must_use]
+    pub fn recent_after(&self, revision: u64, limit: PageLimit) -> Option<Page> {
+        let inner = self.lock();
+        if revision < inner.floor {
+            return Some(Page::Gone { floor: inner.floor });
+        }
+        (revision >= inner.recent_floor).then(|| Page::Entries(inner.recent_after(revision, limit)))
+    }
+
+    /// The entries after a revision; none when nothing came after it. May read the disk: not for a
+    /// hot path.
     ///
     /// # Errors
     /// The disk's, and `InvalidData` for a damaged entry; a retry meets the same.
-    pub fn read_after(&self, revision: u64, count_max: usize) -> io::Result<Page> {
-        // The pending ones first: what leaves them meanwhile is on disk by then.
-        let (floor, pending) = {
-            let inner = self.lock();
-            (
-                inner.floor,
-                inner
-                    .pending
-                    .range(revision.saturating_add(1)..)
-                    .map(|(_, entry)| Arc::clone(entry))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        if revision < floor {
-            return Ok(Page::Gone { floor });
-        }
-        let mut entries = BTreeMap::new();
-        let from = revision.saturating_add(1).to_be_bytes();
-        self.0.disk.scan(Family::History, &from, &END, &mut |key, value| {
-            if entries.len() == count_max {
-                return Ok(ControlFlow::Break(()));
+    pub fn read_after(&self, revision: u64, limit: PageLimit) -> io::Result<Page> {
+        let mut after = revision;
+        loop {
+            if let Some(page) = self.recent_after(after, limit) {
+                return Ok(page);
             }
-            let revision = revision_of(key)?;
-            entries.insert(revision, Arc::new(decode(revision, value)?));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        // It may have been cut while it was read.
-        let floor = self.floor();
-        if revision < floor {
-            return Ok(Page::Gone { floor });
+            // The disk has everything through it.
+            let through = self.lock().recent_floor;
+            let entries = self.scan(after, through, limit)?;
+            let floor = self.floor();
+            if after < floor {
+                // It was cut while it was read.
+                return Ok(Page::Gone { floor });
+            }
+            if !entries.is_empty() {
+                return Ok(Page::Entries(entries));
+            }
+            after = through;
         }
-        entries.extend(pending.into_iter().map(|entry| (entry.revision, entry)));
-        Ok(Page::Entries(entries.into_values().take(count_max).collect()))
     }
 
-    /// Adds an entry to the batch of its log entry, and cuts what is beyond the bound.
+    fn scan(&self, after: u64, through: u64, limit: PageLimit) -> io::Result<Vec<Arc<HistoryEntry>>> {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let (from, to) = (after.saturating_add(1).to_be_bytes(), through.saturating_add(1).to_be_bytes());
+        self.0.disk.scan(Family::History, &from, &to, &mut |key, value| {
+            entries.push(Arc::new(decode(revision_of(key)?, value)?));
+            bytes += value.len();
+            let full = entries.len() >= limit.entries || bytes >= limit.bytes;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(entries)
+    }
+
+    /// Adds an entry to the batch of its log entry, and cuts what is beyond the retention.
     pub(crate) fn add(&self, batch: &mut Batch, entry: HistoryEntry) {
-        let revision = entry.revision;
-        batch.put(Family::History, revision.to_be_bytes(), encode(&entry));
+        let (revision, time_ms) = (entry.revision, entry.time_ms);
+        let value = encode(&entry);
+        let bytes = value.len();
+        batch.put(Family::History, revision.to_be_bytes(), value);
         let mut inner = self.lock();
-        inner.revisions.push_back(revision);
-        inner.pending.insert(revision, Arc::new(entry));
-        // Not with every entry: each cut leaves a tombstone.
-        let slack = (self.0.kept / 100).max(1);
-        if inner.revisions.len() < self.0.kept + slack {
-            return;
-        }
-        let excess = inner.revisions.len() - self.0.kept;
-        let from = inner.revisions.front().copied().unwrap_or(0);
-        let cut = inner.revisions.drain(..excess).next_back();
-        if let Some(floor) = cut {
+        inner.keep(Kept { revision, bytes, time_ms });
+        inner.recent_bytes += bytes;
+        inner.recent.push_back((Arc::new(entry), bytes));
+        let from = inner.kept.front().map_or(0, |oldest| oldest.revision);
+        if let Some(floor) = inner.cut(&self.0.retention) {
             batch.delete_range(Family::History, from.to_be_bytes(), (floor + 1).to_be_bytes());
             set_floor(batch, floor);
-            inner.floor = floor;
         }
+        inner.trim(self.0.retention.recent_bytes);
     }
 
-    /// The batch with these revisions is written.
+    /// The batches with everything through this revision are written.
     pub(crate) fn written_through(&self, revision: u64) {
         let mut inner = self.lock();
-        inner.pending = inner.pending.split_off(&revision.saturating_add(1));
+        inner.written = inner.written.max(revision);
+        inner.trim(self.0.retention.recent_bytes);
     }
 
     /// A snapshot came in: there is no history before it.
     pub(crate) fn restart_at(&self, batch: &mut Batch, revision: u64) {
         batch.clear(Family::History);
         set_floor(batch, revision);
-        *self.lock() = Inner { floor: revision, ..Inner::default() };
+        *self.lock() = Inner { floor: revision, recent_floor: revision, written: revision, ..Inner::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn keep(&mut self, kept: Kept) {
+        self.kept_bytes += kept.bytes;
+        self.kept.push_back(kept);
+    }
+
+    fn recent_after(&self, revision: u64, limit: PageLimit) -> Vec<Arc<HistoryEntry>> {
+        let first = self.recent.partition_point(|(entry, _)| entry.revision <= revision);
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for (entry, size) in self.recent.range(first..) {
+            entries.push(Arc::clone(entry));
+            bytes += size;
+            if entries.len() >= limit.entries || bytes >= limit.bytes {
+                break;
+            }
+        }
+        entries
+    }
+
+    /// Forgets what is beyond the retention, and says through which revision. Not with every
+    /// entry: each cut leaves a tombstone on the disk.
+    fn cut(&mut self, retention: &Retention) -> Option<u64> {
+        let newest_ms = self.kept.back()?.time_ms;
+        let oldest_ms = self.kept.front()?.time_ms;
+        let due = self.kept.len() >= retention.entries + (retention.entries / 100).max(1)
+            || self.kept_bytes > retention.bytes + retention.bytes / 100
+            || newest_ms.saturating_sub(oldest_ms) > retention.age_ms.saturating_add(retention.age_ms / 100);
+        if !due {
+            return None;
+        }
+        while self.kept.len() > 1
+            && let Some(oldest) = self.kept.front().copied()
+            && (self.kept.len() > retention.entries
+                || self.kept_bytes > retention.bytes
+                || newest_ms.saturating_sub(oldest.time_ms) > retention.age_ms)
+        {
+            self.kept.pop_front();
+            self.kept_bytes -= oldest.bytes;
+            self.floor = oldest.revision;
+        }
+        Some(self.floor)
+    }
+
+    /// Drops entries from memory that the disk has, beyond the bound.
+    fn trim(&mut self, bytes_max: usize) {
+        while self.recent_bytes > bytes_max
+            && let Some((entry, bytes)) = self.recent.front()
+            && entry.revision <= self.written
+        {
+            self.recent_floor = entry.revision;
+            self.recent_bytes -= bytes;
+            self.recent.pop_front();
+        }
     }
 }
 

@@ -23,7 +23,7 @@ mod types;
 mod writer;
 
 pub use fault::{FaultHook, OpenError};
-pub use history::{History, Page};
+pub use history::{History, Page, PageLimit, Retention};
 pub use identity::{Expected, FORMAT_VERSION, Identity};
 pub use log::{LogStore, READ_BYTES_MAX};
 pub use machine::{Machine, SnapshotBuilder, StateSnapshot, StateView};

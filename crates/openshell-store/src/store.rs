@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::fault::{FaultHook, OpenError};
-use crate::history::History;
+use crate::history::{History, Retention};
 use crate::identity::{self, Expected, Identity};
 use crate::log::LogStore;
 use crate::machine::{Machine, StateView};
@@ -24,8 +24,8 @@ pub struct Options {
     pub queue_bytes: usize,
     /// Bytes of log entries kept in memory once they are on disk.
     pub log_cache_bytes: usize,
-    /// Entries of the change history that are kept.
-    pub history_kept: usize,
+    /// What the change history keeps.
+    pub history: Retention,
 }
 
 impl Options {
@@ -38,7 +38,7 @@ impl Options {
             on_fault,
             queue_bytes: 64 * 1024 * 1024,
             log_cache_bytes: 32 * 1024 * 1024,
-            history_kept: 100_000,
+            history: Retention::default(),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: the node must not start; the sentence says what to do.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
-        let Options { expected, writer: mode, on_fault, queue_bytes, log_cache_bytes, history_kept } = options;
+        let Options { expected, writer: mode, on_fault, queue_bytes, log_cache_bytes, history: retention } = options;
         let first = identity::check(&*disk, &expected)?;
         let mut counter = meta::read_array(&*disk, meta::COUNTER)
             .map_err(OpenError::io("reading the counter"))?
@@ -85,8 +85,8 @@ impl Store {
         let writer = Writer::start(disk, mode, queue_bytes, Arc::clone(&on_fault), counter)
             .map_err(OpenError::io("starting the writer"))?;
         let identity = Identity::open(writer.clone(), expected.node_id)?;
-        let history = History::open(Arc::clone(writer.disk()), history_kept)
-            .map_err(OpenError::io("reading the change history"))?;
+        let history =
+            History::open(Arc::clone(writer.disk()), retention).map_err(OpenError::io("reading the change history"))?;
         let log = LogStore::open(writer.clone(), log_cache_bytes).map_err(OpenError::io("reading the log"))?;
         let machine = Machine::open(writer, history.clone(), identity.clone(), on_fault)?;
         Ok(Opened { log, view: machine.view(), machine, history, identity })

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
-use openshell_proto::log::{SnapshotHeader, SnapshotTrailer};
+use openshell_proto::log::change::Act;
+use openshell_proto::log::{Change, HistoryEntry, Key, Kind, SnapshotHeader, SnapshotTrailer};
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::snapshot::parts;
 use openshell_store::{Durable, Entry, LogId, Member, Membership, Proposal, StoredMembership, Vote, WriterMode};
@@ -51,8 +52,26 @@ fn membership() -> Membership {
     Membership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([1, 2, 3])], members).expect("valid")
 }
 
+fn history_entry() -> HistoryEntry {
+    let key = |name: &str| Some(Key { kind: Kind::Sandbox as i32, workspace: "default".into(), name: name.into() });
+    let written = Change { key: key("a"), act: Act::Updated as i32, value: Some(vec![1, 2]), ..Change::default() };
+    let labels_before = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    let deleted = Change { key: key("b"), act: Act::Deleted as i32, value: None, labels_before };
+    HistoryEntry {
+        revision: 300,
+        time_ms: 1_750_000_000_000,
+        principal: "user:mtls:ann".into(),
+        rpc: "openshell.v1.OpenShell/DeleteSandbox".into(),
+        request_id: vec![9; 16],
+        node: 2,
+        changes: vec![written, deleted],
+        touches: Vec::new(),
+    }
+}
+
 #[test]
 fn messages_are_encoded_as_ever() {
+    check("history_entry", &history_entry().encode_to_vec());
     check("log_id", &log_id(7, 2, 300).to_bytes());
     check("vote", &Vote::new(7, 2).to_bytes());
     check("vote_committed", &Vote::new_committed(7, 2).to_bytes());

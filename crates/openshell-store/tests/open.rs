@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::disk::{Batch, Disk, Family};
-use openshell_store::{Expected, OpenError, Options, Page, WriterMode};
+use openshell_store::{Expected, OpenError, Options, WriterMode};
 use support::{Recorder, apply, expected, open_with, options, try_open, workload};
 
 fn refusal(disk: &SimulatedDisk, change: impl FnOnce(&mut Expected)) -> String {
@@ -126,22 +126,6 @@ async fn a_fault_is_told_to_the_hook_and_stops_every_later_write() {
     assert!(store.identity.adopt_cluster_id("c").await.is_err());
     assert_eq!(recorder.told()[0], "a write to the log database failed: input/output error");
     assert_eq!(store.view.load().revision(), 0, "nothing is published that was not handed on");
-}
-
-#[tokio::test]
-async fn the_history_keeps_the_newest_entries_and_says_where_it_begins() {
-    let disk = SimulatedDisk::new();
-    let options = Options { history_kept: 10, ..options(1, WriterMode::Inline) };
-    let mut store = try_open(Arc::new(disk.clone()), options.clone()).expect("opened");
-    apply(&mut store.machine, workload(1, 40)).await.expect("applied");
-    for store in [store, try_open(Arc::new(disk), options).expect("opened")] {
-        assert_eq!((store.history.len(), store.history.floor()), (10, 30));
-        assert_eq!(store.history.read_after(29, 5).expect("read"), Page::Gone { floor: 30 });
-        let Page::Entries(entries) = store.history.read_after(30, 5).expect("read") else { panic!("it is kept") };
-        assert_eq!(entries.iter().map(|entry| entry.revision).collect::<Vec<_>>(), [31, 32, 33, 34, 35]);
-        assert_eq!(entries[0].principal, "alice");
-        assert_eq!(store.history.read_after(40, 5).expect("read"), Page::Entries(Vec::new()));
-    }
 }
 
 #[test]

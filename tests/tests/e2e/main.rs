@@ -6,4 +6,6 @@ mod faults;
 mod main_job;
 mod profile_update;
 mod racing;
+mod watch;
+mod watch_limits;
 mod wire;

@@ -1,5 +1,7 @@
 //! `openshell cluster`: the nodes behind the gateway, as the one that answered sees them.
 
+mod watch;
+
 use clap::{Args, Subcommand};
 use openshell_client::{CallOptions, methods};
 use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse, MemberStatus, ReplaceNodeRequest};
@@ -34,12 +36,15 @@ pub(crate) enum ClusterCommand {
         #[arg(long = "with", value_name = "NEW")]
         new: u64,
     },
+    /// What changes, a line each, until it is interrupted. Goes on at another node when one goes away.
+    Watch(watch::WatchArguments),
 }
 
 pub(crate) async fn run(arguments: ClusterArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     match arguments.command {
         Some(ClusterCommand::Status { output }) => status(output, context).await,
         Some(ClusterCommand::Replace { old, new }) => replace(old, new, context).await,
+        Some(ClusterCommand::Watch(arguments)) => watch::run(arguments, context).await,
         None => Ok(()),
     }
 }

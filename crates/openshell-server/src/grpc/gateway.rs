@@ -26,6 +26,7 @@ use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
 use crate::secrets::Secrets;
+use crate::watch::Hub;
 
 /// How long a node waits to catch up with what its caller has seen before it asks the leader.
 const CATCH_UP: Duration = Duration::from_millis(250);
@@ -48,6 +49,8 @@ pub(crate) struct Gateway {
     secrets: Arc<Secrets>,
     identifiers: Arc<RandomIdentifiers>,
     facts: Facts,
+    /// Who is told of changes.
+    pub(crate) hub: Arc<Hub>,
     /// Open streams end: the node takes no more calls, or no part any more.
     pub(crate) streams_end: CancellationToken,
 }
@@ -75,7 +78,8 @@ impl Gateway {
             stop.run_until_cancelled(withdrawing.until_withdrawn()).await;
             ending.cancel();
         });
-        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, streams_end });
+        let hub = Hub::new(cluster.clone());
+        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, hub, streams_end });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -105,7 +109,7 @@ impl Gateway {
             self.takes_part()?;
             match &method.handler {
                 Handler::Absent(sentence) => Err(Status::unimplemented(*sentence)),
-                Handler::Watch => Err(Status::internal("a stream was called as a unary method")),
+                Handler::Watch(_) => Err(Status::internal("a stream was called as a unary method")),
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
                     Ok(Answer { reply, revision, settled: false })

@@ -10,13 +10,16 @@ mod service;
 mod status;
 mod table;
 
+pub(crate) use context::Context;
 pub(crate) use gateway::{Facts, Gateway};
 pub(crate) use service::GatewayService;
 pub(crate) use status::refused;
+pub(crate) use table::Method;
 
 use openshell_state::{decide, query};
 
 use crate::grpc::table::Table;
+use crate::watch;
 
 const NO_COMPUTE: &str = "this gateway keeps records and has no compute driver: it cannot reach into a running sandbox";
 const NOT_YET: &str = "this gateway does not answer this call yet";
@@ -38,7 +41,7 @@ pub(crate) fn table() -> Table {
         .query("ListSandboxProviders", query::sandbox::providers)
         .decide("AttachSandboxProvider", decide::attachment::attach)
         .decide("DetachSandboxProvider", decide::attachment::detach)
-        .watch("WatchSandbox")
+        .watch("WatchSandbox", watch::sandbox::open)
         .decide("CreateProvider", decide::provider::create)
         .query("GetProvider", query::provider::get)
         .query("ListProviders", query::provider::list)
@@ -67,6 +70,7 @@ pub(crate) fn table() -> Table {
         .node("GetStatus", node::cluster_status)
         .node("GetDigest", node::digest)
         .lead("ReplaceNode", node::replace)
+        .watch("Watch", watch::changes::open)
         .complete()
 }
 

@@ -2,15 +2,12 @@
 //! its context and the headers of its answer here.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt};
-use openshell_proto::v1::WatchSandboxRequest;
-use prost::Message;
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status, body::Body};
 use tower::Service;
@@ -20,8 +17,7 @@ use crate::grpc::codec::BytesCodec;
 use crate::grpc::context::Context;
 use crate::grpc::gateway::{Answer, Gateway};
 use crate::grpc::status::settle;
-use crate::grpc::table::{Handler, Method};
-use crate::watch;
+use crate::grpc::table::{Events, Handler, Method};
 
 /// Largest request taken (`config.md` GR-10).
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -73,7 +69,7 @@ impl Service<http::Request<Body>> for GatewayService {
                 return Ok(service.absent((*sentence).to_owned()));
             }
             let mut grpc = Grpc::new(BytesCodec).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
-            let streams = matches!(method.handler, Handler::Watch);
+            let streams = matches!(method.handler, Handler::Watch(_));
             let call = Call { service, method };
             Ok(if streams { grpc.server_streaming(call, request).await } else { grpc.unary(call, request).await })
         })
@@ -120,8 +116,6 @@ impl UnaryService<Bytes> for Call {
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
-
 impl ServerStreamingService<Bytes> for Call {
     type Response = Bytes;
     type ResponseStream = Events;
@@ -136,15 +130,15 @@ impl ServerStreamingService<Bytes> for Call {
                 let context = context?;
                 context.permit(&method.rule)?;
                 gateway.takes_part()?;
-                let asked = WatchSandboxRequest::decode(request.into_inner())
-                    .map_err(|error| Status::invalid_argument(format!("the request does not decode: {error}")))?;
-                let state = gateway.state_for(&method, &context).await?;
-                let seen = gateway.seen(state.revision());
-                let (cluster, stop) = (gateway.cluster.clone(), gateway.streams_end.clone());
-                let events = watch::sandbox(cluster, &state, stop, context.principal, asked)?;
-                let events: Events = Box::pin(events.map(|event| event.map(|event| event.encode_to_vec().into())));
-                let mut response = Response::new(events);
-                seen.write(response.metadata_mut());
+                let Handler::Watch(open) = &method.handler else {
+                    return Err(Status::internal("a unary method was called as a stream"));
+                };
+                let opening = open(Arc::clone(&gateway), Arc::clone(&method), context, request.into_inner());
+                let (revision, events) = opening.await?;
+                let ending = Arc::clone(&gateway);
+                let events = events.map(move |event| event.map_err(|status| ending.marked(status)));
+                let mut response = Response::new(Box::pin(events) as Events);
+                gateway.seen(revision).write(response.metadata_mut());
                 Ok(response)
             };
             opened.await.map_err(|status| marked.marked(status))

@@ -2,10 +2,12 @@
 //! at start and compared with the descriptor, so that no RPC goes without an answer.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::{Stream, StreamExt};
 use openshell_proto::{MethodRule, Route, method_rules};
 use openshell_raft::Unavailable;
 use openshell_state::access::Principal;
@@ -14,6 +16,7 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::Status;
 
+use crate::grpc::context::Context;
 use crate::grpc::gateway::Gateway;
 
 /// A rule with its request read: runs on any state, any number of times.
@@ -32,6 +35,14 @@ type Check = Box<dyn Fn(&[u8]) -> Result<(), Status> + Send + Sync>;
 pub(crate) type Led = Result<(Result<Vec<u8>, Refusal>, u64), Unavailable>;
 /// Carries a request out on the leader.
 type CarryOut = Box<dyn Fn(Arc<Gateway>, Principal, Bytes, Instant) -> BoxFuture<'static, Led> + Send + Sync>;
+/// Encoded messages, until the end or an error.
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+/// Reads a request and begins its stream, on the revision said.
+type Open = Box<
+    dyn Fn(Arc<Gateway>, Arc<Method>, Context, Bytes) -> BoxFuture<'static, Result<(u64, Events), Status>>
+        + Send
+        + Sync,
+>;
 
 /// How an RPC is answered.
 pub(crate) enum Handler {
@@ -44,8 +55,8 @@ pub(crate) enum Handler {
     Lead(Check, CarryOut),
     /// By this node about itself.
     Node(Own),
-    /// By a stream of its own.
-    Watch,
+    /// By a stream.
+    Watch(Open),
     /// Not at all.
     Absent(&'static str),
 }
@@ -143,9 +154,26 @@ impl Table {
         )
     }
 
-    /// `WatchSandbox`.
-    pub(crate) fn watch(self, name: &str) -> Self {
-        self.method(name, Handler::Watch)
+    /// An RPC that is answered by a stream, which begins on the revision said.
+    pub(crate) fn watch<Q, A, S, F, W>(self, name: &str, open: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        A: Message,
+        S: Stream<Item = Result<A, Status>> + Send + 'static,
+        F: Fn(Arc<Gateway>, Arc<Method>, Context, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<(u64, S), Status>> + Send + 'static,
+    {
+        self.method(
+            name,
+            Handler::Watch(Box::new(move |gateway, method, context, bytes| {
+                let opening = read(&bytes).map(|request| open(gateway, method, context, request));
+                Box::pin(async move {
+                    let (revision, events) = opening?.await?;
+                    let events = events.map(|event| event.map(|event| event.encode_to_vec().into()));
+                    Ok((revision, Box::pin(events) as Events))
+                })
+            })),
+        )
     }
 
     /// RPCs that this gateway does not have, with the sentence that says so.
@@ -159,7 +187,7 @@ impl Table {
         let fits = match &handler {
             Handler::Decide(_) | Handler::Lead(..) => rule.route == Route::Leader,
             Handler::Query(_) => rule.route != Route::Leader,
-            Handler::Node(_) | Handler::Watch => rule.route == Route::Local,
+            Handler::Node(_) | Handler::Watch(_) => rule.route == Route::Local,
             Handler::Absent(_) => true,
         };
         assert!(fits, "{name} is answered otherwise than its route {:?} says", rule.route);

@@ -6,6 +6,7 @@ pub mod profile;
 pub mod provider;
 pub mod sandbox;
 pub mod settings;
+pub mod watch;
 pub mod workspace;
 
 use crate::access::{Principal, Role};

@@ -44,7 +44,7 @@ pub fn status(
 }
 
 /// A stored revision as answers show it.
-fn shown(revision: &PolicyRevision) -> SandboxPolicyRevision {
+pub(super) fn shown(revision: &PolicyRevision) -> SandboxPolicyRevision {
     let stored = &revision.stored;
     let status = match stored.status.as_str() {
         "pending" => PolicyStatus::Pending,

@@ -107,7 +107,8 @@ pub fn lint(
     Ok(LintProviderProfilesResponse { diagnostics, valid })
 }
 
-fn answered(stored: &StoredProviderProfile, source: Source) -> ProviderProfile {
+/// A stored profile as answers show it.
+pub(super) fn answered(stored: &StoredProviderProfile, source: Source) -> ProviderProfile {
     ProviderProfile {
         source: source.id().to_owned(),
         scope: source.scope().to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use openshell_proto::cluster::WatchedSettings;
 use openshell_proto::log::Settings;
 use openshell_proto::sandbox::{
     EffectiveSetting, GetGatewayConfigResponse, SandboxPolicy, SettingScope, SettingValue, setting_value,
@@ -47,6 +48,12 @@ fn read(settings: &Settings, key: &str) -> Result<Option<SettingValue>, Refusal>
             .map_err(|error| Refusal::internal(format!("stored setting {key:?} does not decode: {error}")))
     };
     settings.values.get(key).map(decode).transpose()
+}
+
+/// The registered keys that a record sets, as a watch shows them.
+pub(super) fn watched(settings: &Settings) -> WatchedSettings {
+    let set = REGISTERED.iter().filter_map(|(key, _)| Some(((*key).to_owned(), read(settings, key).ok()??)));
+    WatchedSettings { settings_revision: settings.revision, settings: set.collect() }
 }
 
 /// A value of the gateway's settings.

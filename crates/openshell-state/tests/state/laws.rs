@@ -258,7 +258,7 @@ pub(crate) fn request_id(time_ms: i64, number: u64) -> Vec<u8> {
 }
 
 /// Runs a history with request ids, as callers send them.
-fn remembered(history: &[Operation]) -> World {
+pub(crate) fn remembered(history: &[Operation]) -> World {
     let mut world = furnished();
     for (number, operation) in history.iter().enumerate() {
         world.time_ms += 7;

@@ -15,4 +15,5 @@ mod sandboxes;
 mod settings;
 mod support;
 mod vectors;
+mod watch;
 mod workspaces;

@@ -1,0 +1,270 @@
+//! `Cluster.Watch`: the state as it is, then everything that changes, in order, without gap or
+//! repetition; or everything after a position. A reader is at one of three stages: it takes the
+//! state, it catches up from the change history, or it lives on what the hub hands it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, stream};
+use openshell_proto::cluster::watch_response::Type;
+use openshell_proto::cluster::{Position, WatchRequest, WatchResponse};
+use openshell_proto::log::HistoryEntry;
+use openshell_raft::Page;
+use openshell_state::access::Principal;
+use openshell_state::query::watch::Interest;
+use openshell_state::{Key, State};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::metadata::MetadataValue;
+
+use crate::grpc::{Context, Gateway, Method, refused};
+use crate::watch::hub::{Counted, Hub, Subscription};
+use crate::watch::pinned::Pinned;
+use crate::watch::queue::{End, Taken};
+
+/// How long a reader may take for the state that a watch begins with.
+const LISTING_MAX: Duration = Duration::from_secs(60);
+/// Bytes of records in one message of that state, about.
+const INITIAL_BYTES: usize = 256 * 1024;
+/// After so long without a message the reader is told how far it is.
+const QUIET_MAX: Duration = Duration::from_secs(5);
+/// Says at which revision, or a later one, to begin anew.
+const LIST_REVISION: &str = "x-openshell-list-revision";
+/// Says from which revision to go on.
+const RESUME_REVISION: &str = "x-openshell-resume-revision";
+
+/// Where a reader is.
+enum Stage {
+    /// It takes the state, and has had what is up to the key.
+    Listing(Pinned, Option<Key>),
+    /// It has read these entries of the history and not sent them.
+    CatchingUp(std::vec::IntoIter<Arc<HistoryEntry>>),
+    Live(Subscription),
+}
+
+/// One watch.
+struct Watcher {
+    hub: Arc<Hub>,
+    principal: Principal,
+    interest: Interest,
+    epoch: u64,
+    /// Everything through this revision was sent.
+    position: u64,
+    /// The position that the reader knows of.
+    told: u64,
+    last_sent: Instant,
+    stage: Stage,
+    stop: CancellationToken,
+    _counted: Counted,
+}
+
+/// Begins a watch; says on which revision.
+///
+/// # Errors
+/// A refusal about the request, the caller or the position, or the cluster cannot say.
+pub(crate) async fn open(
+    gateway: Arc<Gateway>,
+    method: Arc<Method>,
+    mut context: Context,
+    request: WatchRequest,
+) -> Result<(u64, impl Stream<Item = Result<WatchResponse, Status>> + use<>), Status> {
+    if let Some(from) = request.from {
+        // As every caller who has seen a revision: another epoch is refused, a later revision awaited.
+        context.epoch = Some(from.epoch);
+        context.min_revision = context.min_revision.max(Some(from.revision));
+    }
+    let state = gateway.state_for(&method, &context).await?;
+    let interest = Interest::read(&state, &context.principal, &request).map_err(|refusal| refused(&refusal))?;
+    let hub = Arc::clone(&gateway.hub);
+    let revision = state.revision();
+    let (position, stage) = match request.from {
+        Some(from) => {
+            let floor = hub.cluster().history().floor();
+            if from.revision < floor {
+                return Err(gone(from.revision, floor));
+            }
+            (from.revision, Stage::CatchingUp(Vec::new().into_iter()))
+        }
+        None => (revision, Stage::Listing(Pinned::new(Arc::clone(&state), LISTING_MAX), None)),
+    };
+    let watcher = Watcher {
+        principal: context.principal,
+        interest,
+        epoch: state.epoch(),
+        position,
+        told: position,
+        last_sent: Instant::now(),
+        stage,
+        stop: gateway.streams_end.clone(),
+        _counted: hub.count(),
+        hub,
+    };
+    let responses = stream::unfold(Some(watcher), |watcher| async move {
+        let mut watcher = watcher?;
+        match watcher.next().await {
+            Ok(response) => Some((Ok(response), Some(watcher))),
+            Err(status) => Some((Err(status), None)),
+        }
+    });
+    Ok((revision, responses))
+}
+
+impl Watcher {
+    /// The next message. Nothing is lost when it is dropped while it waits.
+    async fn next(&mut self) -> Result<WatchResponse, Status> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(self.stopping());
+            }
+            let state = self.hub.cluster().state();
+            self.interest.permit(&state, &self.principal).map_err(|refusal| refused(&refusal))?;
+            drop(state);
+            let entry = match &mut self.stage {
+                Stage::Listing(pinned, after) => {
+                    let (state, after) = (pinned.state().ok_or_else(overdue)?, after.clone());
+                    return Ok(self.list(&state, after));
+                }
+                Stage::CatchingUp(entries) => match entries.next() {
+                    Some(entry) => entry,
+                    None => {
+                        self.catch_up().await?;
+                        continue;
+                    }
+                },
+                Stage::Live(subscription) => {
+                    // In this order: what it says is in the queue before it says so.
+                    let routed = self.hub.routed();
+                    match subscription.queue.take() {
+                        Taken::Entry(entry) => entry,
+                        Taken::End(End::Slow) => return Err(self.slow()),
+                        Taken::End(End::Gone { floor }) => return Err(gone(self.position, floor)),
+                        Taken::Nothing => {
+                            self.position = self.position.max(routed);
+                            if let Some(progress) = self.rest().await? {
+                                return Ok(progress);
+                            }
+                            continue;
+                        }
+                    }
+                }
+            };
+            if let Some(changes) = self.changes(&entry)? {
+                return Ok(changes);
+            }
+        }
+    }
+
+    /// Some more of the state, or the mark that it is complete.
+    fn list(&mut self, state: &State, after: Option<Key>) -> WatchResponse {
+        let (events, last) = self.interest.page(state, after.as_ref(), INITIAL_BYTES);
+        match (&mut self.stage, last) {
+            (Stage::Listing(_, after), Some(last)) => *after = Some(last),
+            _ => {
+                self.stage = Stage::CatchingUp(Vec::new().into_iter());
+                return self.message(Type::Synced);
+            }
+        }
+        WatchResponse { events, ..self.message(Type::Initial) }
+    }
+
+    /// Joins the hub once nothing is between, else reads on.
+    async fn catch_up(&mut self) -> Result<(), Status> {
+        if let Some(subscription) = self.hub.join(self.position, &self.interest) {
+            self.stage = Stage::Live(subscription);
+            return Ok(());
+        }
+        match self.hub.read_after(self.position).await {
+            Ok(Page::Entries(entries)) => {
+                // Not what is ahead of the published state.
+                let applied = self.hub.cluster().state().revision();
+                let entries: Vec<_> = entries.into_iter().take_while(|entry| entry.revision <= applied).collect();
+                self.stage = Stage::CatchingUp(entries.into_iter());
+                // The runtime has others to serve.
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+            Ok(Page::Gone { floor }) => Err(gone(self.position, floor)),
+            Err(reason) => Err(Status::unavailable(format!(
+                "this node cannot read its change history ({reason}); go on at another node from revision {}",
+                self.position
+            ))),
+        }
+    }
+
+    /// What an entry changed, if it shows here.
+    fn changes(&mut self, entry: &HistoryEntry) -> Result<Option<WatchResponse>, Status> {
+        let events = self.interest.events(entry).map_err(|fault| {
+            tracing::warn!(revision = entry.revision, %fault, "a watch begins anew");
+            gone(self.position, entry.revision)
+        })?;
+        self.position = entry.revision;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let origin = self.interest.origin(entry);
+        Ok(Some(WatchResponse { events, origin, ..self.message(Type::Changes) }))
+    }
+
+    /// Waits for something to happen; a message when nothing did for a while.
+    async fn rest(&mut self) -> Result<Option<WatchResponse>, Status> {
+        let due = self.last_sent + QUIET_MAX;
+        if Instant::now() >= due {
+            self.last_sent = Instant::now();
+            if self.told < self.position {
+                return Ok(Some(self.message(Type::Progress)));
+            }
+            return Ok(None);
+        }
+        let Stage::Live(subscription) = &self.stage else { return Ok(None) };
+        tokio::select! {
+            () = subscription.queue.woken() => Ok(None),
+            () = sleep_until(due) => Ok(None),
+            () = self.stop.cancelled() => Err(self.stopping()),
+        }
+    }
+
+    /// A message that the reader can go on from, unless it is of the state.
+    fn message(&mut self, of: Type) -> WatchResponse {
+        self.last_sent = Instant::now();
+        self.told = self.position;
+        let position = Some(Position { epoch: self.epoch, revision: self.position });
+        WatchResponse { r#type: of as i32, position, ..WatchResponse::default() }
+    }
+
+    fn slow(&self) -> Status {
+        let text = format!(
+            "changes come faster than this reader takes them, and it was cut off; go on from revision {}",
+            self.position
+        );
+        with(Status::resource_exhausted(text), RESUME_REVISION, self.position)
+    }
+
+    fn stopping(&self) -> Status {
+        let text = format!("the node is stopping; go on at another node from revision {}", self.position);
+        match self.stage {
+            Stage::Listing(..) => Status::unavailable("the node is stopping; begin anew at another node"),
+            Stage::CatchingUp(_) | Stage::Live(_) => with(Status::unavailable(text), RESUME_REVISION, self.position),
+        }
+    }
+}
+
+fn gone(position: u64, floor: u64) -> Status {
+    let text = format!(
+        "this node does not keep the changes after revision {position} any more; take the state anew, at revision \
+         {floor} or a later one, and go on from there"
+    );
+    with(Status::out_of_range(text), LIST_REVISION, floor)
+}
+
+fn overdue() -> Status {
+    Status::resource_exhausted(format!(
+        "this reader did not take the state within {} s and was cut off; begin anew",
+        LISTING_MAX.as_secs()
+    ))
+}
+
+fn with(mut status: Status, name: &'static str, revision: u64) -> Status {
+    status.metadata_mut().insert(name, MetadataValue::from(revision));
+    status
+}

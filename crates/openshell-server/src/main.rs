@@ -9,6 +9,7 @@ mod identifiers;
 mod metrics;
 mod options;
 mod run;
+mod sandbox;
 mod secrets;
 mod signals;
 mod storage;

@@ -116,6 +116,9 @@ pub(crate) struct Options {
     /// makes its own.
     #[arg(long, env = "OPENSHELL_SECRETS_KEY_FILE", value_name = "FILE")]
     secrets_key_file: Option<PathBuf>,
+    /// How long the tokens of sandboxes are valid, in seconds; 0 is for ever [default: 0].
+    #[arg(long, env = "OPENSHELL_SANDBOX_TOKEN_TTL", value_name = "SECONDS")]
+    sandbox_token_ttl: Option<u64>,
     /// Age in seconds from which a node counts as stale [default: 30].
     #[arg(long, env = "OPENSHELL_STALE_AFTER", value_name = "SECONDS")]
     stale_after: Option<u64>,
@@ -154,6 +157,8 @@ pub(crate) struct Settings {
     pub(crate) zone: String,
     pub(crate) initial_cluster: BTreeMap<u64, String>,
     pub(crate) secrets_key_file: Option<PathBuf>,
+    /// Zero is for ever.
+    pub(crate) sandbox_token_ttl: Duration,
     pub(crate) stale_after: Duration,
     pub(crate) when_stale: WhenStale,
     pub(crate) snapshot_after_entries: u64,
@@ -211,6 +216,7 @@ impl Settings {
             zone: options.zone.unwrap_or_default(),
             initial_cluster,
             secrets_key_file: options.secrets_key_file,
+            sandbox_token_ttl: Duration::from_secs(options.sandbox_token_ttl.unwrap_or(0)),
             stale_after: Duration::from_secs(options.stale_after.unwrap_or(30)),
             when_stale: options.when_stale.unwrap_or_default(),
             snapshot_after_entries: options.snapshot_after_entries.unwrap_or(10_000),
@@ -240,6 +246,7 @@ impl Options {
             zone: self.zone.or(other.zone),
             initial_cluster: self.initial_cluster.or(other.initial_cluster),
             secrets_key_file: self.secrets_key_file.or(other.secrets_key_file),
+            sandbox_token_ttl: self.sandbox_token_ttl.or(other.sandbox_token_ttl),
             stale_after: self.stale_after.or(other.stale_after),
             when_stale: self.when_stale.or(other.when_stale),
             snapshot_after_entries: self.snapshot_after_entries.or(other.snapshot_after_entries),

@@ -22,6 +22,7 @@ use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
+use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
 
 /// How long a node waits to catch up with what its caller has seen before it asks the leader.
@@ -43,6 +44,7 @@ pub(crate) struct Gateway {
     pub(crate) cluster: Cluster,
     table: Table,
     secrets: Arc<Secrets>,
+    pub(crate) sandboxes: Sandboxes,
     identifiers: Arc<RandomIdentifiers>,
     facts: Facts,
     /// The node takes no more calls.
@@ -60,11 +62,12 @@ impl Gateway {
         cluster: Cluster,
         table: Table,
         secrets: Arc<Secrets>,
+        sandboxes: Sandboxes,
         identifiers: Arc<RandomIdentifiers>,
         facts: Facts,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, stop });
+        let gateway = Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, facts, stop });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -103,14 +106,22 @@ impl Gateway {
                     let reply = query(&state, &context.principal, &request)?;
                     Ok(Answer { reply: reply.map_err(|refusal| refused(&refusal)), revision: state.revision() })
                 }
-                Handler::Decide(prepare) => {
+                Handler::WithKey(answer) => {
+                    let state = self.state_for(method, context).await?;
+                    let reply = answer(self, &state, &context.principal, &request);
+                    Ok(Answer { reply, revision: state.revision() })
+                }
+                Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.
                     prepare(&request)?;
                     self.fresh_enough(context)?;
                     if let Some(seen) = context.min_revision.filter(|seen| *seen > revision) {
                         self.at_least(seen, context.deadline).await?;
                     }
-                    self.submit(method, context, request).await
+                    let answer = self.submit(method, context, &request).await?;
+                    let Some(finish) = finish else { return Ok(answer) };
+                    let reply = answer.reply.and_then(|reply| finish(self, &context.principal, &request, reply));
+                    Ok(Answer { reply, ..answer })
                 }
             }
         };
@@ -178,7 +189,7 @@ impl Gateway {
 
     /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
     /// with every attempt, so that at most one takes effect.
-    async fn submit(&self, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
+    async fn submit(&self, method: &Method, context: &Context, request: &Bytes) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
             None => self.identifiers.request_id(SystemClock.now_ms()),
@@ -263,7 +274,7 @@ impl Gateway {
             reason: reason.to_owned(),
             ..ForwardResponse::default()
         };
-        let Some(Handler::Decide(prepare)) = self.table.get(&call.rpc).map(|method| &method.handler) else {
+        let Some(Handler::Decide { prepare, .. }) = self.table.get(&call.rpc).map(|method| &method.handler) else {
             return not_done("this node does not decide calls of that name; it may be of another version");
         };
         let rule = match prepare(&call.request) {

@@ -196,8 +196,12 @@ async fn through_the_authorization_header(plot: &mut Plot, endpoint: &str) {
         let builder = ClientBuilder::new(parse_endpoints(endpoint).expect("a URL"));
         let client = builder.header("authorization", &format!("Bearer {token}")).build().expect("a header");
         let path = "openshell.v1.OpenShell/RefreshSandboxToken";
-        let answer = client.unary::<_, ()>(path, RefreshSandboxTokenRequest::default(), &CallOptions::default().once());
-        plot.refused(what, answer.await);
+        let options = CallOptions::default().once();
+        let answer = client.unary::<_, ()>(path, RefreshSandboxTokenRequest::default(), &options).await;
+        assert_eq!(
+            plot.refused(what, answer).code(),
+            if what == "an opaque token" { Code::PermissionDenied } else { Code::Unauthenticated }
+        );
     }
 }
 

@@ -115,8 +115,12 @@ methods! {
     LIST_WORKSPACES: "openshell.v1.OpenShell/ListWorkspaces", v1::ListWorkspacesRequest => v1::ListWorkspacesResponse;
     DELETE_WORKSPACE: "openshell.v1.OpenShell/DeleteWorkspace", v1::DeleteWorkspaceRequest => v1::DeleteWorkspaceResponse;
     GET_STATUS: "openshell.cluster.v1.Cluster/GetStatus", cluster::GetStatusRequest => cluster::GetStatusResponse;
+    REFRESH_SANDBOX_TOKEN: "openshell.v1.OpenShell/RefreshSandboxToken",
+        v1::RefreshSandboxTokenRequest => v1::RefreshSandboxTokenResponse;
     GET_DIGEST: "openshell.cluster.v1.Cluster/GetDigest", cluster::GetDigestRequest => cluster::GetDigestResponse;
     REPLACE_NODE: "openshell.cluster.v1.Cluster/ReplaceNode",
         cluster::ReplaceNodeRequest => cluster::ReplaceNodeResponse;
     WATCH: "openshell.cluster.v1.Cluster/Watch", cluster::WatchRequest => cluster::WatchResponse;
+    ISSUE_SANDBOX_TOKEN: "openshell.cluster.v1.Cluster/IssueSandboxToken",
+        cluster::IssueSandboxTokenRequest => cluster::IssueSandboxTokenResponse;
 }

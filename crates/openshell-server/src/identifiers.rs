@@ -40,4 +40,8 @@ impl Identifiers for RandomIdentifiers {
     fn choose(&self, bound: usize) -> usize {
         self.draw(|rng| rng.random_range(0..bound))
     }
+
+    fn key(&self) -> [u8; 32] {
+        self.draw(Rng::random)
+    }
 }

@@ -11,6 +11,7 @@ mod metrics;
 mod options;
 mod restore;
 mod run;
+mod sandbox;
 mod secrets;
 mod signals;
 mod storage;

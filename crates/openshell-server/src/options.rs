@@ -124,6 +124,9 @@ pub(crate) struct Options {
     /// makes its own.
     #[arg(long, env = "OPENSHELL_SECRETS_KEY_FILE", value_name = "FILE")]
     secrets_key_file: Option<PathBuf>,
+    /// How long the tokens of sandboxes are valid, in seconds; 0 is for ever [default: 0].
+    #[arg(long, env = "OPENSHELL_SANDBOX_TOKEN_TTL", value_name = "SECONDS")]
+    sandbox_token_ttl: Option<u64>,
     /// Age in seconds from which a node counts as stale [default: 30].
     #[arg(long, env = "OPENSHELL_STALE_AFTER", value_name = "SECONDS")]
     stale_after: Option<u64>,
@@ -166,6 +169,8 @@ pub(crate) struct Settings {
     pub(crate) initial_cluster: BTreeMap<u64, String>,
     pub(crate) join: Vec<String>,
     pub(crate) secrets_key_file: Option<PathBuf>,
+    /// Zero is for ever.
+    pub(crate) sandbox_token_ttl: Duration,
     pub(crate) stale_after: Duration,
     pub(crate) when_stale: WhenStale,
     pub(crate) snapshot_after_entries: u64,
@@ -226,6 +231,7 @@ impl Settings {
             initial_cluster,
             join,
             secrets_key_file: options.secrets_key_file,
+            sandbox_token_ttl: Duration::from_secs(options.sandbox_token_ttl.unwrap_or(0)),
             stale_after: Duration::from_secs(options.stale_after.unwrap_or(30)),
             when_stale: options.when_stale.unwrap_or_default(),
             snapshot_after_entries: options.snapshot_after_entries.unwrap_or(10_000),
@@ -257,6 +263,7 @@ impl Options {
             initial_cluster: self.initial_cluster.or(other.initial_cluster),
             join: self.join.or(other.join),
             secrets_key_file: self.secrets_key_file.or(other.secrets_key_file),
+            sandbox_token_ttl: self.sandbox_token_ttl.or(other.sandbox_token_ttl),
             stale_after: self.stale_after.or(other.stale_after),
             when_stale: self.when_stale.or(other.when_stale),
             snapshot_after_entries: self.snapshot_after_entries.or(other.snapshot_after_entries),

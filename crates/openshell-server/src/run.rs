@@ -24,6 +24,7 @@ use crate::auth::Authenticator;
 use crate::grpc::{self, Facts, Gateway, GatewayService};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::{Settings, Tls};
+use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
 use crate::{http, signals, storage};
 
@@ -64,9 +65,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let client_listener =
         TcpListener::bind(settings.client).await.with_context(|| format!("listening on {}", settings.client))?;
     let cluster = start_cluster(&settings, peer_listener, &secrets, &identifiers).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let sandboxes = Sandboxes::new(&secrets, &clock, settings.sandbox_token_ttl);
     let facts = Facts { stale_after: settings.stale_after, when_stale: settings.when_stale };
     let stages = Stages::default();
-    let gateway = Gateway::new(cluster.clone(), grpc::table(), secrets, identifiers, facts, stages.stop.clone());
+    let gateway =
+        Gateway::new(cluster.clone(), grpc::table(), secrets, sandboxes, identifiers, facts, stages.stop.clone());
     if let Some(address) = settings.health {
         http::serve(address, http::health(cluster.clone(), stages.leaving.clone()), stages.closed.clone()).await?;
     }
@@ -207,7 +211,8 @@ async fn serve_clients(
         server = server.tls_config(tls).context("setting up TLS for clients")?;
     }
     let certificates = settings.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    let authenticator = Authenticator::new(certificates, settings.client.ip().is_loopback());
+    let tokens = Arc::clone(&gateway.sandboxes.tokens);
+    let authenticator = Authenticator::new(tokens, certificates, settings.client.ip().is_loopback());
     let pages = http::health(gateway.cluster.clone(), stages.leaving.clone());
     let service = GatewayService::new(gateway, authenticator);
     let service = service.map_request(|request: ::http::Request<axum::body::Body>| request.map(tonic::body::Body::new));
@@ -236,6 +241,8 @@ fn tls_config(tls: &Tls) -> anyhow::Result<ServerTlsConfig> {
     let mut config = ServerTlsConfig::new().identity(identity);
     if let Some(path) = &tls.client_ca {
         config = config.client_ca_root(Certificate::from_pem(read("--tls-client-ca", path)?));
+        // Sandboxes show a token instead; who shows neither is nobody, and is refused call by call.
+        config = config.client_auth_optional(true);
     }
     Ok(config)
 }

@@ -14,7 +14,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
-use openshell_state::Sealer;
+use openshell_state::{Opener, Sealer};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sha2::Sha256;
@@ -74,6 +74,12 @@ impl Secrets {
         Self::read(path)
     }
 
+    /// Of a known key, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(key: &[u8; 32]) -> Self {
+        Self::derive(key)
+    }
+
     fn derive(key: &[u8; 32]) -> Self {
         let hkdf = Hkdf::<Sha256>::new(None, key);
         let expand = |label: &str| {
@@ -130,6 +136,20 @@ impl Sealer for Secrets {
     }
 }
 
+impl Opener for Secrets {
+    fn open(&self, kind: &str, workspace: &str, name: &str, field: &str, sealed: &str) -> Option<Vec<u8>> {
+        let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
+        let (format, rest) = bytes.split_first()?;
+        let (key_id, rest) = rest.split_at_checked(KEY_ID_BYTES)?;
+        let (nonce, msg) = rest.split_at_checked(NONCE_BYTES)?;
+        if *format != FORMAT || key_id != self.key_id {
+            return None;
+        }
+        let payload = Payload { msg, aad: &associated_data(kind, workspace, name, field) };
+        XChaCha20Poly1305::new(&self.sealing_key.into()).decrypt(XNonce::from_slice(nonce), payload).ok()
+    }
+}
+
 /// Writes a new random key, readable by its owner only.
 pub(crate) fn make_key_file(path: &Path) -> anyhow::Result<()> {
     let mut key = [0; 32];
@@ -156,11 +176,8 @@ mod tests {
     use super::*;
 
     fn open(secrets: &Secrets, sealed: &str, place: [&str; 4]) -> Option<Vec<u8>> {
-        let bytes = STANDARD_NO_PAD.decode(sealed).unwrap();
-        let (nonce, sealed) = bytes[1 + KEY_ID_BYTES..].split_at(NONCE_BYTES);
         let [kind, workspace, name, field] = place;
-        let payload = Payload { msg: sealed, aad: &associated_data(kind, workspace, name, field) };
-        XChaCha20Poly1305::new(&secrets.sealing_key.into()).decrypt(XNonce::from_slice(nonce), payload).ok()
+        Opener::open(secrets, kind, workspace, name, field, sealed)
     }
 
     #[test]

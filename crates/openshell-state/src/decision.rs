@@ -43,6 +43,8 @@ pub trait Identifiers {
     fn letters(&self) -> String;
     /// A number below `bound`, for choosing words.
     fn choose(&self, bound: usize) -> usize;
+    /// 32 bytes that nobody can guess, for a key.
+    fn key(&self) -> [u8; 32];
 }
 
 /// Seals secrets on the leader, so that only sealed values reach the log.
@@ -50,6 +52,14 @@ pub trait Sealer {
     /// The sealed form of `plaintext`, as text. `kind`, `workspace`, `name` and `field` are
     /// bound to it: it opens nowhere else.
     fn seal(&self, kind: &str, workspace: &str, name: &str, field: &str, plaintext: &[u8]) -> String;
+}
+
+/// Opens what a [`Sealer`] sealed. Only what answers a caller may have the plaintext, in memory
+/// and for as long as the answer takes.
+pub trait Opener {
+    /// The plaintext of `sealed`; none when it was sealed by another key, for another place, or was
+    /// changed since.
+    fn open(&self, kind: &str, workspace: &str, name: &str, field: &str, sealed: &str) -> Option<Vec<u8>>;
 }
 
 /// Time, ids and sealing for one decision.

@@ -26,7 +26,7 @@ mod snapshot;
 mod state;
 
 pub use apply::{Applied, Outcome, StateChange};
-pub use decision::{Call, Decision, Draft, Identifiers, Sealer, Stamp};
+pub use decision::{Call, Decision, Draft, Identifiers, Opener, Sealer, Stamp};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use key::Key;

@@ -3,9 +3,11 @@
 mod command_line;
 mod composition;
 mod faults;
+mod identity;
 mod main_job;
 mod profile_update;
 mod racing;
+mod secrets;
 mod watch;
 mod watch_limits;
 mod wire;

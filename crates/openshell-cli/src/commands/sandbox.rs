@@ -4,6 +4,7 @@
 mod create;
 mod resources;
 mod show;
+mod token;
 
 use clap::{Args, Subcommand};
 use openshell_client::methods;
@@ -49,6 +50,9 @@ pub(crate) enum SandboxCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Writes a token for a sandbox's supervisor into a file. Needs the admin role: who has the token
+    /// can read the credentials of the sandbox's providers.
+    Token(token::TokenArguments),
     /// Which providers a sandbox has.
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = true)]
     Provider(SandboxProviderCommand),
@@ -86,6 +90,7 @@ pub(crate) async fn run(arguments: SandboxArguments, context: &mut Context<'_>) 
         Some(SandboxCommand::Get { name, policy_only, output }) => get(name, policy_only, output, context).await,
         Some(SandboxCommand::List(arguments)) => list(arguments, context).await,
         Some(SandboxCommand::Delete { names, all }) => delete(names, all, context).await,
+        Some(SandboxCommand::Token(arguments)) => token::run(arguments, context).await,
         Some(SandboxCommand::Provider(command)) => sandbox_provider::run(command, context).await,
     }
 }

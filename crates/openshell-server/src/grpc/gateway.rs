@@ -25,6 +25,7 @@ use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
+use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
 use crate::watch::Hub;
 
@@ -47,6 +48,7 @@ pub(crate) struct Gateway {
     pub(crate) cluster: Cluster,
     table: Table,
     secrets: Arc<Secrets>,
+    pub(crate) sandboxes: Sandboxes,
     identifiers: Arc<RandomIdentifiers>,
     facts: Facts,
     /// Who is told of changes.
@@ -68,6 +70,7 @@ impl Gateway {
         cluster: Cluster,
         table: Table,
         secrets: Arc<Secrets>,
+        sandboxes: Sandboxes,
         identifiers: Arc<RandomIdentifiers>,
         facts: Facts,
         stop: CancellationToken,
@@ -79,7 +82,7 @@ impl Gateway {
             ending.cancel();
         });
         let hub = Hub::new(cluster.clone());
-        let gateway = Arc::new(Self { cluster, table, secrets, identifiers, facts, hub, streams_end });
+        let gateway = Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, facts, hub, streams_end });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -125,14 +128,22 @@ impl Gateway {
                     check(&request)?;
                     self.submit(method, context, request).await
                 }
-                Handler::Decide(prepare) => {
+                Handler::WithKey(answer) => {
+                    let state = self.state_for(method, context).await?;
+                    let reply = answer(self, &state, &context.principal, &request);
+                    Ok(Answer { reply, revision: state.revision() })
+                }
+                Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.
                     prepare(&request)?;
                     self.fresh_enough(context)?;
                     if let Some(seen) = context.min_revision.filter(|seen| *seen > revision) {
                         self.at_least(seen, context.deadline).await?;
                     }
-                    self.submit(method, context, request).await
+                    let answer = self.submit(method, context, &request).await?;
+                    let Some(finish) = finish else { return Ok(answer) };
+                    let reply = answer.reply.and_then(|reply| finish(self, &context.principal, &request, reply));
+                    Ok(Answer { reply, ..answer })
                 }
             }
         };
@@ -210,7 +221,7 @@ impl Gateway {
 
     /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
     /// with every attempt, so that at most one takes effect.
-    async fn submit(self: &Arc<Self>, method: &Method, context: &Context, request: Bytes) -> Result<Answer, Status> {
+    async fn submit(self: &Arc<Self>, method: &Method, context: &Context, request: &Bytes) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
             // The cluster's time never runs back: an id must not be older than its last entry.
@@ -282,7 +293,7 @@ impl Gateway {
             ..ForwardResponse::default()
         };
         let prepare = match self.table.get(&call.rpc).map(|method| &method.handler) {
-            Some(Handler::Decide(prepare)) => prepare,
+            Some(Handler::Decide { prepare, .. }) => prepare,
             Some(Handler::Lead(_, carry_out)) => {
                 let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
                 let done = carry_out(Arc::clone(self), principal, call.request.clone().into(), deadline).await;

@@ -78,7 +78,7 @@ impl Service<http::Request<Body>> for GatewayService {
 
 impl Call {
     fn context(&self, request: &Request<Bytes>) -> Result<Context, Status> {
-        let principal = self.service.authenticator.principal(request)?;
+        let principal = self.service.authenticator.principal(request, &self.service.gateway.cluster.state())?;
         Context::read(request.metadata(), principal)
     }
 }

@@ -26,6 +26,10 @@ pub(crate) type Rule = Arc<dyn Fn(Call<'_>) -> Decision + Send + Sync>;
 type Prepare = Box<dyn Fn(&[u8]) -> Result<Rule, Status> + Send + Sync>;
 /// Reads a request and answers it from a state; the outer error is about the request's bytes.
 type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refusal>, Status> + Send + Sync>;
+/// Reads a request and answers it from a state, with the node's key in hand.
+type WithKey = Box<dyn Fn(&Gateway, &State, &Principal, &[u8]) -> Result<Bytes, Status> + Send + Sync>;
+/// Adds to the leader's answer, on the node that the caller asked, what is never kept.
+type Finish = Box<dyn Fn(&Gateway, &Principal, &[u8], Bytes) -> Result<Bytes, Status> + Send + Sync>;
 /// Reads a request and answers it by what the node knows about itself.
 type Own = Box<dyn Fn(Arc<Gateway>, Principal, Bytes) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
 
@@ -47,12 +51,14 @@ type Open = Box<
 /// How an RPC is answered.
 pub(crate) enum Handler {
     /// By the leader, through the log.
-    Decide(Prepare),
+    Decide { prepare: Prepare, finish: Option<Finish> },
     /// From a state.
     Query(Query),
     /// By the leader, beside the log: what checks the request, and what carries it out. May be carried
     /// out again at any time.
     Lead(Check, CarryOut),
+    /// From a state, with what this node can open.
+    WithKey(WithKey),
     /// By this node about itself.
     Node(Own),
     /// By a stream.
@@ -88,11 +94,34 @@ impl Table {
         Q: Message + Default + 'static,
         F: for<'a> Fn(Call<'a>, &Q) -> Result<Decision, Refusal> + Copy + Send + Sync + 'static,
     {
+        self.method(name, Handler::Decide { prepare: prepare(rule), finish: None })
+    }
+
+    /// An RPC that may change the state, and whose answer is completed by the node that was asked.
+    pub(crate) fn decide_then<Q, F, T>(self, name: &str, rule: F, finish: T) -> Self
+    where
+        Q: Message + Default + 'static,
+        F: for<'a> Fn(Call<'a>, &Q) -> Result<Decision, Refusal> + Copy + Send + Sync + 'static,
+        T: Fn(&Gateway, &Principal, &Q, Bytes) -> Result<Bytes, Status> + Send + Sync + 'static,
+    {
+        let finish: Finish = Box::new(move |gateway, principal, bytes, reply| {
+            let request: Q = read(bytes)?;
+            finish(gateway, principal, &request, reply)
+        });
+        self.method(name, Handler::Decide { prepare: prepare(rule), finish: Some(finish) })
+    }
+
+    /// An RPC that only reads, and whose answer holds what only this node can open.
+    pub(crate) fn with_key<Q, F>(self, name: &str, answer: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        F: Fn(&Gateway, &State, &Principal, &Q) -> Result<Bytes, Status> + Send + Sync + 'static,
+    {
         self.method(
             name,
-            Handler::Decide(Box::new(move |bytes| {
+            Handler::WithKey(Box::new(move |gateway, state, principal, bytes| {
                 let request: Q = read(bytes)?;
-                Ok(Arc::new(move |call: Call<'_>| rule(call, &request).into()))
+                answer(gateway, state, principal, &request)
             })),
         )
     }
@@ -185,8 +214,8 @@ impl Table {
         let name = format!("{}/{name}", self.service);
         let rule = method_rules().get(&name).unwrap_or_else(|| panic!("{name} is not in the descriptor")).clone();
         let fits = match &handler {
-            Handler::Decide(_) | Handler::Lead(..) => rule.route == Route::Leader,
-            Handler::Query(_) => rule.route != Route::Leader,
+            Handler::Decide { .. } | Handler::Lead(..) => rule.route == Route::Leader,
+            Handler::Query(_) | Handler::WithKey(_) => rule.route != Route::Leader,
             Handler::Node(_) | Handler::Watch(_) => rule.route == Route::Local,
             Handler::Absent(_) => true,
         };
@@ -208,6 +237,18 @@ impl Table {
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Method>> {
         self.methods.get(name)
     }
+}
+
+/// A rule that waits for its request.
+fn prepare<Q, F>(rule: F) -> Prepare
+where
+    Q: Message + Default + 'static,
+    F: for<'a> Fn(Call<'a>, &Q) -> Result<Decision, Refusal> + Copy + Send + Sync + 'static,
+{
+    Box::new(move |bytes| {
+        let request: Q = read(bytes)?;
+        Ok(Arc::new(move |call: Call<'_>| rule(call, &request).into()))
+    })
 }
 
 /// Reads a request.

@@ -1,5 +1,6 @@
 //! The cluster's own entries: the first one, which makes the cluster, and the one that brings
-//! the built-in catalogue of a newer build. Content that a binary brings is installed by an
+//! what a newer build has and the cluster lacks: its built-in catalogue, the key that sandbox
+//! tokens are signed with. Content that a binary brings is installed by an
 //! entry, so that equal revisions compose equally.
 
 use openshell_proto::datamodel::ObjectMeta;
@@ -12,13 +13,18 @@ use sha2::{Digest as _, Sha256};
 use crate::FEATURE_LEVEL;
 use crate::access::{DEFAULT_WORKSPACE, Principal};
 use crate::decide::workspace;
-use crate::decision::{Call, Decision, Draft, Stamp};
+use crate::decision::{Call, Decision, Draft, Opener, Stamp};
 use crate::key::Key;
 use crate::refusal::Refusal;
 use crate::state::State;
 
-/// The first command of a cluster: its record, the workspace `default` and the built-in
-/// catalogue. Applying it again changes nothing, since it relies on there being no cluster.
+/// The kind that the cluster's sealed values are bound to.
+const CLUSTER: &str = "cluster";
+/// The field that the sealed signing key is bound to.
+const SIGNING_KEY: &str = "signing_key";
+
+/// The first command of a cluster: its record with a new signing key, the workspace `default` and
+/// the built-in catalogue. Applying it again changes nothing, since it relies on there being no cluster.
 #[must_use]
 pub fn form(cluster_id: &str, epoch: u64, stamp: Stamp<'_>) -> Command {
     let empty = State::empty();
@@ -30,6 +36,7 @@ pub fn form(cluster_id: &str, epoch: u64, stamp: Stamp<'_>) -> Command {
         epoch,
         feature_level: FEATURE_LEVEL,
         formed_at_ms: stamp.time_ms,
+        sealed_signing_key: new_signing_key(stamp),
         ..Cluster::default()
     };
     let default = workspace::new(&call, DEFAULT_WORKSPACE, &Default::default());
@@ -50,7 +57,8 @@ pub fn reform(state: &State, cluster_id: &str, time_ms: i64) -> Command {
     command(draft, time_ms)
 }
 
-/// Decides whether the built-in catalogue of this build replaces an older one.
+/// Decides whether the built-in catalogue of this build replaces an older one, and gives a signing
+/// key to a cluster that has none.
 ///
 /// # Errors
 /// `FAILED_PRECONDITION` before formation.
@@ -58,19 +66,42 @@ pub fn upgrade(call: Call<'_>) -> Result<Decision, Refusal> {
     let Some(cluster) = call.state.cluster() else {
         return Err(Refusal::precondition("the cluster is not formed yet"));
     };
-    if cluster.value.catalogue_number >= builtin::CATALOGUE_NUMBER {
+    let lacks_key = cluster.value.sealed_signing_key.is_empty();
+    let lacks_catalogue = cluster.value.catalogue_number < builtin::CATALOGUE_NUMBER;
+    if !lacks_key && !lacks_catalogue {
         return Ok(Decision::Answer(Vec::new()));
     }
     let mut draft = Draft::new();
     draft.rely_on(call.state, Key::cluster());
+    let mut cluster = cluster.value.clone();
+    if lacks_key {
+        cluster.sealed_signing_key = new_signing_key(call.stamp);
+    }
+    if !lacks_catalogue {
+        draft.put(&Key::cluster(), &cluster);
+        return Ok(Decision::Transact(draft));
+    }
     for (key, _) in call.state.builtin_profiles() {
         if !builtin::catalogue().iter().any(|profile| *profile.id == *key.name) {
             draft.delete(key);
         }
     }
-    install_catalogue(&call, &mut draft, cluster.value.clone());
+    install_catalogue(&call, &mut draft, cluster);
     draft.touch(Key::composition());
     Ok(Decision::Transact(draft))
+}
+
+/// A new key as the state keeps it. It is never replaced: tokens that never expire hang on it.
+fn new_signing_key(stamp: Stamp<'_>) -> String {
+    stamp.sealer.seal(CLUSTER, "", CLUSTER, SIGNING_KEY, &stamp.identifiers.key())
+}
+
+/// The seed of the Ed25519 key that the cluster signs sandbox tokens with. None when the cluster has
+/// no key yet, or the opener's secrets key is another than the one that sealed it.
+#[must_use]
+pub fn signing_key(cluster: &Cluster, opener: &dyn Opener) -> Option<[u8; 32]> {
+    let opened = opener.open(CLUSTER, "", CLUSTER, SIGNING_KEY, &cluster.sealed_signing_key)?;
+    opened.try_into().ok()
 }
 
 fn install_catalogue(call: &Call<'_>, draft: &mut Draft, mut cluster: Cluster) {

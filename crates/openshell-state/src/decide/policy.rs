@@ -32,7 +32,7 @@ pub(super) struct Change<'a> {
 
 /// The key of the revision that would be written next; relying on its absence is relying on
 /// the latest revision.
-pub(super) fn next_revision_key(state: &State, workspace: &str, sandbox_id: &str) -> Key {
+pub(crate) fn next_revision_key(state: &State, workspace: &str, sandbox_id: &str) -> Key {
     Key::policy_revision(workspace, sandbox_id, next_version(state.latest_policy(workspace, sandbox_id)))
 }
 

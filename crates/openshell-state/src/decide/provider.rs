@@ -14,14 +14,16 @@ use crate::access::{Role, workspace_or_default};
 use crate::checks::{self, REFRESH_DELETING};
 use crate::composition::{self, View};
 use crate::decide::{Need, enter_workspace, expect_version, new_metadata, next_metadata};
-use crate::decision::{Call, Decision, Draft};
+use crate::decision::{Call, Decision, Draft, Opener};
 use crate::key::Key;
 use crate::names;
 use crate::query::provider::redacted;
 use crate::refusal::Refusal;
 
 /// Names the place where a sealed credential is kept: in the record itself.
-const SEALED: &str = "sealed";
+pub(crate) const SEALED: &str = "sealed";
+/// The kind that sealed credentials are bound to.
+const PROVIDER: &str = "provider";
 const TYPE_MAX: usize = 64;
 const CREDENTIALS_MAX: usize = 32;
 const CONFIG_MAX: usize = 64;
@@ -154,11 +156,20 @@ fn env_names(credentials: &BTreeMap<String, String>) -> Result<(), Refusal> {
 fn seal(call: &Call<'_>, provider: &mut Provider, workspace: &str, credentials: &BTreeMap<String, String>) {
     let name = provider.metadata.as_ref().map_or("", |metadata| metadata.name.as_str()).to_owned();
     for (key, value) in credentials {
-        let field = format!("credentials/{key}");
-        let handle = call.stamp.sealer.seal("provider", workspace, &name, &field, value.as_bytes());
+        let handle = call.stamp.sealer.seal(PROVIDER, workspace, &name, &field(key), value.as_bytes());
         let handle = CredentialHandle { driver: SEALED.to_owned(), handle, metadata: BTreeMap::new() };
         provider.credential_handles.insert(key.clone(), handle);
     }
+}
+
+/// Opens what [`seal`] sealed; none when it does not open, or is not text, as every credential is.
+pub(crate) fn open(opener: &dyn Opener, workspace: &str, name: &str, key: &str, sealed: &str) -> Option<String> {
+    opener.open(PROVIDER, workspace, name, &field(key), sealed).and_then(|plain| String::from_utf8(plain).ok())
+}
+
+/// What a sealed credential is bound to beside its provider.
+fn field(key: &str) -> String {
+    format!("credentials/{key}")
 }
 
 /// Decides an update: a merge (`providers.md` 6.6).

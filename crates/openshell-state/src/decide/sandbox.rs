@@ -34,7 +34,9 @@ pub fn create(call: Call<'_>, request: &CreateSandboxRequest) -> Result<Decision
     let mut draft = Draft::new();
     let workspace = workspace_or_default(&request.workspace);
     let mut spec = requested_spec(request)?;
-    enter_workspace(&call, &mut draft, workspace, Role::User, Need::Active)?;
+    // The token opens the credentials of the providers, which are an admin's.
+    let role = if request.issue_token { Role::Admin } else { Role::User };
+    enter_workspace(&call, &mut draft, workspace, role, Need::Active)?;
     let members = View::of(call.state).members(workspace, &spec.providers)?;
     composition::rely_on_providers(&mut draft, call.state, workspace, &members);
     composition::rely_on_profiles(&mut draft, call.state, &members);
@@ -64,7 +66,7 @@ pub fn create(call: Call<'_>, request: &CreateSandboxRequest) -> Result<Decision
     draft.put(&key, &sandbox);
     touch(&mut draft, workspace, &members);
     draft.touch(Key::workspace_contents(workspace));
-    Ok(draft.answer(&SandboxResponse { sandbox: Some(sandbox) }))
+    Ok(draft.answer(&SandboxResponse { sandbox: Some(sandbox), ..SandboxResponse::default() }))
 }
 
 /// Everything that can be refused without looking at the state (SR-1 to SR-7).

@@ -15,9 +15,9 @@ use crate::refusal::Refusal;
 use crate::state::State;
 
 /// The policy that a sandbox is to enforce, with where it came from.
-struct EffectivePolicy {
+pub(super) struct EffectivePolicy {
     /// Composed and stamped; none when nobody provided one.
-    policy: Option<SandboxPolicy>,
+    pub(super) policy: Option<SandboxPolicy>,
     /// Sandbox or global.
     source: PolicySource,
     /// Version of the sandbox's own latest revision, at least 1 under a global policy.
@@ -42,7 +42,9 @@ pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Resu
         checks::credential_context(policy, &members)?;
     }
     let settings = settings::effective(state, workspace, subject.name)?;
-    let extension_authentication_enabled = false;
+    // By what the state holds, not by what this build can do: equal revisions answer equally.
+    let cluster = state.cluster();
+    let extension_authentication_enabled = cluster.is_some_and(|entry| !entry.value.sealed_signing_key.is_empty());
     let config_revision = config_revision(&effective, &policy_hash, extension_authentication_enabled, settings.iter());
     let provider_env_revision = environment_revision(&members, effective.policy.as_ref())?;
     Ok(GetSandboxConfigResponse {
@@ -62,7 +64,7 @@ pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Resu
 }
 
 /// The policy as it is to be enforced (EC-4, EC-7 to EC-11).
-fn effective_policy(
+pub(super) fn effective_policy(
     state: &State,
     subject: &Subject<'_>,
     sandbox: &Sandbox,
@@ -100,7 +102,7 @@ pub(crate) fn version_of(stored: &openshell_proto::v1::StoredPolicyRevision) -> 
 }
 
 /// Every middleware that a policy names is one that sandboxes have (EC-14).
-fn known_middlewares(policy: &SandboxPolicy) -> Result<(), Refusal> {
+pub(super) fn known_middlewares(policy: &SandboxPolicy) -> Result<(), Refusal> {
     let violations = safety::middleware_violations(policy, &[]);
     if violations.is_empty() {
         return Ok(());

@@ -65,14 +65,7 @@ fn hash_refresh(
     member: &Member<'_>,
     refresh: &StoredProviderCredentialRefreshState,
 ) -> Result<(), Refusal> {
-    let id = object_id(refresh);
-    let epoch = if refresh.authorization_epoch.is_empty() { id } else { &refresh.authorization_epoch };
-    if epoch.is_empty() {
-        return Err(Refusal::precondition(format!(
-            "the refresh state of {:?} on provider {:?} has no authorization epoch; configure it again",
-            refresh.credential_key, member.name
-        )));
-    }
+    let epoch = authorization_epoch(member, refresh)?;
     hasher.update("provider-refresh-state");
     hasher.update(&refresh.credential_key);
     hasher.update(refresh.strategy.to_le_bytes());
@@ -86,6 +79,22 @@ fn hash_refresh(
         hasher.update(key);
     }
     Ok(())
+}
+
+/// What tells one authorisation of a refresh from the next (ER-2).
+pub(super) fn authorization_epoch<'a>(
+    member: &Member<'_>,
+    refresh: &'a StoredProviderCredentialRefreshState,
+) -> Result<&'a str, Refusal> {
+    let stated = refresh.authorization_epoch.as_str();
+    let epoch = if stated.is_empty() { object_id(refresh) } else { stated };
+    if epoch.is_empty() {
+        return Err(Refusal::precondition(format!(
+            "the refresh state of {:?} on provider {:?} has no authorization epoch; configure it again",
+            refresh.credential_key, member.name
+        )));
+    }
+    Ok(epoch)
 }
 
 fn hash_profile(hasher: &mut Sha256, resolved: &Resolved<'_>) {

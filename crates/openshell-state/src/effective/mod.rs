@@ -2,10 +2,12 @@
 //! function, so that nodes at equal revisions give byte-equal answers.
 
 mod config;
+mod environment;
 mod environment_revision;
 
 pub use config::sandbox_config;
 pub(crate) use config::version_of;
+pub use environment::Environment;
 pub(crate) use environment_revision::environment_revision;
 
 /// What a sandbox does while its policy does not validate (`config.md` EC-20).

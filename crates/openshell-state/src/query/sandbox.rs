@@ -51,6 +51,41 @@ pub fn find_by_id<'a>(state: &'a State, principal: &Principal, id: &str) -> Resu
     Ok((key, entry.value))
 }
 
+/// The sandbox whose own principal asks, for calls that only sandboxes make.
+///
+/// # Errors
+/// `UNAUTHENTICATED` for nobody in particular, `PERMISSION_DENIED` for a user; `NOT_FOUND` when the
+/// sandbox is gone: ids are not used again, so that the token of a deleted sandbox reaches nothing.
+pub fn of_principal<'a>(state: &'a State, principal: &Principal) -> Result<(&'a Key, &'a Sandbox), Refusal> {
+    match principal {
+        Principal::Sandbox { id } => find_by_id(state, principal, id),
+        Principal::Anonymous => principal.require_user().and_then(|()| Err(only_sandboxes())),
+        Principal::User(_) | Principal::Cluster => Err(only_sandboxes()),
+    }
+}
+
+fn only_sandboxes() -> Refusal {
+    Refusal::denied("this call requires a sandbox principal")
+}
+
+/// The sandbox that a token is asked for, by a workspace's admin.
+///
+/// # Errors
+/// A refusal about the name, the caller or the workspace; `NOT_FOUND`.
+pub fn for_token<'a>(
+    state: &'a State,
+    principal: &Principal,
+    workspace: &str,
+    name: &str,
+) -> Result<&'a Sandbox, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::invalid("name is required"));
+    }
+    let workspace = workspace_or_default(workspace);
+    enter(state, principal, workspace, Role::Admin)?;
+    find(state, workspace, name)
+}
+
 /// `GetSandbox`.
 ///
 /// # Errors
@@ -62,7 +97,7 @@ pub fn get(state: &State, principal: &Principal, request: &GetSandboxRequest) ->
     let workspace = workspace_or_default(&request.workspace);
     enter(state, principal, workspace, Role::User)?;
     let sandbox = find(state, workspace, &request.name)?;
-    Ok(SandboxResponse { sandbox: Some(sandbox.clone()) })
+    Ok(SandboxResponse { sandbox: Some(sandbox.clone()), ..SandboxResponse::default() })
 }
 
 /// `ListSandboxes`: of one workspace, or of all for a platform admin.

@@ -71,6 +71,10 @@ impl Identifiers for Seeded {
     fn choose(&self, bound: usize) -> usize {
         usize::try_from(self.next()).expect("64 bits") % bound
     }
+
+    fn key(&self) -> [u8; 32] {
+        Sha256::digest(self.next().to_le_bytes()).into()
+    }
 }
 
 impl Sealer for Seeded {

@@ -3,6 +3,9 @@
 //! believes no revision: what each answer saw, and when it was given, is held against it. Where no
 //! write is in doubt, an order by revision that passes is the proof of linearizability itself.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod composition;
+mod deploy;
 mod faults;
 mod main_job;
 mod profile_update;

@@ -9,7 +9,7 @@ mod run;
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 pub use cut::Cut;
 use programs::{ip, nft, on_path};
@@ -49,8 +49,12 @@ impl Network {
     /// what dead runs left behind first.
     ///
     /// # Errors
-    /// When the system refuses; what was made by then is removed. A retry is safe.
+    /// Where there is an [obstacle](Network::obstacle), or the system refuses; what was made by then is
+    /// removed. A retry is safe.
     pub fn new(nodes: u64) -> anyhow::Result<Self> {
+        if let Some(obstacle) = Self::obstacle() {
+            bail!("no network of its own can be made here: {obstacle}");
+        }
         ensure!((1..OWN_HOST.into()).contains(&nodes), "a network has 1 to {} nodes", OWN_HOST - 1);
         run::sweep()?;
         let run = Run::of_this_process()?;

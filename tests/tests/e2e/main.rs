@@ -5,6 +5,7 @@ mod composition;
 mod deploy;
 mod faults;
 mod main_job;
+mod partition;
 mod profile_update;
 mod racing;
 mod wire;

@@ -2,6 +2,7 @@
 //! Writing lines down is in `recorder`, judging operations in `checker`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,21 @@ pub(crate) enum Outcome {
     },
 }
 
+/// Which state an answer speaks of. Positions are in the order of the states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Which life of the cluster.
+    pub(crate) epoch: u64,
+    /// The log index that made the state.
+    pub(crate) revision: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "revision {} of epoch {}", self.revision, self.epoch)
+    }
+}
+
 /// One line of a history. Times are nanoseconds on one monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -92,6 +108,9 @@ pub(crate) enum Line {
         time_ns: u64,
         /// What became of it.
         outcome: Outcome,
+        /// Of which state the answer speaks, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Position>,
     },
     /// A fault that was done or healed.
     Fault {
@@ -105,6 +124,8 @@ pub(crate) enum Line {
 /// One operation from its call to its return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
+    /// The client.
+    pub(crate) process: u64,
     /// What was asked.
     pub(crate) action: Action,
     /// When.
@@ -113,6 +134,8 @@ pub(crate) struct Operation {
     pub(crate) returned_ns: u64,
     /// What became of it.
     pub(crate) outcome: Outcome,
+    /// Of which state the answer speaks.
+    pub(crate) at: Option<Position>,
 }
 
 /// All operations on one profile.
@@ -137,21 +160,24 @@ pub(crate) fn by_key(lines: &[Line]) -> anyhow::Result<BTreeMap<String, KeyHisto
             Line::Profile { key, version, value } => {
                 keys.insert(key.clone(), KeyHistory { initial: (*version, value.clone()), operations: Vec::new() });
             }
-            Line::Invoke { operation, time_ns, key, action, .. } => {
+            Line::Invoke { operation, process, time_ns, key, action, .. } => {
                 let why = "the history ends before the answer".to_owned();
                 let opened = Operation {
+                    process: *process,
                     action: action.clone(),
                     invoked_ns: *time_ns,
                     returned_ns: u64::MAX,
                     outcome: Outcome::Unknown { why },
+                    at: None,
                 };
                 open.insert(*operation, (key.clone(), opened));
             }
-            Line::Return { operation, time_ns, outcome } => {
+            Line::Return { operation, time_ns, outcome, at } => {
                 let (key, opened) =
                     open.remove(operation).with_context(|| format!("operation {operation} returns without a call"))?;
                 ensure!(opened.invoked_ns <= *time_ns, "operation {operation} returns before its call");
-                closed.push((key, Operation { returned_ns: *time_ns, outcome: outcome.clone(), ..opened }));
+                let returned = Operation { returned_ns: *time_ns, outcome: outcome.clone(), at: *at, ..opened };
+                closed.push((key, returned));
             }
             Line::Fault { .. } => {}
         }
@@ -183,14 +209,20 @@ mod tests {
 
     #[test]
     fn a_line_reads_back_as_it_was_written() {
-        let line = Line::Return { operation: 3, time_ns: 9, outcome: Outcome::Conflict { current: Some(4) } };
+        let outcome = Outcome::Conflict { current: Some(4) };
+        let at = Some(Position { epoch: 1, revision: 8 });
+        let line = Line::Return { operation: 3, time_ns: 9, outcome: outcome.clone(), at };
         let text = serde_json::to_string(&line).expect("a line is JSON");
-        assert_eq!(text, r#"{"type":"return","operation":3,"time_ns":9,"outcome":{"conflict":{"current":4}}}"#);
+        let place = r#""at":{"epoch":1,"revision":8}"#;
+        let rest = r#"{"type":"return","operation":3,"time_ns":9,"outcome":{"conflict":{"current":4}}"#;
+        assert_eq!(text, format!("{rest},{place}}}"));
         assert_eq!(serde_json::from_str::<Line>(&text).expect("a line"), line);
+        let without = Line::Return { operation: 3, time_ns: 9, outcome, at: None };
+        assert_eq!(serde_json::to_string(&without).expect("a line is JSON"), format!("{rest}}}"));
     }
 
     #[test]
     fn a_return_without_a_call_is_an_error() {
-        assert!(by_key(&[Line::Return { operation: 1, time_ns: 1, outcome: Outcome::NotDone }]).is_err());
+        assert!(by_key(&[Line::Return { operation: 1, time_ns: 1, outcome: Outcome::NotDone, at: None }]).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The chaos scenario: three real nodes are killed and paused at random while clients update and
-//! read a few profiles, and what the clients saw is checked for linearizability. Starting and
+//! The chaos scenario: three real nodes are killed, paused and cut off at random while clients update
+//! and read a few profiles, and what the clients saw is checked for linearizability. Starting and
 //! hurting processes is `openshell_tests`' work; this crate has plan, workload, history, verdict.
 
 mod checker;
@@ -15,7 +15,7 @@ mod worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Faults on a real cluster, and a verdict on what its clients saw.
 #[derive(Debug, Parser)]
@@ -34,6 +34,17 @@ enum Command {
         /// The history, one JSON object a line.
         history: PathBuf,
     },
+}
+
+/// Whether the network between the nodes is cut as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Partitions {
+    /// Where it can be done: as root, with the programs `ip` and `nft`.
+    Auto,
+    /// Or the run fails.
+    Required,
+    /// Never.
+    Off,
 }
 
 /// What a run does, and what it must have seen to count.
@@ -63,6 +74,15 @@ pub(crate) struct RunArguments {
     /// Fewer acknowledged updates than this fail the run.
     #[arg(long, default_value_t = 1000)]
     pub(crate) updates_min: usize,
+    /// Whether nodes stand in network namespaces and are cut off from each other.
+    #[arg(long, value_enum, default_value_t = Partitions::Auto)]
+    pub(crate) partitions: Partitions,
+    /// Fewer partitions than this fail a run that has them.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) partitions_min: usize,
+    /// Clients read what the node at hand has, which may be stale: a control, whose verdict must be FAIL.
+    #[arg(long)]
+    pub(crate) stale_reads: bool,
 }
 
 fn main() -> ExitCode {

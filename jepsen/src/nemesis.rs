@@ -1,13 +1,14 @@
 //! Carries out a plan on a cluster, and heals it. Only processes that the cluster started are
-//! touched, each by its id.
+//! touched, each by its id, and only the cluster's own network is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use openshell_tests::{Cluster, eventually};
+use anyhow::Context;
+use openshell_tests::{Cluster, Cut, eventually};
 use tokio::time::{Instant, sleep_until};
 
-use crate::plan::{Fault, Harm, Target};
+use crate::plan::{Break, Fault, Harm, Target};
 use crate::recorder::Recorder;
 
 /// How long a fault waits for a leader to hurt.
@@ -22,6 +23,10 @@ pub(crate) struct Done {
     pub(crate) leader_kills: usize,
     /// Processes paused.
     pub(crate) pauses: usize,
+    /// Partitions that stopped at least one packet.
+    pub(crate) partitions: usize,
+    /// Partitions that nobody felt, which prove nothing.
+    pub(crate) idle_partitions: usize,
     /// Processes that ended without being killed, which no gateway may.
     pub(crate) deaths: usize,
 }
@@ -48,30 +53,58 @@ pub(crate) async fn work(
             break;
         }
         recorder.fault(format!("{:?} nodes {victims:?}, leader {led:?}, planned: {fault}", fault.harm));
-        for victim in &victims {
-            match fault.harm {
-                Harm::Kill => {
-                    cluster.gateway_mut(*victim).kill()?;
-                    done.kills += 1;
-                    done.leader_kills += usize::from(led == Some(*victim));
-                }
-                Harm::Pause => {
-                    cluster.gateway(*victim).pause()?;
-                    done.pauses += 1;
-                }
-            }
-        }
+        hurt(cluster, fault.harm, &victims)?;
         sleep_until(healed_at).await;
-        for victim in &victims {
-            match fault.harm {
-                Harm::Kill => cluster.gateway_mut(*victim).start()?,
-                Harm::Pause => cluster.gateway(*victim).resume()?,
+        let stopped = heal(cluster, fault.harm, &victims)?;
+        match fault.harm {
+            Harm::Kill => {
+                done.kills += victims.len();
+                done.leader_kills += usize::from(led.is_some_and(|led| victims.contains(&led)));
             }
+            Harm::Pause => done.pauses += victims.len(),
+            Harm::Cut(_) if stopped > 0 => done.partitions += 1,
+            Harm::Cut(_) => done.idle_partitions += 1,
         }
         recorder.fault(format!("healed nodes {victims:?}"));
     }
     done.deaths += revive(cluster, recorder)?;
     Ok(done)
+}
+
+fn hurt(cluster: &mut Cluster, harm: Harm, victims: &[u64]) -> anyhow::Result<()> {
+    let each = victims.iter().copied();
+    match harm {
+        Harm::Kill => each.map(|victim| cluster.gateway_mut(victim).kill()).collect(),
+        Harm::Pause => each.map(|victim| cluster.gateway(victim).pause()).collect(),
+        Harm::Cut(how) => {
+            let everyone = victims.len() == cluster.gateways().len();
+            let these = victims.to_vec();
+            let cut = match how {
+                Break::Apart | Break::Deaf | Break::Mute | Break::Lossy if everyone => Cut::Scattered,
+                Break::Apart => Cut::Apart(these),
+                Break::Gone => Cut::Gone(these),
+                Break::Deaf => Cut::Deaf(these),
+                Break::Mute => Cut::Mute(these),
+                Break::Lossy => Cut::Lossy(these, 20),
+            };
+            cluster.network().context("a cluster without a network of its own cannot be cut")?.cut(&cut)
+        }
+    }
+}
+
+/// Undoes it. Of a cut, how many packets it had stopped.
+fn heal(cluster: &mut Cluster, harm: Harm, victims: &[u64]) -> anyhow::Result<u64> {
+    for victim in victims {
+        match harm {
+            Harm::Kill => cluster.gateway_mut(*victim).start()?,
+            Harm::Pause => cluster.gateway(*victim).resume()?,
+            Harm::Cut(_) => {}
+        }
+    }
+    match (harm, cluster.network()) {
+        (Harm::Cut(_), Some(network)) => network.heal(),
+        (Harm::Cut(_), None) | (Harm::Kill | Harm::Pause, _) => Ok(0),
+    }
 }
 
 /// Starts nodes that ended by themselves, and says how many did.

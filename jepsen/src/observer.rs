@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use openshell_tests::{Leadership, leadership_at};
+use openshell_tests::{Access, Leadership, leadership_of};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -23,13 +23,13 @@ impl Leaders {
 }
 
 /// Asks every node over and over until `end`.
-pub(crate) async fn watch(endpoints: Vec<String>, end: Instant) -> Leaders {
+pub(crate) async fn watch(nodes: Vec<Access>, end: Instant) -> Leaders {
     let mut leaders = Leaders::default();
     let mut ticks = interval(SAMPLE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < end {
         ticks.tick().await;
-        let said = join_all(endpoints.iter().map(|endpoint| leadership_at(endpoint))).await;
+        let said = join_all(nodes.iter().map(|node| leadership_of(node.api()))).await;
         leaders.0.extend(said.into_iter().flatten());
     }
     leaders

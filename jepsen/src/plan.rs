@@ -12,16 +12,36 @@ const QUIET_MS: u64 = 3_000;
 /// After the last fault is healed, the clients work on for so long at least.
 const CALM_END_MS: u64 = 5_000;
 
-/// The first of so many faults kills the leader, whatever the dice say, so that no seed proves too little.
-const SURE_KILL_EVERY: usize = 3;
+/// Of so many faults the first kills the leader and, where the network can be cut, the third cuts it
+/// off, whatever the dice say, so that no seed proves too little.
+const ROUND: usize = 4;
+const KILL_IN_ROUND: usize = 0;
+const CUT_IN_ROUND: usize = 2;
 
-/// What is done to a process.
+/// What is done to a process, or to the network around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Harm {
     /// SIGKILL, and a new start later.
     Kill,
     /// SIGSTOP, and SIGCONT later.
     Pause,
+    /// A partition, healed later.
+    Cut(Break),
+}
+
+/// How the network is broken around the targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// From the other nodes, both ways; clients still reach them.
+    Apart,
+    /// From the other nodes and from clients.
+    Gone,
+    /// They hear no other node, and are heard.
+    Deaf,
+    /// No other node hears them, and they hear.
+    Mute,
+    /// A fifth of what passes between them and the other nodes is lost.
+    Lossy,
 }
 
 /// To whom; resolved when it happens.
@@ -47,25 +67,38 @@ pub(crate) struct Fault {
     pub(crate) choice: u64,
 }
 
-/// The faults of a run of so many seconds.
-pub(crate) fn plan(seed: u64, seconds: u64) -> Vec<Fault> {
+/// The faults of a run of so many seconds; with `cuts`, partitions are among them.
+pub(crate) fn plan(seed: u64, seconds: u64, cuts: bool) -> Vec<Fault> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut faults = Vec::new();
     let mut at = QUIET_MS;
     loop {
-        let lasts = random.random_range(200..3_000);
-        if at + lasts + CALM_END_MS > seconds * 1_000 {
-            return faults;
-        }
         let mut target = match random.random_range(0..100) {
             0..50 => Target::Leader,
             50..70 => Target::Follower,
             70..85 => Target::Majority,
             _ => Target::Everyone,
         };
-        let mut harm = if random.random_bool(0.6) { Harm::Kill } else { Harm::Pause };
-        if faults.len().is_multiple_of(SURE_KILL_EVERY) {
-            (target, harm) = (Target::Leader, Harm::Kill);
+        let mut harm = match random.random_range(0..100) {
+            0..40 if cuts => Harm::Cut(any_break(&mut random)),
+            0..76 => Harm::Kill,
+            _ => Harm::Pause,
+        };
+        match faults.len() % ROUND {
+            KILL_IN_ROUND => (target, harm) = (Target::Leader, Harm::Kill),
+            CUT_IN_ROUND if cuts => {
+                target = Target::Leader;
+                harm = Harm::Cut(if random.random_bool(0.5) { Break::Apart } else { Break::Gone });
+            }
+            _ => {}
+        }
+        // Nobody notices a short partition: it has to outlast an election.
+        let lasts = match harm {
+            Harm::Kill | Harm::Pause => random.random_range(200..3_000),
+            Harm::Cut(_) => random.random_range(1_500..4_500),
+        };
+        if at + lasts + CALM_END_MS > seconds * 1_000 {
+            return faults;
         }
         faults.push(Fault {
             at: Duration::from_millis(at),
@@ -78,11 +111,26 @@ pub(crate) fn plan(seed: u64, seconds: u64) -> Vec<Fault> {
     }
 }
 
+fn any_break(random: &mut StdRng) -> Break {
+    match random.random_range(0..5) {
+        0 => Break::Apart,
+        1 => Break::Gone,
+        2 => Break::Deaf,
+        3 => Break::Mute,
+        _ => Break::Lossy,
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let harm = match self.harm {
             Harm::Kill => "kill",
             Harm::Pause => "pause",
+            Harm::Cut(Break::Apart) => "cut from the other nodes",
+            Harm::Cut(Break::Gone) => "cut from nodes and clients",
+            Harm::Cut(Break::Deaf) => "make deaf to the other nodes",
+            Harm::Cut(Break::Mute) => "make mute to the other nodes",
+            Harm::Cut(Break::Lossy) => "lose a fifth of what goes between the other nodes and",
         };
         let target = match self.target {
             Target::Leader => "the leader",
@@ -101,14 +149,14 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_plan() {
-        assert_eq!(plan(7, 120), plan(7, 120));
-        assert_ne!(plan(7, 120), plan(8, 120));
+        assert_eq!(plan(7, 120, true), plan(7, 120, true));
+        assert_ne!(plan(7, 120, true), plan(8, 120, true));
     }
 
     #[test]
     fn faults_follow_each_other_and_end_before_the_run() {
         for seed in 0..200 {
-            let faults = plan(seed, 120);
+            let faults = plan(seed, 120, seed % 2 == 0);
             assert!(faults.windows(2).all(|pair| pair[0].at + pair[0].lasts < pair[1].at));
             assert!(faults.iter().all(|fault| fault.at + fault.lasts <= Duration::from_secs(115)));
         }
@@ -116,12 +164,15 @@ mod tests {
 
     #[test]
     fn two_minutes_hold_enough_of_every_harm() {
-        for seed in 0..200 {
-            let faults = plan(seed, 120);
+        for seed in 0..400 {
+            let cuts = seed % 2 == 0;
+            let faults = plan(seed, 120, cuts);
+            let cuts_of_a_leader =
+                faults.iter().filter(|fault| matches!(fault.harm, Harm::Cut(_)) && fault.target != Target::Follower);
+            assert_eq!(cuts_of_a_leader.count() >= 4, cuts, "seed {seed}");
             let kills_of_a_leader =
                 faults.iter().filter(|fault| fault.harm == Harm::Kill && fault.target != Target::Follower).count();
-            assert!(kills_of_a_leader >= 6, "seed {seed}: {kills_of_a_leader}");
-            assert!(faults.iter().any(|fault| fault.harm == Harm::Pause), "seed {seed}");
+            assert!(kills_of_a_leader >= 5, "seed {seed}: {kills_of_a_leader}");
         }
     }
 }

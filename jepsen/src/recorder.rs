@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::history::{Action, Line, Outcome};
+use crate::history::{Action, Line};
+use crate::worker::Heard;
 
 pub(crate) struct Recorder {
     origin: Instant,
@@ -65,9 +66,9 @@ impl Recorder {
     }
 
     /// To be called after the answer was read.
-    pub(crate) fn returned(&self, operation: u64, outcome: Outcome) {
+    pub(crate) fn returned(&self, operation: u64, heard: Heard) {
         let time_ns = self.now_ns();
-        self.add(Line::Return { operation, time_ns, outcome });
+        self.add(Line::Return { operation, time_ns, outcome: heard.outcome, at: heard.at });
     }
 
     pub(crate) fn fault(&self, what: String) {

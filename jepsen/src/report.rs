@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::RunArguments;
-use crate::checker::{KeyReport, Verdict};
+use crate::checker::{Contradiction, KeyReport, Verdict};
 use crate::history::{Action, KeyHistory, Outcome};
 use crate::nemesis::Done;
 use crate::observer::Leaders;
@@ -40,6 +40,10 @@ pub(crate) struct Report {
     /// The longest time without an acknowledged update.
     pub(crate) longest_gap: Duration,
     pub(crate) keys: BTreeMap<String, KeyReport>,
+    /// Of the order by revision.
+    pub(crate) contradictions: Vec<Contradiction>,
+    /// Answers that have a place in that order.
+    pub(crate) placed: usize,
     pub(crate) operations_by_key: BTreeMap<String, usize>,
     /// At which all nodes had the same digest.
     pub(crate) digest_revision: Option<u64>,
@@ -54,15 +58,17 @@ struct Minima {
     kills: usize,
     leader_changes: usize,
     updates: usize,
+    partitions: usize,
 }
 
 impl Report {
-    /// An empty report of a run.
-    pub(crate) fn of_run(arguments: &RunArguments, seed: u64) -> Self {
+    /// An empty report of a run, with partitions or without.
+    pub(crate) fn of_run(arguments: &RunArguments, seed: u64, partitions: bool) -> Self {
         let minima = Minima {
             kills: arguments.kills_min,
             leader_changes: arguments.leader_changes_min,
             updates: arguments.updates_min,
+            partitions: if partitions { arguments.partitions_min } else { 0 },
         };
         Self { seed, minima: Some(minima), ..Self::default() }
     }
@@ -70,6 +76,7 @@ impl Report {
     /// Takes the numbers from the histories.
     pub(crate) fn count(&mut self, keys: &BTreeMap<String, KeyHistory>) {
         let counts = &mut self.counts;
+        self.placed = keys.values().flat_map(|history| &history.operations).filter(|one| one.at.is_some()).count();
         let mut acknowledged_at = Vec::new();
         for operation in keys.values().flat_map(|history| &history.operations) {
             let counter = match (&operation.outcome, &operation.action) {
@@ -99,6 +106,7 @@ impl Report {
             let evidence = report.evidence.as_deref().unwrap_or("no evidence of the search");
             format!("{key}: {:?}; {evidence}; {:?}", report.verdict, report.contradictions)
         }));
+        problems.extend(self.contradictions.iter().take(SHOWN_MAX).map(ToString::to_string));
         if self.done.deaths > 0 {
             problems.push(format!("{} times a gateway ended by itself", self.done.deaths));
         }
@@ -107,6 +115,7 @@ impl Report {
                 ("kills", self.done.kills, minima.kills),
                 ("changes of the leader", self.leaders.changes(), minima.leader_changes),
                 ("acknowledged updates", self.counts.acknowledged, minima.updates),
+                ("partitions", self.done.partitions, minima.partitions),
             ] {
                 if seen < least {
                     problems.push(format!("the run saw {seen} {what}; below {least} it proves too little"));
@@ -125,9 +134,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.minima.is_some() {
-            let Done { kills, leader_kills, pauses, deaths } = self.done;
+            let Done { kills, leader_kills, pauses, partitions, idle_partitions, deaths } = self.done;
             writeln!(formatter, "seed: {}", self.seed)?;
             writeln!(formatter, "faults done: {kills} kills, {leader_kills} of them of a leader; {pauses} pauses")?;
+            writeln!(formatter, "partitions: {partitions} that were felt, {idle_partitions} that nobody felt")?;
             writeln!(formatter, "gateways that ended by themselves: {deaths}")?;
             writeln!(formatter, "leader changes: {}", self.leaders.changes())?;
         }
@@ -156,6 +166,8 @@ impl fmt::Display for Report {
         )?;
         let contradicting = self.keys.values().filter(|report| !report.contradictions.is_empty()).count();
         writeln!(formatter, "profiles with contradicting versions: {contradicting}")?;
+        let (placed, contradictions) = (self.placed, self.contradictions.len());
+        writeln!(formatter, "answers placed by revision: {placed}; contradictions of their order: {contradictions}")?;
         if let Some(revision) = self.digest_revision {
             writeln!(formatter, "digest: equal on all nodes at revision {revision}")?;
         }
@@ -173,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_run_that_saw_too_little_fails() {
-        let minima = Minima { kills: 5, leader_changes: 3, updates: 1000 };
+        let minima = Minima { kills: 5, leader_changes: 3, updates: 1000, partitions: 3 };
         let report = Report { minima: Some(minima), ..Report::default() };
-        assert_eq!(report.problems().len(), 3);
+        assert_eq!(report.problems().len(), 4);
         assert!(!report.passed());
     }
 

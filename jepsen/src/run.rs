@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use openshell_tests::{Api, Cluster, ClusterOptions, Scene, profile};
+use openshell_client::Consistency;
+use openshell_tests::{Access, Cluster, ClusterOptions, Gateway, Network, Scene, profile};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::RunArguments;
 use crate::checker::{self, Budget};
 use crate::history::{Action, Line, Outcome, by_key};
 use crate::recorder::Recorder;
 use crate::report::{self, Report};
 use crate::worker::{self, Shared};
+use crate::{Partitions, RunArguments};
 use crate::{nemesis, observer, plan};
 
 const BUDGET: Budget = Budget { time: Duration::from_secs(20), situations: 2_000_000 };
@@ -34,7 +36,44 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<Report> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(scenario(arguments, seed))
+    runtime.block_on(async {
+        // Whoever loses is dropped, and the cluster with it: its processes, files and namespaces.
+        tokio::select! {
+            report = scenario(arguments, seed) => report,
+            signal = asked_to_stop() => Err(anyhow::anyhow!("{} ended it", signal?)),
+        }
+    })
+}
+
+/// Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| "an interrupt")?,
+        _ = terminate.recv() => "SIGTERM",
+    })
+}
+
+/// Whether the network is going to be cut.
+///
+/// # Errors
+/// When it must be, and cannot.
+fn partitions(wish: Partitions) -> anyhow::Result<bool> {
+    match (wish, Network::obstacle()) {
+        (Partitions::Off, _) => {
+            report::say("partitions: off; kills and pauses only");
+            Ok(false)
+        }
+        (_, None) => {
+            report::say("partitions: each node runs in a network namespace of its own");
+            Ok(true)
+        }
+        (Partitions::Auto, Some(obstacle)) => {
+            report::say(&format!("partitions: NOT AVAILABLE here, kills and pauses only: {obstacle}"));
+            Ok(false)
+        }
+        (Partitions::Required, Some(obstacle)) => anyhow::bail!("partitions are required here: {obstacle}"),
+    }
 }
 
 /// Judges a history in a file, as [`Line`]s.
@@ -53,21 +92,25 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<Report> {
 }
 
 async fn scenario(arguments: &RunArguments, seed: u64) -> anyhow::Result<Report> {
-    let faults = plan::plan(seed, arguments.seconds);
+    let partitions = partitions(arguments.partitions)?;
+    let faults = plan::plan(seed, arguments.seconds, partitions);
     report::say(&format!("seed {seed}, {} s, {} clients; the plan:", arguments.seconds, arguments.clients));
     for fault in &faults {
         report::say(&fault.to_string());
     }
     let recorder = Arc::new(Recorder::new(arguments.history.as_deref())?);
-    let mut cluster = Cluster::start_with(ClusterOptions::default()).await?;
+    let options = ClusterOptions::default();
+    let mut cluster =
+        if partitions { Cluster::start_apart(options).await? } else { Cluster::start_with(options).await? };
     let (workspace, keys) = prepare(&cluster, &recorder, arguments).await?;
     let start = Instant::now();
     let end = start + Duration::from_secs(arguments.seconds);
-    let endpoints: Vec<String> = cluster.gateways().iter().map(openshell_tests::Gateway::endpoint).collect();
-    let watching = tokio::spawn(observer::watch(endpoints.clone(), end));
+    let nodes: Vec<Access> = cluster.gateways().iter().map(Gateway::access).collect();
+    let watching = tokio::spawn(observer::watch(nodes.clone(), end));
     let shared = Arc::new(Shared {
         recorder: recorder.clone(),
-        endpoints,
+        nodes,
+        reads: if arguments.stale_reads { Consistency::Local } else { Consistency::Linearizable },
         workspace: workspace.clone(),
         keys: keys.clone(),
         hot: usize::try_from(arguments.profiles)?,
@@ -79,7 +122,7 @@ async fn scenario(arguments: &RunArguments, seed: u64) -> anyhow::Result<Report>
     for client in 0..arguments.clients {
         clients.spawn(worker::work(shared.clone(), seed.wrapping_add(client)));
     }
-    let mut report = Report::of_run(arguments, seed);
+    let mut report = Report::of_run(arguments, seed, partitions);
     report.done = nemesis::work(&mut cluster, &faults, start, end, &recorder).await?;
     while let Some(client) = clients.join_next().await {
         client.context("a client failed")?;
@@ -123,14 +166,14 @@ async fn converge(cluster: &mut Cluster, recorder: &Recorder, workspace: &str, k
     }
     let process = recorder.new_process();
     for gateway in cluster.gateways() {
-        let api = Api::new(&gateway.endpoint());
+        let api = gateway.api();
         for key in keys {
             let operation = recorder.invoke(process, gateway.id(), key, Action::Read);
-            let outcome = worker::read(&api, workspace, key).await;
-            if let Outcome::Unknown { why } = &outcome {
+            let heard = worker::read(&api, workspace, key, Consistency::Linearizable).await;
+            if let Outcome::Unknown { why } = &heard.outcome {
                 report.failures.push(format!("node {} did not answer a last read: {why}", gateway.id()));
             }
-            recorder.returned(operation, outcome);
+            recorder.returned(operation, heard);
         }
     }
     match cluster.digests_at_rest(RECOVERY_LIMIT).await {
@@ -146,6 +189,7 @@ async fn converge(cluster: &mut Cluster, recorder: &Recorder, workspace: &str, k
 fn judged(lines: &[Line], mut report: Report) -> anyhow::Result<Report> {
     let keys = by_key(lines)?;
     report.count(&keys);
+    report.contradictions = checker::contradicting_revisions(&keys);
     report.keys = checker::check(&keys, BUDGET);
     report.operations_by_key =
         keys.iter().map(|(key, history)| (key.clone(), history.operations.len())).collect::<BTreeMap<_, _>>();

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openshell_client::{CallError, Uuid, methods};
+use openshell_client::{Answer, CallError, Consistency, Seen, Uuid, methods};
 use openshell_proto::v1::{
     GetProviderProfileRequest, ProviderProfileImportItem, UpdateProviderProfilesRequest, UpdateProviderProfilesResponse,
 };
-use openshell_tests::{Api, profile};
+use openshell_tests::{Access, Api, profile};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::Code;
 
-use crate::history::{Action, Outcome};
+use crate::history::{Action, Outcome, Position};
 use crate::recorder::Recorder;
 
 /// Between the beginnings of two operations of one client.
@@ -28,7 +28,10 @@ const ATTEMPTS_MAX: u32 = 4;
 /// What the clients of a run share.
 pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) endpoints: Vec<String>,
+    /// How each node is reached.
+    pub(crate) nodes: Vec<Access>,
+    /// What reads ask for.
+    pub(crate) reads: Consistency,
     pub(crate) workspace: String,
     /// The profiles, as many as [`Shared::hot`] at a time.
     pub(crate) keys: Vec<String>,
@@ -39,10 +42,28 @@ pub(crate) struct Shared {
     pub(crate) end: Instant,
 }
 
+/// What an operation came to, and of which state its answer speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) outcome: Outcome,
+    pub(crate) at: Option<Position>,
+}
+
+impl Heard {
+    /// An outcome that speaks of no state.
+    fn nowhere(outcome: Outcome) -> Self {
+        Self { outcome, at: None }
+    }
+
+    fn of(outcome: Outcome, seen: Seen) -> Self {
+        let at = seen.epoch.zip(seen.revision).map(|(epoch, revision)| Position { epoch, revision });
+        Self { outcome, at }
+    }
+}
+
 /// Works until the end of the run.
 pub(crate) async fn work(shared: Arc<Shared>, seed: u64) {
-    let nodes: Vec<Api> =
-        shared.endpoints.iter().map(|endpoint| Api::new(endpoint).once().deadline(ATTEMPT_LIMIT)).collect();
+    let nodes: Vec<Api> = shared.nodes.iter().map(|node| node.api().once().deadline(ATTEMPT_LIMIT)).collect();
     let mut worker = Worker {
         process: shared.recorder.new_process(),
         random: StdRng::seed_from_u64(seed),
@@ -84,12 +105,12 @@ impl Worker {
         };
         let recorder = self.shared.recorder.clone();
         let operation = recorder.invoke(self.process, node as u64 + 1, &key, action.clone());
-        let outcome = match &action {
-            Action::Read => read(&self.nodes[node], &self.shared.workspace, &key).await,
+        let heard = match &action {
+            Action::Read => read(&self.nodes[node], &self.shared.workspace, &key, self.shared.reads).await,
             Action::Write { expected, value } => self.write(node, &key, *expected, value).await,
         };
-        recorder.returned(operation, outcome.clone());
-        let version = match outcome {
+        recorder.returned(operation, heard.clone());
+        let version = match heard.outcome {
             Outcome::Read { version, .. } | Outcome::Written { version } => Some(version),
             Outcome::Conflict { current } => current,
             Outcome::Wrong { .. } | Outcome::NotDone => None,
@@ -115,7 +136,7 @@ impl Worker {
 
     /// An update; half of them are repeated under the same request id when in doubt, through any
     /// node, as programs do.
-    async fn write(&mut self, node: usize, key: &str, expected: u64, value: &str) -> Outcome {
+    async fn write(&mut self, node: usize, key: &str, expected: u64, value: &str) -> Heard {
         let request = update(&self.shared.workspace, key, expected, value);
         let id = Uuid::now_v7();
         let attempts = if self.random.random_bool(0.5) { ATTEMPTS_MAX } else { 1 };
@@ -123,15 +144,20 @@ impl Worker {
         let mut doubt: Option<String> = None;
         for attempt in 1..=attempts {
             let api = self.nodes[node].request(id, attempt);
-            match judge(api.call(&methods::UPDATE_PROVIDER_PROFILES, request.clone()).await) {
+            let heard = judge(api.call(&methods::UPDATE_PROVIDER_PROFILES, request.clone()).await);
+            match heard.outcome {
                 Outcome::Unknown { why } => doubt = Some(why),
                 // Of an attempt that came to nothing, an earlier one in doubt keeps its doubt.
                 Outcome::NotDone if doubt.is_some() => {}
-                definite => return definite,
+                Outcome::Read { .. }
+                | Outcome::Written { .. }
+                | Outcome::Conflict { .. }
+                | Outcome::Wrong { .. }
+                | Outcome::NotDone => return heard,
             }
             node = self.random.random_range(0..self.nodes.len());
         }
-        Outcome::Unknown { why: doubt.unwrap_or_default() }
+        Heard::nowhere(Outcome::Unknown { why: doubt.unwrap_or_default() })
     }
 }
 
@@ -147,38 +173,50 @@ fn update(workspace: &str, key: &str, expected: u64, value: &str) -> UpdateProvi
     }
 }
 
-/// A linearizable read of one profile.
-pub(crate) async fn read(api: &Api, workspace: &str, key: &str) -> Outcome {
+/// A read of one profile.
+pub(crate) async fn read(api: &Api, workspace: &str, key: &str, consistency: Consistency) -> Heard {
     let request = GetProviderProfileRequest { id: key.to_owned(), workspace: workspace.to_owned() };
-    match api.linearizable().call(&methods::GET_PROVIDER_PROFILE, request).await {
-        Ok(answer) => match answer.message.profile {
-            Some(profile) => Outcome::Read { version: profile.resource_version, value: profile.display_name },
-            None => Outcome::Wrong { said: "a read was answered without a profile".to_owned() },
+    let api = match consistency {
+        Consistency::Linearizable => api.linearizable(),
+        Consistency::Local => api.local(),
+    };
+    match api.call(&methods::GET_PROVIDER_PROFILE, request).await {
+        Ok(Answer { message, seen, .. }) => match message.profile {
+            Some(profile) => {
+                Heard::of(Outcome::Read { version: profile.resource_version, value: profile.display_name }, seen)
+            }
+            None => Heard::of(Outcome::Wrong { said: "a read was answered without a profile".to_owned() }, seen),
         },
         Err(CallError::Refused(status)) if status.code() == Code::NotFound => {
-            Outcome::Wrong { said: format!("{key} was not found: {}", status.message()) }
+            Heard::nowhere(Outcome::Wrong { said: format!("{key} was not found: {}", status.message()) })
         }
-        Err(error) => Outcome::Unknown { why: error.to_string() },
+        Err(error) => Heard::nowhere(Outcome::Unknown { why: error.to_string() }),
     }
 }
 
 /// What one attempt of an update proves. Only what is certainly without effect counts as such.
-fn judge(result: Result<openshell_client::Answer<UpdateProviderProfilesResponse>, CallError>) -> Outcome {
+fn judge(result: Result<Answer<UpdateProviderProfilesResponse>, CallError>) -> Heard {
     match result {
-        Ok(answer) => match answer.message {
+        Ok(Answer { message, seen, .. }) => match message {
             UpdateProviderProfilesResponse { updated: true, profile: Some(profile), .. } => {
-                Outcome::Written { version: profile.resource_version }
+                Heard::of(Outcome::Written { version: profile.resource_version }, seen)
             }
-            message => Outcome::Wrong { said: format!("an update was answered with {:?}", message.diagnostics) },
+            message => {
+                let said = format!("an update was answered with {:?}", message.diagnostics);
+                Heard::of(Outcome::Wrong { said }, seen)
+            }
         },
         Err(CallError::Refused(status)) if status.code() == Code::Aborted => {
-            Outcome::Conflict { current: stated_version(status.message()) }
+            let current = stated_version(status.message());
+            Heard::of(Outcome::Conflict { current }, Seen::from_metadata(status.metadata()))
         }
         Err(CallError::Refused(status)) if status.code() == Code::InvalidArgument => {
-            Outcome::Wrong { said: format!("an update was refused: {}", status.message()) }
+            Heard::nowhere(Outcome::Wrong { said: format!("an update was refused: {}", status.message()) })
         }
-        Err(CallError::NotDone { .. } | CallError::Unreachable(_)) => Outcome::NotDone,
-        Err(error @ (CallError::Refused(_) | CallError::Unknown { .. })) => Outcome::Unknown { why: error.to_string() },
+        Err(CallError::NotDone { .. } | CallError::Unreachable(_)) => Heard::nowhere(Outcome::NotDone),
+        Err(error @ (CallError::Refused(_) | CallError::Unknown { .. })) => {
+            Heard::nowhere(Outcome::Unknown { why: error.to_string() })
+        }
     }
 }
 
@@ -205,12 +243,12 @@ mod tests {
 
     #[test]
     fn an_internal_error_leaves_doubt() {
-        let outcome = judge(Err(CallError::Refused(Status::internal("a fault"))));
-        assert!(matches!(outcome, Outcome::Unknown { .. }));
+        let heard = judge(Err(CallError::Refused(Status::internal("a fault"))));
+        assert!(matches!(heard.outcome, Outcome::Unknown { .. }));
     }
 
     #[test]
     fn an_endpoint_that_was_not_reached_leaves_none() {
-        assert_eq!(judge(Err(CallError::Unreachable(Vec::new()))), Outcome::NotDone);
+        assert_eq!(judge(Err(CallError::Unreachable(Vec::new()))).outcome, Outcome::NotDone);
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use openshell_client::{
-    Answer, CallError, CallOptions, Client, ClientBuilder, Consistency, Method, Seen, Uuid, methods, parse_endpoints,
+    Answer, CallError, CallOptions, Client, ClientBuilder, Consistency, Method, Seen, Tls, Uuid, methods,
+    parse_endpoints,
 };
 use openshell_proto::v1::UpdateConfigRequest;
 use prost::Message;
@@ -25,7 +26,17 @@ impl Api {
     /// When one is no URL.
     #[must_use]
     pub fn new(endpoints: &str) -> Self {
-        let client = Client::new(endpoints).expect("the harness makes well-formed endpoints");
+        Self::with_tls(endpoints, Tls::None)
+    }
+
+    /// As [`Api::new`], with what it takes to be let in where the URLs are `https`.
+    ///
+    /// # Panics
+    /// When one is no URL, or the certificates cannot be used.
+    #[must_use]
+    pub fn with_tls(endpoints: &str, tls: Tls) -> Self {
+        let endpoints = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
+        let client = ClientBuilder::new(endpoints).tls(tls).build().expect("the harness makes good certificates");
         Self { client, options: CallOptions::default() }
     }
 

@@ -1,4 +1,5 @@
-//! A cluster of real processes on loopback, in a temporary directory that goes with it.
+//! A cluster of real processes on loopback or in a network of its own, in a temporary directory
+//! that goes with it.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,15 +12,17 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures::future::join_all;
 use openshell_client::methods;
-use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse};
+use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse, GetStatusResponse};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::api::Api;
 use crate::gateway::{Gateway, GatewayPorts};
-use crate::http::http_get;
+use crate::leadership::{Leadership, leadership, status};
+use crate::network::Network;
+use crate::place::{Access, Place, places};
 use crate::ports::free_ports;
-use crate::wait::{eventually, within};
+use crate::wait::eventually;
 
 /// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
 /// machine may be building something else.
@@ -54,20 +57,13 @@ impl Default for ClusterOptions {
     }
 }
 
-/// Who leads, as one node knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Leadership {
-    /// Raft's term.
-    pub term: u64,
-    /// The leader of that term.
-    pub leader: u64,
-}
-
 /// The processes of one cluster. Dropping it kills them and removes their files; when the thread
 /// is failing, the ends of their logs are shown first.
 #[derive(Debug)]
 pub struct Cluster {
     gateways: Vec<Gateway>,
+    /// Goes after the processes in it.
+    network: Option<Network>,
     directory: Option<TempDir>,
 }
 
@@ -110,19 +106,30 @@ impl Cluster {
     /// ends of their logs.
     pub async fn start_with(options: ClusterOptions) -> anyhow::Result<Self> {
         for _ in 1..START_ATTEMPTS {
-            let mut cluster = Self::prepare(options)?;
+            let mut cluster = Self::prepare(options, None)?;
             match cluster.start_all().await {
                 Ok(()) => return Ok(cluster),
                 Err(error) if cluster.gateways.iter_mut().all(Gateway::is_running) => return Err(error),
                 Err(_) => {}
             }
         }
-        let mut cluster = Self::prepare(options)?;
+        let mut cluster = Self::prepare(options, None)?;
         cluster.start_all().await?;
         Ok(cluster)
     }
 
-    fn prepare(options: ClusterOptions) -> anyhow::Result<Self> {
+    /// As [`Cluster::start_with`], each node in a namespace of its own, so that it can be cut off.
+    /// Clients use TLS there.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_with`], and when no such network can be made ([`Network::obstacle`]).
+    pub async fn start_apart(options: ClusterOptions) -> anyhow::Result<Self> {
+        let mut cluster = Self::prepare(options, Some(Network::new(options.nodes)?))?;
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    fn prepare(options: ClusterOptions, network: Option<Network>) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("openshell-cluster-").tempdir()?;
         let key = directory.path().join("secrets.key");
         write_key(&key)?;
@@ -132,14 +139,15 @@ impl Cluster {
             .chunks_exact(4)
             .map(|four| GatewayPorts { client: four[0], peer: four[1], health: four[2], metrics: four[3] })
             .collect();
+        let places = places(options.nodes, network.as_ref(), directory.path())?;
         let members: Vec<String> =
-            (1..=options.nodes).zip(&ports).map(|(id, ports)| format!("{id}=127.0.0.1:{}", ports.peer)).collect();
+            (1..).zip(places.iter().zip(&ports)).map(|(id, (place, ports))| place.member(id, *ports)).collect();
         let members = members.join(",");
-        let gateways = (1..=options.nodes).zip(ports).map(|(id, ports)| {
-            let arguments = arguments(id, ports, &members, directory.path(), &key, options);
-            Gateway::new(id, ports, arguments, directory.path().join(format!("node-{id}.log")))
+        let gateways = (1..).zip(places).zip(ports).map(|((id, place), ports)| {
+            let arguments = arguments(id, &place, ports, &members, directory.path(), &key, options);
+            Gateway::new(id, ports, arguments, directory.path().join(format!("node-{id}.log"))).standing(place)
         });
-        Ok(Self { gateways: gateways.collect(), directory: Some(directory) })
+        Ok(Self { gateways: gateways.collect(), network, directory: Some(directory) })
     }
 
     async fn start_all(&mut self) -> anyhow::Result<()> {
@@ -158,6 +166,12 @@ impl Cluster {
     /// The ids of the nodes, in order.
     pub fn ids(&self) -> impl Iterator<Item = u64> + use<> {
         1..=self.gateways.len() as u64
+    }
+
+    /// The network of a cluster that has one of its own.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
     }
 
     /// One node.
@@ -180,13 +194,13 @@ impl Cluster {
     /// A caller that knows this node only.
     #[must_use]
     pub fn api(&self, id: u64) -> Api {
-        Api::new(&self.gateway(id).endpoint())
+        self.gateway(id).api()
     }
 
     /// A caller that knows every node and goes on to the next when one fails it.
     #[must_use]
     pub fn api_of_all(&self) -> Api {
-        Api::new(&self.endpoints())
+        Access::to_all(&self.gateways.iter().map(Gateway::access).collect::<Vec<_>>()).api()
     }
 
     /// The URLs of all nodes, separated by commas.
@@ -205,7 +219,7 @@ impl Cluster {
             if let Some(ended) = gateways.iter_mut().find_map(|gateway| Some((gateway.id(), gateway.exit_status()?))) {
                 return Some(Err(ended));
             }
-            let pages = join_all(gateways.iter().map(|gateway| http_get(gateway.ports().health, "/readyz"))).await;
+            let pages = join_all(gateways.iter().map(|gateway| gateway.page("/readyz"))).await;
             pages.iter().all(|page| matches!(page, Ok((200, _)))).then_some(Ok(()))
         })
         .await;
@@ -243,7 +257,7 @@ impl Cluster {
 
     /// What every node that answers within a second says about the cluster.
     pub async fn statuses(&self) -> Vec<GetStatusResponse> {
-        let asked = self.gateways.iter().map(|gateway| status(gateway.endpoint()));
+        let asked = self.gateways.iter().map(|gateway| status(gateway.api()));
         join_all(asked).await.into_iter().flatten().collect()
     }
 
@@ -351,30 +365,13 @@ impl Drop for Shared {
     }
 }
 
-/// Who leads, as the node at this URL knows it; none when it knows of nobody, or does not answer
-/// within two seconds.
-pub async fn leadership_at(endpoint: &str) -> Option<Leadership> {
-    leadership(&status(endpoint.to_owned()).await?)
-}
-
-async fn status(endpoint: String) -> Option<GetStatusResponse> {
-    let api = Api::new(&endpoint).once();
-    let asked = async { api.call(&methods::GET_STATUS, GetStatusRequest {}).await };
-    Some(within(Duration::from_secs(2), asked).await?.ok()?.message)
-}
-
 async fn digest(api: Api) -> Option<GetDigestResponse> {
     Some(api.call(&methods::GET_DIGEST, GetDigestRequest {}).await.ok()?.message)
 }
 
-/// What one node says about itself and its leader.
-fn leadership(status: &GetStatusResponse) -> Option<Leadership> {
-    let own = status.members.iter().find(|member| member.id == status.node)?;
-    (status.leader != 0).then_some(Leadership { term: own.term, leader: status.leader })
-}
-
 fn arguments(
     id: u64,
+    place: &Place,
     ports: GatewayPorts,
     members: &str,
     directory: &Path,
@@ -384,13 +381,13 @@ fn arguments(
     let flags = [
         ("--node-id", id.to_string()),
         ("--data-dir", directory.join(format!("node-{id}")).display().to_string()),
-        ("--bind-address", "127.0.0.1".to_owned()),
+        ("--bind-address", place.address.to_string()),
         ("--port", ports.client.to_string()),
         ("--health-port", ports.health.to_string()),
         ("--metrics-port", ports.metrics.to_string()),
-        ("--peer-bind", format!("127.0.0.1:{}", ports.peer)),
-        ("--advertise-peer", format!("127.0.0.1:{}", ports.peer)),
-        ("--advertise-client", format!("http://127.0.0.1:{}", ports.client)),
+        ("--peer-bind", format!("{}:{}", place.address, ports.peer)),
+        ("--advertise-peer", format!("{}:{}", place.address, ports.peer)),
+        ("--advertise-client", place.access(ports).urls),
         ("--initial-cluster", members.to_owned()),
         ("--secrets-key-file", key.display().to_string()),
         ("--zone", format!("zone-{id}")),
@@ -399,7 +396,7 @@ fn arguments(
         ("--log-entries-kept", options.log_entries_kept.to_string()),
         ("--history-entries-kept", options.history_entries_kept.to_string()),
     ];
-    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(place.flags.iter().cloned()).collect()
 }
 
 /// 32 random bytes as hexadecimal digits, for the owner's eyes only.

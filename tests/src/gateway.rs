@@ -3,17 +3,20 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::api::Api;
 use crate::binary::binary;
+use crate::http::http_get_at;
+use crate::place::{Access, Place};
 use crate::wait::eventually;
 
-/// Where a gateway listens, all on 127.0.0.1.
+/// Where a gateway listens, all on one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewayPorts {
     /// For clients.
@@ -30,6 +33,7 @@ pub struct GatewayPorts {
 #[derive(Debug)]
 pub struct Gateway {
     id: u64,
+    place: Place,
     ports: GatewayPorts,
     arguments: Vec<String>,
     log: PathBuf,
@@ -40,7 +44,14 @@ impl Gateway {
     /// A gateway that does not run yet. Its output is appended to the file `log`.
     #[must_use]
     pub fn new(id: u64, ports: GatewayPorts, arguments: Vec<String>, log: PathBuf) -> Self {
-        Self { id, ports, arguments, log, child: None }
+        Self { id, place: Place::loopback(), ports, arguments, log, child: None }
+    }
+
+    /// The same gateway in another place than on loopback.
+    #[must_use]
+    pub(crate) fn standing(mut self, place: Place) -> Self {
+        self.place = place;
+        self
     }
 
     /// Its node id.
@@ -58,7 +69,27 @@ impl Gateway {
     /// Its URL for clients.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.client)
+        self.access().urls
+    }
+
+    /// Its URL for clients, and what it takes to be let in.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.place.access(self.ports)
+    }
+
+    /// A caller that knows this gateway only.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.access().api()
+    }
+
+    /// A page of its health port: status and body.
+    ///
+    /// # Errors
+    /// As [`http_get_at`].
+    pub async fn page(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        http_get_at(self.place.address, self.ports.health, path).await
     }
 
     /// Starts the process; does nothing when it runs.
@@ -71,7 +102,7 @@ impl Gateway {
         }
         let program = binary("openshell-gateway")?;
         let log = self.open_log()?;
-        let mut command = Command::new(&program);
+        let mut command = self.place.command(&program);
         // The variables of whoever runs the tests must not reach the gateway.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);

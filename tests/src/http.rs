@@ -1,7 +1,7 @@
-//! `GET` over HTTP/1.1 on loopback, for health and metrics pages. Not a HTTP client: no redirects,
+//! `GET` over HTTP/1.1, for health and metrics pages. Not a HTTP client: no redirects,
 //! no chunked bodies, no TLS.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,12 +16,21 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// When nobody answers in time, or not in HTTP/1.1. A retry is safe.
 pub async fn http_get(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
-    timeout(LIMIT, get(port, path)).await.with_context(|| format!("no answer from port {port} within {LIMIT:?}"))?
+    http_get_at(Ipv4Addr::LOCALHOST.into(), port, path).await
 }
 
-async fn get(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+/// As [`http_get`], of a process at another address.
+///
+/// # Errors
+/// As [`http_get`].
+pub async fn http_get_at(address: IpAddr, port: u16, path: &str) -> anyhow::Result<(u16, String)> {
+    let place = SocketAddr::new(address, port);
+    timeout(LIMIT, get(place, path)).await.with_context(|| format!("no answer from {place} within {LIMIT:?}"))?
+}
+
+async fn get(place: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(place).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {place}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;

@@ -3,28 +3,35 @@
 
 mod api;
 mod binary;
+mod certificates;
 mod cluster;
 mod command_line;
 mod fixtures;
 mod gateway;
 mod http;
+mod leadership;
 mod leaks;
 mod metrics;
+mod network;
+mod place;
 mod ports;
 mod scene;
 mod wait;
 
 pub use api::Api;
 pub use binary::binary;
-pub use cluster::{Cluster, ClusterOptions, Leadership, Shared, leadership_at};
+pub use cluster::{Cluster, ClusterOptions, Shared};
 pub use command_line::{CommandLine, Following, Output};
 pub use fixtures::{
     bool_setting, endpoint, layer_key, layered_hosts, layered_keys, policy_allowing, profile, token_grant_profile,
 };
 pub use gateway::{Gateway, GatewayPorts};
-pub use http::http_get;
+pub use http::{http_get, http_get_at};
+pub use leadership::{Leadership, leadership_of};
 pub use leaks::{Leak, Leaks};
 pub use metrics::{Metrics, scrape};
+pub use network::{Cut, Network};
+pub use place::{Access, Place};
 pub use ports::free_ports;
 pub use scene::{Scene, unique};
 pub use wait::{eventually, within};

@@ -1,10 +1,13 @@
-//! Measures a running cluster: how long updates take, how many there are a second, how many
-//! sandbox configurations one node answers, and how long a lost leader is missed. It prints
-//! figures and judges none; every load is bounded in count or time.
+//! Measures a cluster: how long updates take, how many there are a second, how many sandbox
+//! configurations one node answers, how long a leader is missed that was lost or that went in
+//! order, and how soon a node is back that missed much. It prints figures and judges none; every load is bounded in count or time.
 
 mod failover;
+mod handover;
 mod load;
 mod reads;
+mod rejoin;
+mod times;
 mod updates;
 
 use std::process::ExitCode;
@@ -45,10 +48,30 @@ enum What {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
         seconds: u64,
     },
-    /// From `kill -9` of the leader to the next acknowledged update, on three processes of its own.
+    /// From the loss of the leader to the next acknowledged update, on three processes of its own.
     Failover {
+        /// How it is lost.
+        #[arg(long, value_enum, default_value_t = failover::Loss::Kill)]
+        loss: failover::Loss,
         /// How often.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
+        runs: u16,
+    },
+    /// The longest pause of a client's updates while the leader stops on SIGTERM, on three processes
+    /// of its own.
+    Handover {
+        /// How often.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
+        runs: u16,
+    },
+    /// From the start of a node that missed many records until it has them all, on three processes of
+    /// its own.
+    Rejoin {
+        /// Records that the first snapshot holds.
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        records: u64,
+        /// How often a node goes and comes back.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
         runs: u16,
     },
 }
@@ -60,7 +83,9 @@ async fn main() -> ExitCode {
             updates::measure(&gateway_endpoint, clients, seconds).await
         }
         What::Reads { gateway_endpoint, clients, seconds } => reads::measure(&gateway_endpoint, clients, seconds).await,
-        What::Failover { runs } => failover::measure(runs).await,
+        What::Failover { loss, runs } => failover::measure(runs, loss).await,
+        What::Handover { runs } => handover::measure(runs).await,
+        What::Rejoin { records, runs } => rejoin::measure(records, runs).await,
     };
     match measured {
         Ok(figures) => {

@@ -14,9 +14,17 @@ enum Requirement {
     CompilerC,
     CompilerCxx,
     Libclang,
+    Namespaces,
+    SystemdAnalyze,
 }
 
-const ALL: [Requirement; 3] = [Requirement::CompilerC, Requirement::CompilerCxx, Requirement::Libclang];
+const ALL: [Requirement; 5] = [
+    Requirement::CompilerC,
+    Requirement::CompilerCxx,
+    Requirement::Libclang,
+    Requirement::Namespaces,
+    Requirement::SystemdAnalyze,
+];
 
 impl Requirement {
     /// What it is, and what for.
@@ -25,6 +33,8 @@ impl Requirement {
             Self::CompilerC => "a C compiler (cc), which links programs and compiles ring",
             Self::CompilerCxx => "a C++ compiler (c++), which compiles RocksDB",
             Self::Libclang => "libclang, with which bindgen reads RocksDB's headers",
+            Self::Namespaces => "the programs ip and nft, with which the jepsen scenario cuts nodes off",
+            Self::SystemdAnalyze => "the program systemd-analyze, with which a test reads the unit of deploy/",
         }
     }
 
@@ -34,6 +44,8 @@ impl Requirement {
             Self::CompilerC => &["gcc", "libc6-dev"],
             Self::CompilerCxx => &["g++"],
             Self::Libclang => &["clang", "libclang-dev"],
+            Self::Namespaces => &["iproute2", "nftables"],
+            Self::SystemdAnalyze => &["systemd"],
         }
     }
 
@@ -42,6 +54,9 @@ impl Requirement {
             Self::CompilerC => program_of(&["CC"], &["cc", "gcc", "clang"]),
             Self::CompilerCxx => program_of(&["CXX"], &["c++", "g++", "clang++"]),
             Self::Libclang => libclang(&libclang_folders()).is_some(),
+            // Without root no network can be cut, and the scenario says so.
+            Self::Namespaces => !may_cut_networks() || (program_of(&[], &["ip"]) && program_of(&[], &["nft"])),
+            Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
         }
     }
 }
@@ -118,6 +133,15 @@ fn apt(arguments: &[&str]) -> Result<()> {
         true => Ok(()),
         false => bail!("apt-get {} failed with {status}", arguments.join(" ")),
     }
+}
+
+fn on_linux() -> bool {
+    cfg!(target_os = "linux")
+}
+
+/// Network namespaces are Linux's, and making them is for root.
+pub(crate) fn may_cut_networks() -> bool {
+    on_linux() && is_root()
 }
 
 fn is_root() -> bool {

@@ -1,8 +1,10 @@
-//! Whether what clients saw can be explained. Two checks that share nothing: a search for an order
-//! that explains every answer (`search`), and arithmetic on the versions (`certificate`).
+//! Whether what clients saw can be explained. Three checks that share nothing: a search for an order
+//! that explains every answer (`search`), arithmetic on the versions of each profile
+//! (`certificate`), and the order by revision that the answers claim (`revisions`).
 
 mod certificate;
 mod register;
+mod revisions;
 mod search;
 
 #[cfg(test)]
@@ -12,9 +14,10 @@ use std::collections::BTreeMap;
 
 use crate::history::KeyHistory;
 
+pub(crate) use revisions::{Contradiction, contradictions as contradicting_revisions};
 pub(crate) use search::{Budget, Verdict};
 
-/// What the two checks say about one profile.
+/// What the two checks of one profile say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyReport {
     /// Of the search.

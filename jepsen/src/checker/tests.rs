@@ -1,4 +1,4 @@
-//! The checker against brute force, against histories of a register that is right, and against
+//! The search against brute force, against histories of a register that is right, and against
 //! those histories with one answer changed.
 
 use std::time::Duration;
@@ -17,10 +17,12 @@ const INITIAL: Register = Register { version: 1, value: 0 };
 
 fn key(operations: Vec<(Action, u64, u64, Outcome)>) -> KeyHistory {
     let operations = operations.into_iter().map(|(action, invoked_ns, returned_ns, outcome)| history::Operation {
+        process: 0,
         action,
         invoked_ns,
         returned_ns,
         outcome,
+        at: None,
     });
     KeyHistory { initial: (1, "first".to_owned()), operations: operations.collect() }
 }

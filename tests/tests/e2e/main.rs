@@ -2,9 +2,11 @@
 
 mod command_line;
 mod composition;
+mod deploy;
 mod faults;
 mod identity;
 mod main_job;
+mod partition;
 mod profile_update;
 mod racing;
 mod secrets;

@@ -1,0 +1,49 @@
+//! A few dozen times, each worth being told.
+
+use std::time::Duration;
+
+/// How long a cluster may take to be whole again between two runs.
+pub(crate) const READY_MAX: Duration = Duration::from_secs(120);
+
+/// Times of one kind of event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(crate) fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    /// The time that this share of all is not longer than, by nearest rank.
+    fn quantile(&self, percent: usize) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied().unwrap_or_default()
+    }
+
+    /// All of it in one line.
+    pub(crate) fn line(&self, what: &str) -> String {
+        let ms = |percent| self.quantile(percent).as_millis();
+        let (runs, least) = (self.0.len(), self.0.iter().min().copied().unwrap_or_default().as_millis());
+        format!(
+            "{what}, {runs} runs: minimum {least} ms, p50 {} ms, p90 {} ms, p99 {} ms, maximum {} ms",
+            ms(50),
+            ms(90),
+            ms(99),
+            ms(100)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_times_that_were_measured() {
+        let mut times = Times::default();
+        (1..=50).rev().for_each(|ms| times.add(Duration::from_millis(ms)));
+        assert_eq!(times.line("x"), "x, 50 runs: minimum 1 ms, p50 25 ms, p90 45 ms, p99 50 ms, maximum 50 ms");
+    }
+}

@@ -1,0 +1,105 @@
+//! Controls: that the scenario sees what is wrong when something is, and leaves nothing behind when
+//! it is ended.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use openshell_tests::{Network, eventually};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A run whose files are in `folder`.
+fn scenario(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openshell-jepsen"));
+    command.arg("run").args(arguments).env("TMPDIR", folder).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn reads_that_may_be_stale_fail_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let minima = ["--kills-min", "0", "--leader-changes-min", "0", "--updates-min", "0"];
+    let arguments = [&["--seconds", "15", "--partitions", "off", "--stale-reads"][..], &minima].concat();
+    let output = scenario(folder.path(), &arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("problem: profile-") && said.contains(": Violation;"), "the search sees it: {said}");
+    assert!(said.contains("problem: Fresh") || said.contains("problem: Forwards"), "so do the revisions: {said}");
+}
+
+/// The namespaces of a process' run.
+fn namespaces(process: u32) -> Vec<String> {
+    let output = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    let listing = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names = listing.lines().filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| name.starts_with(&format!("openshell-{process}-"))).map(str::to_owned).collect()
+}
+
+/// The gateways in them.
+fn gateways(process: u32) -> Vec<u32> {
+    let pids = |name: &String| {
+        let output = Command::new("ip").args(["netns", "pids", name]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .collect::<Vec<u32>>()
+    };
+    namespaces(process).iter().flat_map(pids).collect()
+}
+
+fn start(folder: &Path) -> Child {
+    let arguments = ["--seconds", "600", "--partitions", "required"];
+    scenario(folder, &arguments).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the run has a bridge and three nodes with a gateway each.
+async fn is_under_way(run: &mut Child) -> Vec<u32> {
+    let process = run.id();
+    let started = eventually("four namespaces and three gateways", LIMIT, async || {
+        if let Some(status) = run.try_wait().unwrap() {
+            return Some(Err(format!("the run ended with {status}")));
+        }
+        let gateways = gateways(process);
+        (namespaces(process).len() == 4 && gateways.len() == 3).then_some(Ok(gateways))
+    });
+    started.await.unwrap().unwrap()
+}
+
+fn is_alive(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // An ended process whose parent has not asked yet counts as ended.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+async fn is_gone(process: u32, gateways: &[u32]) {
+    let gone = eventually("namespaces and gateways to be gone", LIMIT, async || {
+        (namespaces(process).is_empty() && !gateways.iter().copied().any(is_alive)).then_some(())
+    });
+    gone.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_cleaned_up_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(obstacle) = Network::obstacle() {
+        assert!(!nix::unistd::geteuid().is_root(), "root can make networks, but: {obstacle}");
+        let output = scenario(folder.path(), &["--partitions", "required"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("partitions are required here"));
+        return;
+    }
+    let mut killed = start(folder.path());
+    let orphans = is_under_way(&mut killed).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(namespaces(killed.id()).len(), 4, "nobody was there to remove them");
+
+    let mut ended = start(folder.path());
+    let gateways = is_under_way(&mut ended).await;
+    is_gone(killed.id(), &orphans).await;
+    kill(Pid::from_raw(i32::try_from(ended.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(ended.wait().unwrap().code(), Some(1), "a run that was ended has not passed");
+    is_gone(ended.id(), &gateways).await;
+}

@@ -126,12 +126,12 @@ impl Gateway {
                 }
                 Handler::Lead(check, _) => {
                     check(&request)?;
-                    self.submit(method, context, request).await
+                    self.submit(method, context, &request).await
                 }
                 Handler::WithKey(answer) => {
                     let state = self.state_for(method, context).await?;
                     let reply = answer(self, &state, &context.principal, &request);
-                    Ok(Answer { reply, revision: state.revision() })
+                    Ok(Answer { reply, revision: state.revision(), settled: true })
                 }
                 Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.

@@ -6,6 +6,7 @@ mod dev;
 mod grpc;
 mod http;
 mod identifiers;
+mod inspect;
 mod metrics;
 mod options;
 mod run;
@@ -33,8 +34,10 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
-    if let Some(Command::Dev(dev)) = &arguments.command {
-        return runtime()?.block_on(dev::run(dev));
+    match &arguments.command {
+        Some(Command::Dev(dev)) => return runtime()?.block_on(dev::run(dev)),
+        Some(Command::Inspect(inspect)) => return inspect::run(inspect),
+        None => {}
     }
     let settings = Settings::read(&arguments)?;
     run::log_to_stderr(&settings.log_level)?;

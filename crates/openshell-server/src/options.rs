@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Several real nodes on this machine, until Ctrl-C. The same directory starts them again.
     Dev(Dev),
+    /// Prints everything that a stopped node has stored as JSON lines. Secrets stay sealed.
+    Inspect(crate::inspect::Inspect),
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Opening a node's data directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,8 +11,13 @@ use openshell_store::{Expected, Opened, Options, Store};
 /// Opens the data directory, or makes it. Everything in it is verified first.
 pub(crate) fn open(data_dir: &Path, expected: Expected, fault: FaultHook) -> anyhow::Result<Opened> {
     std::fs::create_dir_all(data_dir).with_context(|| format!("making --data-dir {}", data_dir.display()))?;
-    let place = data_dir.join("db");
+    let place = place(data_dir);
     let disk = RocksDisk::open(&place).with_context(|| format!("opening {}", place.display()))?;
     Store::open(Arc::new(disk), Options::new(expected, fault))
         .with_context(|| format!("opening {}", data_dir.display()))
+}
+
+/// Where the database is.
+pub(crate) fn place(data_dir: &Path) -> PathBuf {
+    data_dir.join("db")
 }

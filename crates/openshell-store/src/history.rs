@@ -53,6 +53,14 @@ impl History {
             revisions.push_back(revision_of(key)?);
             Ok(ControlFlow::Continue(()))
         })?;
+        // Revisions have gaps, and no digest covers the history: only the count tells a lost table.
+        let counted = meta::read_array(&*disk, meta::HISTORY_COUNT)?.map(u64::from_be_bytes);
+        if let Some(counted) = counted
+            && counted != revisions.len() as u64
+        {
+            let text = format!("the stored history has {} entries where {counted} belong", revisions.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         let inner = Inner { floor, revisions, pending: BTreeMap::new() };
         Ok(Self(Arc::new(Shared { disk, kept, inner: Mutex::new(inner) })))
     }
@@ -123,17 +131,17 @@ impl History {
         inner.pending.insert(revision, Arc::new(entry));
         // Not with every entry: each cut leaves a tombstone.
         let slack = (self.0.kept / 100).max(1);
-        if inner.revisions.len() < self.0.kept + slack {
-            return;
+        if inner.revisions.len() >= self.0.kept + slack {
+            let excess = inner.revisions.len() - self.0.kept;
+            let from = inner.revisions.front().copied().unwrap_or(0);
+            let cut = inner.revisions.drain(..excess).next_back();
+            if let Some(floor) = cut {
+                batch.delete_range(Family::History, from.to_be_bytes(), (floor + 1).to_be_bytes());
+                set_floor(batch, floor);
+                inner.floor = floor;
+            }
         }
-        let excess = inner.revisions.len() - self.0.kept;
-        let from = inner.revisions.front().copied().unwrap_or(0);
-        let cut = inner.revisions.drain(..excess).next_back();
-        if let Some(floor) = cut {
-            batch.delete_range(Family::History, from.to_be_bytes(), (floor + 1).to_be_bytes());
-            set_floor(batch, floor);
-            inner.floor = floor;
-        }
+        set_count(batch, inner.revisions.len());
     }
 
     /// The batch with these revisions is written.
@@ -146,6 +154,7 @@ impl History {
     pub(crate) fn restart_at(&self, batch: &mut Batch, revision: u64) {
         batch.clear(Family::History);
         set_floor(batch, revision);
+        set_count(batch, 0);
         *self.lock() = Inner { floor: revision, ..Inner::default() };
     }
 
@@ -169,6 +178,10 @@ fn decode(revision: u64, value: &[u8]) -> io::Result<HistoryEntry> {
 
 fn set_floor(batch: &mut Batch, floor: u64) {
     meta::put(batch, meta::HISTORY_FLOOR, &floor.to_be_bytes());
+}
+
+fn set_count(batch: &mut Batch, count: usize) {
+    meta::put(batch, meta::HISTORY_COUNT, &(count as u64).to_be_bytes());
 }
 
 fn revision_of(key: &[u8]) -> io::Result<u64> {

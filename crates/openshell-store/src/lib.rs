@@ -5,6 +5,7 @@
 //! All that is written goes through one writer, in one order, into one write-ahead log.
 
 pub mod disk;
+pub mod inspect;
 pub mod settings;
 pub mod snapshot;
 

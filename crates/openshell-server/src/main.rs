@@ -7,6 +7,7 @@ mod export;
 mod grpc;
 mod http;
 mod identifiers;
+mod inspect;
 mod metrics;
 mod options;
 mod restore;
@@ -40,6 +41,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Dev(dev)) => return runtime()?.block_on(dev::run(dev)),
         Some(Command::Export(export)) => return export::run(export),
         Some(Command::Restore(restore)) => return restore::run(restore),
+        Some(Command::Inspect(inspect)) => return inspect::run(inspect),
         None => {}
     }
     let settings = Settings::read(&arguments)?;

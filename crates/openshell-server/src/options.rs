@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Export(crate::export::Export),
     /// Makes a data directory for a member of a new cluster from an export.
     Restore(crate::restore::Restore),
+    /// Prints everything that a stopped node has stored as JSON lines. Secrets stay sealed.
+    Inspect(crate::inspect::Inspect),
 }
 
 #[derive(Debug, Args)]

@@ -127,7 +127,7 @@ pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch
     let reading = || OpenError::io("reading the identity");
     let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else {
         if !is_empty(disk).map_err(reading())? {
-            return Err(OpenError::Damaged { what: "there is data, but no format version".into() });
+            return Err(OpenError::Damaged { what: "there is data, but no format version: the manifest of the database, or a file that it lists, was lost".into() });
         }
         return Ok(Some(first_batch(expected)));
     };

@@ -7,6 +7,7 @@
 pub mod disk;
 pub mod export;
 pub mod offline;
+pub mod inspect;
 pub mod settings;
 pub mod snapshot;
 

@@ -22,6 +22,8 @@ pub(crate) const MARKS: &str = "marks";
 pub(crate) const DIGEST: &str = "digest";
 /// Revision, eight bytes big-endian: the history is complete after it.
 pub(crate) const HISTORY_FLOOR: &str = "history-floor";
+/// How many entries the history holds, eight bytes big-endian; absent before the first.
+pub(crate) const HISTORY_COUNT: &str = "history-count";
 /// Number of synced batches, eight bytes big-endian.
 pub(crate) const COUNTER: &str = "counter";
 /// Format version, four bytes big-endian.

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use openraft::RaftLogReader;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
-use openshell_state::State;
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::{OpenError, Opened, Vote, WriterMode};
-use support::{apply, blank, log_id, open_with, options, workload};
+use support::{apply, blank, log_id, open_with, options, replayed, try_open, workload};
 
 const ENTRIES: u64 = 60;
 
@@ -32,17 +31,6 @@ async fn work(disk: &SimulatedDisk) -> Vec<(usize, u64)> {
         }
     }
     durable
-}
-
-/// The state after the entries up to an index, with no disk in between.
-fn replayed(upto: u64) -> State {
-    let mut state = State::empty();
-    for entry in workload(1, ENTRIES).into_iter().take_while(|entry| entry.log_id.index <= upto) {
-        let openraft::EntryPayload::Normal(proposal) = &entry.payload else { continue };
-        let command = proposal.decode().expect("a command");
-        state.apply(entry.log_id.index, &command).expect("applied");
-    }
-    state
 }
 
 async fn reopened(disk: &SimulatedDisk) -> Opened {
@@ -86,9 +74,38 @@ async fn a_disk_that_forgets_what_it_synced_is_refused() {
     work(&disk).await;
     // The store was closed in order, so that the mark names the last synced batch.
     let lying = disk.lose_power_keeping(disk.written() / 2);
-    let error = support::try_open(Arc::new(lying), options(1, WriterMode::Inline)).err().expect("refused");
+    let error = try_open(Arc::new(lying), options(1, WriterMode::Inline)).err().expect("refused");
     assert!(matches!(error, OpenError::LostWrites { .. }), "{error}");
     assert!(error.to_string().contains("join again under a new node id"), "{error}");
+}
+
+/// What the mark cannot notice: it is kept some batches (on a server: at most a second) after the
+/// batch that it names. A disk that forgets those alone is believed; one that forgets more is not.
+#[tokio::test]
+async fn a_disk_that_forgets_no_more_than_the_mark_lags_is_believed() {
+    let disk = SimulatedDisk::new();
+    let mut store = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    store.log.blocking_append([blank(1, 0)]).await.expect("appended");
+    for from in 1..100 {
+        store.log.blocking_append(workload(from, 1)).await.expect("appended");
+    }
+    // As after a crash: the store is not closed, so the mark stays where it was.
+    let mark = openshell_store::disk::Disk::mark(&disk).expect("read");
+    let synced = disk.boundaries();
+    assert!(0 < mark && mark < synced.len() as u64, "the mark {mark} lags behind {}", synced.len());
+    let image = |kept| {
+        let lying = disk.image(kept);
+        openshell_store::disk::Disk::set_mark(&lying, mark).expect("kept");
+        try_open(Arc::new(lying), options(1, WriterMode::Inline)).err()
+    };
+    for (count, kept) in (1..).zip(synced) {
+        let error = image(kept);
+        if count < mark {
+            assert!(matches!(error, Some(OpenError::LostWrites { .. })), "{count} of {mark}: {error:?}");
+        } else {
+            assert!(error.is_none(), "{count} of {mark}: {error:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use rocksdb::{
 
 use super::{Batch, Disk, Family, Step, Visit};
 use crate::envelope;
+use crate::fault::OpenError;
 
 const MIB: usize = 1024 * 1024;
 /// The database itself, in the data directory.
@@ -36,11 +37,15 @@ impl RocksDisk {
     /// Opens the database in a directory, making both when they do not exist.
     ///
     /// # Errors
-    /// `ResourceBusy` when another process has it open: a retry helps once that has ended.
-    /// `InvalidData` naming the file when the manifest or the write-ahead log is damaged other
-    /// than by an incomplete last record: then acknowledged writes may be behind the damage, and
-    /// nothing must be cut off. Any other when it cannot be read or written.
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    /// [`OpenError::Io`] when another process has it open (a retry helps once that has ended), or
+    /// when it cannot be read or written. [`OpenError::Damaged`] naming the file when the manifest
+    /// or the write-ahead log is damaged other than by an incomplete last record: then acknowledged
+    /// writes may be behind the damage, and nothing must be cut off.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Self::open_files(directory).map_err(OpenError::io("opening the database"))
+    }
+
+    fn open_files(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let lock = File::create(directory.join(LOCK))?;
         locked(directory, lock.try_lock())?;
@@ -49,6 +54,41 @@ impl RocksDisk {
         let database = DB::open_cf_descriptors(&database_options(), &database, families())
             .map_err(|error| name_the_file(&database, error))?;
         Ok(Self { database, directory: directory.to_path_buf(), _lock: lock })
+    }
+
+    /// Opens a stopped node's database for reading; nothing in the directory is changed. What is
+    /// damaged is passed over as far as RocksDB can, and said in the second part of the answer.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] when the node runs, or there is no database; [`OpenError::Damaged`] when
+    /// nothing of it can be read.
+    pub fn open_read_only(directory: &Path) -> Result<(Self, Option<String>), OpenError> {
+        Self::open_files_read_only(directory).map_err(OpenError::io("opening the database for reading"))
+    }
+
+    fn open_files_read_only(directory: &Path) -> io::Result<(Self, Option<String>)> {
+        let lock = File::open(directory.join(LOCK)).map_err(|error| {
+            io::Error::new(error.kind(), format!("{} holds no node's data: {error}", directory.display()))
+        })?;
+        locked(directory, lock.try_lock_shared())?;
+        let database = directory.join(DATABASE);
+        check_manifest(&database)?;
+        let open = |options: &Options| DB::open_cf_descriptors_read_only(options, &database, families(), false);
+        let (opened, damage) = match open(&database_options()) {
+            Ok(opened) => (opened, None),
+            Err(error) => {
+                let mut lenient = database_options();
+                lenient.set_paranoid_checks(false);
+                lenient.set_track_and_verify_wals_in_manifest(false);
+                lenient.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+                let damage = name_the_file(&database, error);
+                match open(&lenient) {
+                    Ok(opened) => (opened, Some(damage.to_string())),
+                    Err(_) => return Err(damage),
+                }
+            }
+        };
+        Ok((Self { database: opened, directory: directory.to_path_buf(), _lock: lock }, damage))
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -74,20 +114,19 @@ fn locked(directory: &Path, result: Result<(), TryLockError>) -> io::Result<()> 
 
 /// Before RocksDB reads it: with some flipped bits in it RocksDB never comes back.
 fn check_manifest(database: &Path) -> io::Result<()> {
-    let current = match fs::read_to_string(database.join("CURRENT")) {
-        Ok(current) => current,
+    let current = database.join("CURRENT");
+    let named = match fs::read(&current) {
+        Ok(named) => String::from_utf8_lossy(&named).into_owned(),
         // New, or RocksDB says what it misses.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    match frames::check(&database.join(current.trim_end())) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = format!("{} names a file that is not there: {error}", database.join("CURRENT").display());
-            Err(io::Error::new(io::ErrorKind::InvalidData, text))
-        }
-        Err(error) => Err(error),
+    let manifest = named.trim_end();
+    if !manifest.starts_with("MANIFEST-") || !database.join(manifest).is_file() {
+        let text = format!("{} names the manifest {manifest:?}, which is not there", current.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
+    frames::check(&database.join(manifest)).map(|_| ())
 }
 
 /// RocksDB does not say which write-ahead log is damaged.

@@ -100,7 +100,7 @@ impl LogStore {
 
 /// Reads the whole log once: every checksum, every index, no gap. Returns the first index and
 /// the last entry.
-fn verify(disk: &dyn Disk, purged: Option<LogId>) -> io::Result<(u64, Option<LogId>)> {
+pub(crate) fn verify(disk: &dyn Disk, purged: Option<LogId>) -> io::Result<(u64, Option<LogId>)> {
     let mut first = None;
     let mut last: Option<LogId> = None;
     disk.scan(Family::Log, &[], &END, &mut |key, value| {

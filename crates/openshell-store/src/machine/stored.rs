@@ -15,7 +15,7 @@ use crate::types::{LogId, StoredMembership};
 
 /// What the machine knows beside the state.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     pub(super) applied: Option<LogId>,
     pub(super) membership: StoredMembership,
 }
@@ -71,7 +71,7 @@ fn stored_key(key: Option<&openshell_proto::log::Key>) -> Vec<u8> {
 }
 
 /// Reads the whole state back and compares its digest with the one stored.
-pub(super) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
+pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
     let reading = OpenError::io("reading the state");
     let (items, marks, position, digest) = read(disk).map_err(reading)?;
     let state = State::from_items(&marks, items.into_iter().map(Ok::<_, Fault>))?;

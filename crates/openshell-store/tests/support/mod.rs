@@ -10,6 +10,7 @@ use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openshell_proto::datamodel::Workspace;
 use openshell_proto::log::{self, Command, Kind, Origin, Transaction, Write, command, write};
+use openshell_state::State;
 use openshell_store::disk::Disk;
 use openshell_store::{
     Entry, Expected, FaultHook, LeaderId, LogId, Machine, OpenError, Opened, Options, Proposal, Store, TypeConfig,
@@ -129,4 +130,15 @@ pub fn workload(from: u64, count: u64) -> Vec<Entry> {
         entry(1, index, &command)
     };
     (from..from + count).map(one).collect()
+}
+
+/// The state after the entries of [`workload`] up to an index, with no disk in between.
+pub fn replayed(upto: u64) -> State {
+    let mut state = State::empty();
+    for entry in workload(1, upto) {
+        let EntryPayload::Normal(proposal) = &entry.payload else { continue };
+        let command = proposal.decode().expect("a command");
+        state.apply(entry.log_id.index, &command).expect("applied");
+    }
+    state
 }

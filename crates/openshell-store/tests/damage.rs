@@ -1,0 +1,179 @@
+//! Whole node stores on real files, damaged in every way that a disk may: the node comes up with
+//! everything that was reported synced, or refuses in a sentence; it is never silently short.
+//! What RocksDB alone does is in `rocksdb.rs`; what the mark cannot notice in `power_loss.rs`.
+#![cfg(feature = "rocksdb")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+use openshell_store::disk::rocks::RocksDisk;
+use openshell_store::{OpenError, Opened, Page, Vote, WriterMode};
+use support::damage::{Kind, Random, crashed_copy, files, first_seed, flip, length, newest, truncate};
+use support::{apply, blank, log_id, options, replayed, try_open, workload};
+use tempfile::TempDir;
+
+/// Entries of the workload, all synced; the last three are applied without a sync.
+const LAST: u64 = 90;
+const CLUSTER: &str = "cluster-1";
+
+fn open(directory: &Path) -> Result<Opened, OpenError> {
+    try_open(Arc::new(RocksDisk::open(directory)?), options(1, WriterMode::Inline))
+}
+
+async fn work(store: &mut Opened, from: u64, to: u64) {
+    for from in (from..=to).step_by(3) {
+        store.log.blocking_append(workload(from, 3)).await.expect("appended");
+        store.log.save_committed(Some(log_id(1, 1, from + 2))).await.expect("saved");
+        apply(&mut store.machine, workload(from, 3)).await.expect("applied");
+    }
+}
+
+/// Log, state, history, vote and marks of a node that ran twice: what it wrote in its first run is
+/// in tables, what it wrote in its second in the write-ahead log. The mark is up to date.
+async fn node() -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut store = open(directory.path()).expect("opened");
+    store.identity.adopt_cluster_id(CLUSTER).await.expect("adopted");
+    store.log.save_vote(&Vote::new_committed(1, 1)).await.expect("saved");
+    store.log.blocking_append([blank(1, 0)]).await.expect("appended");
+    apply(&mut store.machine, [blank(1, 0)]).await.expect("applied");
+    work(&mut store, 1, 60).await;
+    store.log.purge(log_id(1, 1, 20)).await.expect("purged");
+    drop(store);
+    let mut store = open(directory.path()).expect("opened again");
+    work(&mut store, 61, 87).await;
+    store.log.save_vote(&Vote::new(2, 3)).await.expect("saved");
+    work(&mut store, 88, LAST).await;
+    drop(store);
+    assert!(!files(directory.path(), Kind::Sst).is_empty() && !files(directory.path(), Kind::Wal).is_empty());
+    directory
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Everything,
+    EverythingSynced,
+    Refused,
+    SilentlyShort,
+}
+
+fn revisions(store: &Opened) -> Result<Vec<u64>, String> {
+    match store.history.read_after(store.history.floor(), usize::MAX) {
+        Ok(Page::Entries(entries)) => Ok(entries.iter().map(|entry| entry.revision).collect()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// Opens what is left, and judges it.
+fn judge(directory: &Path) -> (Outcome, String) {
+    let store = match open(directory) {
+        Ok(store) => store,
+        Err(error) => {
+            let sentence = error.to_string();
+            // The file, or which of the contents is not what it was.
+            let place = directory.to_string_lossy();
+            let named = [&*place, "synced writes", "manifest", "the stored", "log entry", "the state at revision"];
+            assert!(named.iter().any(|name| sentence.contains(name)), "what is damaged? {sentence}");
+            assert!(sentence.contains("join again under a new node id"), "what to do? {sentence}");
+            return (Outcome::Refused, sentence);
+        }
+    };
+    let state = store.view.load();
+    let last = store.log.last_log_id().map_or(0, |last| last.index);
+    let whole = state.digest() == replayed(state.revision()).digest();
+    // One entry of the workload is one entry of the history.
+    let history = revisions(&store) == Ok((store.history.floor() + 1..=state.revision()).collect());
+    let vote = store.log.vote() == Some(Vote::new(2, 3));
+    let told = format!("log to {last}, state of {}, vote {:?}", state.revision(), store.log.vote());
+    let sound = whole && history && vote && store.identity.cluster_id() == CLUSTER && store.history.floor() == 0;
+    match (sound && last == LAST, state.revision()) {
+        (true, LAST) => (Outcome::Everything, told),
+        (true, _) => (Outcome::EverythingSynced, told),
+        (false, _) => (Outcome::SilentlyShort, told),
+    }
+}
+
+/// One way of damaging one file.
+type Damage = fn(&Path, &mut Random);
+
+fn flip_one(path: &Path, random: &mut Random) {
+    flip(path, random.below(length(path)), u32::try_from(random.below(8)).expect("small"));
+}
+
+fn cut(path: &Path, random: &mut Random) {
+    truncate(path, random.below(length(path)));
+}
+
+fn remove(path: &Path, _: &mut Random) {
+    fs::remove_file(path).expect("removed");
+}
+
+const TRIALS: &[(Kind, &str, Damage, u64)] = &[
+    (Kind::Wal, "one bit flipped", flip_one, 80),
+    (Kind::Wal, "truncated", cut, 120),
+    (Kind::Wal, "removed", remove, 1),
+    (Kind::Sst, "one bit flipped", flip_one, 80),
+    (Kind::Sst, "truncated", cut, 10),
+    (Kind::Sst, "removed", remove, 5),
+    (Kind::Manifest, "one bit flipped", flip_one, 120),
+    (Kind::Manifest, "truncated", cut, 60),
+    (Kind::Manifest, "removed", remove, 1),
+    (Kind::Current, "one bit flipped", flip_one, 20),
+    (Kind::Current, "truncated", cut, 5),
+    (Kind::Current, "removed", remove, 1),
+    (Kind::Options, "one bit flipped", flip_one, 5),
+    (Kind::Mark, "one bit flipped", flip_one, 20),
+    (Kind::Mark, "truncated", cut, 5),
+    (Kind::Mark, "removed", remove, 1),
+];
+
+#[tokio::test]
+async fn a_damaged_node_has_everything_that_was_synced_or_refuses_and_is_never_silently_short() {
+    let base = node().await;
+    assert_eq!(judge(crashed_copy(base.path()).path()).0, Outcome::Everything);
+    let seed = first_seed();
+    println!("STORE_TEST_SEED={seed}");
+    let mut table: BTreeMap<(Kind, &str), [u64; 4]> = BTreeMap::new();
+    let mut short = Vec::new();
+    for &(kind, name, damage, count) in TRIALS {
+        for number in 0..count {
+            let mut random = Random::new(seed.wrapping_add(number));
+            let copy = crashed_copy(base.path());
+            let file = random.pick(&files(copy.path(), kind)).clone();
+            damage(&file, &mut random);
+            let (outcome, told) = judge(copy.path());
+            table.entry((kind, name)).or_default()[outcome as usize] += 1;
+            if outcome == Outcome::SilentlyShort {
+                short.push(format!("{kind:?} {name}, trial {number}, {}: {told}", file.display()));
+            }
+        }
+    }
+    println!("{:<28}{:>12}{:>18}{:>10}{:>16}", "fault", "everything", "all that synced", "refused", "silently short");
+    for ((kind, name), [everything, synced, refused, short]) in table {
+        println!("{:<28}{everything:>12}{synced:>18}{refused:>10}{short:>16}", format!("{kind:?} {name}"));
+    }
+    assert!(short.is_empty(), "{short:#?}");
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_cut_anywhere_below_the_mark_is_refused_and_above_it_opens() {
+    let base = node().await;
+    let log = newest(base.path(), Kind::Wal);
+    let step = usize::try_from(length(&log) / 150).expect("a small file").max(1);
+    let mut outcomes = Vec::new();
+    for cut in (0..length(&log)).step_by(step) {
+        let copy = crashed_copy(base.path());
+        truncate(&newest(copy.path(), Kind::Wal), cut);
+        let (outcome, told) = judge(copy.path());
+        assert_ne!(outcome, Outcome::SilentlyShort, "cut at {cut}: {told}");
+        outcomes.push(outcome);
+    }
+    // The last write was not synced: cutting it off is what a loss of power does.
+    outcomes.dedup();
+    assert_eq!(outcomes, [Outcome::Refused, Outcome::EverythingSynced]);
+}

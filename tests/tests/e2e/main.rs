@@ -6,4 +6,7 @@ mod faults;
 mod main_job;
 mod profile_update;
 mod racing;
+mod retries;
+mod rolling_restart;
+mod starts;
 mod wire;

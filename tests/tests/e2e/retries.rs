@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use openshell_client::{Answer, CallError, Uuid, methods};
 use openshell_proto::v1::{CreateSandboxRequest, ListSandboxesRequest, SandboxResponse, SandboxSpec};
 use openshell_tests::{Api, Cluster, Scene, eventually, policy_allowing, profile};
@@ -20,10 +19,10 @@ const IDS_EACH: u64 = 40;
 const ATTEMPT: Duration = Duration::from_millis(900);
 
 /// Makes a sandbox under a name that the cluster makes up: whoever does it twice has two.
-async fn create(api: Api, workspace: &str) -> Result<Answer<SandboxResponse>, CallError> {
+async fn create(api: Api, workspace: String) -> Result<Answer<SandboxResponse>, CallError> {
     let request = CreateSandboxRequest {
         spec: Some(SandboxSpec { policy: Some(policy_allowing("docs.example.com")), ..SandboxSpec::default() }),
-        workspace: workspace.to_owned(),
+        workspace,
         ..CreateSandboxRequest::default()
     };
     api.call(&methods::CREATE_SANDBOX, request).await
@@ -46,27 +45,31 @@ struct Sent {
 async fn caller(apis: Vec<Api>, workspace: String, sent: Arc<Sent>) -> Vec<String> {
     let mut names = Vec::new();
     for _ in 0..IDS_EACH {
-        let id = Uuid::now_v7();
+        let (id, end) = (Uuid::now_v7(), Instant::now() + LIMIT);
         let mut attempt = 0;
-        let answered = eventually("an answer to an id", LIMIT, async || {
+        let name = loop {
             attempt += 1;
-            let calls = apis.iter().map(|api| create(api.request(id, attempt).once().deadline(ATTEMPT), &workspace));
-            // Not to be given up half way by whoever polls: an attempt ends by its own deadline.
-            let answers = join_all(calls).await;
-            sent.attempts.fetch_add(answers.len() as u64, Ordering::Relaxed);
-            let mut names = BTreeSet::new();
-            for answer in answers {
+            let mut calls = JoinSet::new();
+            for api in &apis {
+                calls.spawn(create(api.request(id, attempt).once().deadline(ATTEMPT), workspace.clone()));
+            }
+            let mut answered = BTreeSet::new();
+            for answer in calls.join_all().await {
+                sent.attempts.fetch_add(1, Ordering::Relaxed);
                 match answer {
-                    Ok(answer) => drop(names.insert(name_of(answer))),
+                    Ok(answer) => drop(answered.insert(name_of(answer))),
                     Err(CallError::Refused(status)) => panic!("the id is refused: {status}"),
                     Err(CallError::Unknown { .. }) => drop(sent.doubtful.fetch_add(1, Ordering::Relaxed)),
                     Err(CallError::NotDone { .. } | CallError::Unreachable(_)) => {}
                 }
             }
-            assert!(names.len() <= 1, "one id has several answers: {names:?}");
-            names.pop_first()
-        });
-        names.push(answered.await.expect("every id has an answer in the end"));
+            assert!(answered.len() <= 1, "one id has several answers: {answered:?}");
+            if let Some(name) = answered.pop_first() {
+                break name;
+            }
+            assert!(Instant::now() < end, "no answer after {attempt} attempts");
+        };
+        names.push(name);
         sent.ids.fetch_add(1, Ordering::Relaxed);
     }
     names
@@ -182,7 +185,7 @@ async fn a_refused_repetition_keeps_the_late_first_attempt_out_on_every_node() {
 fn made_at(time: Duration) -> Uuid {
     let random = *Uuid::new_v4().as_bytes().last_chunk::<10>().expect("sixteen bytes");
     let millis = u64::try_from(time.as_millis()).expect("before the year 584 million");
-    openshell_client::Uuid::from_bytes({
+    Uuid::from_bytes({
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
         bytes[6..].copy_from_slice(&random);

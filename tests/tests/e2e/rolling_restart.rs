@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use openshell_client::CallError;
 use openshell_proto::v1::ProviderProfile;
 use openshell_tests::{Api, Cluster, Scene, eventually, profile};
@@ -32,7 +34,7 @@ struct Client {
 }
 
 impl Client {
-    async fn send<T>(&mut self, call: impl AsyncFn(Scene) -> Result<T, CallError>) -> Option<T> {
+    async fn send<T>(&mut self, call: impl Fn(Scene) -> BoxFuture<'static, Result<T, CallError>>) -> Option<T> {
         let mut refused = Vec::new();
         for _ in 0..self.nodes.len() {
             match call(self.scene.through(self.nodes[self.home].once())).await {
@@ -61,15 +63,22 @@ impl Client {
         while !*stop.borrow() {
             write += 1;
             stored.display_name = format!("Write {write}");
-            let edited = &stored;
-            let Some(answer) = self.send(async |scene| scene.try_update(edited.clone()).await).await else { return };
+            let edited = stored.clone();
+            let update = |scene: Scene| {
+                let edited = edited.clone();
+                async move { scene.try_update(edited).await }.boxed()
+            };
+            let Some(answer) = self.send(update).await else { return };
             assert!(answer.message.updated, "{:?}", answer.message.diagnostics);
             let updated = answer.message.profile.expect("an accepted update has the profile");
             assert_eq!(updated.resource_version, stored.resource_version + 1, "no write is done twice");
             stored = updated;
             self.log.lock().unwrap_or_else(PoisonError::into_inner).acknowledged.push(Instant::now());
             let id = stored.id.clone();
-            let read = async |scene: Scene| scene.through(scene.api.linearizable()).try_profile(&id).await;
+            let read = |scene: Scene| {
+                let id = id.clone();
+                async move { scene.through(scene.api.linearizable()).try_profile(&id).await }.boxed()
+            };
             let Some(read) = self.send(read).await else { return };
             assert_eq!(read.resource_version, stored.resource_version, "a read sees the write before it");
             self.log.lock().unwrap_or_else(PoisonError::into_inner).reads += 1;

@@ -173,9 +173,12 @@ async fn a_refused_repetition_keeps_the_late_first_attempt_out_on_every_node() {
             error.to_string()
         }
     };
-    for _ in 0..7 {
-        scene.update(scene.profile("acme").await).await;
+    let mut current = stored;
+    for round in 0..7 {
+        current.display_name = format!("Round {round}");
+        current = scene.update(current).await.message;
     }
+    assert_eq!(current.resource_version, wrong.resource_version);
     // The version is right by now, but the id is spent.
     let late = scene.through(cluster.api(3).request(id, 1)).try_update(wrong).await;
     assert_eq!(late.map_or_else(|error| error.to_string(), |answer| format!("{:?}", answer.message)), said);

@@ -54,6 +54,27 @@ impl Gateway {
         self
     }
 
+    /// The same gateway, not running, with other values for some of its flags, each given with its
+    /// dashes, and its output in another file.
+    #[must_use]
+    pub fn changed(&self, flags: &[(&str, &str)], log: PathBuf) -> Self {
+        let mut arguments = self.arguments.clone();
+        for (flag, value) in flags {
+            match arguments.iter().position(|argument| argument == flag) {
+                Some(at) => (*value).clone_into(&mut arguments[at + 1]),
+                None => arguments.extend([(*flag).to_owned(), (*value).to_owned()]),
+            }
+        }
+        Self::new(self.id, self.ports, arguments, log)
+    }
+
+    /// The value that it is given for a flag.
+    #[must_use]
+    pub fn flag(&self, flag: &str) -> Option<&str> {
+        let at = self.arguments.iter().position(|argument| argument == flag)?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
     /// Its node id.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -145,11 +166,19 @@ impl Gateway {
     /// # Errors
     /// When it is not running, or has not ended after `limit`.
     pub async fn terminate(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM)?;
+        self.ask_to_stop()?;
         let what = format!("the end of node {} after SIGTERM", self.id);
         let status = eventually(&what, limit, async || self.exit_status()).await?;
         self.child = None;
         Ok(status)
+    }
+
+    /// SIGTERM, without waiting for the end.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn ask_to_stop(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGTERM)
     }
 
     /// SIGSTOP: the process lives, keeps its ports and does nothing.

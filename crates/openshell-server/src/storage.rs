@@ -25,7 +25,14 @@ pub(crate) fn open(
 ) -> anyhow::Result<Opened> {
     std::fs::create_dir_all(data_dir).with_context(|| format!("making --data-dir {}", data_dir.display()))?;
     let place = place(data_dir);
-    let disk = RocksDisk::open(&place).with_context(|| format!("opening {}", place.display()))?;
+    let disk = RocksDisk::open(&place).map_err(|error| {
+        // RocksDB tells it only in words, those of its lock file.
+        let in_use = error.to_string().contains("lock file");
+        anyhow::Error::new(error).context(match in_use {
+            true => format!("--data-dir {} is in use by another process: every node has its own", data_dir.display()),
+            false => format!("opening {}", place.display()),
+        })
+    })?;
     Store::open(Arc::new(disk), Options { history, ..Options::new(expected, fault) })
         .with_context(|| format!("opening {}", data_dir.display()))
 }

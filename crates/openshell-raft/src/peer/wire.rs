@@ -191,3 +191,6 @@ impl AsyncWrite for PeerStream {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openshell_raft::{Consistency, Timings};
-use openshell_store::disk::Disk;
 use openshell_store::disk::simulated::SimulatedDisk;
+use openshell_store::disk::{Disk, Family};
 
 use crate::harness::{Nodes, Setup, simulated, soon, until};
 use crate::rules::{bump, call, create, insist, version};
@@ -126,8 +126,8 @@ async fn a_node_that_lost_its_disk_refuses_to_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_before_rafts_first_call_does_not_keep_the_cluster_from_forming() {
     let mut nodes = Nodes::new(3, Setup::default(), |_| simulated()).await;
-    let (first, disk) = (SimulatedDisk::new(), SimulatedDisk::clone);
-    let (place, looked_at) = (disk(&first), disk(&first));
+    let first = SimulatedDisk::new();
+    let (place, looked_at) = (first.clone(), first.clone());
     nodes.places.get_mut(&1).expect("a place").disk = Arc::new(move || Some(Arc::new(place.clone()) as Arc<dyn Disk>));
     // Node 1 asks, takes a cluster id, initialises Raft, and then reaches nobody any more: its
     // connections are made anew when it has the id. Every value is wrapped in five bytes.
@@ -137,7 +137,8 @@ async fn a_crash_before_rafts_first_call_does_not_keep_the_cluster_from_forming(
     for node in 1..=3 {
         nodes.start(node).await.expect("started");
     }
-    until("node 1 has initialised Raft", || (nodes.node(1).gauges().last_log_index > 0).then_some(())).await;
+    let initialised = || first.dump().iter().any(|(family, _, _)| *family == Family::Log).then_some(());
+    until("node 1 has initialised Raft", initialised).await;
     let id = nodes.node(1).cluster_id();
     for node in 2..=3 {
         assert_eq!(nodes.node(node).cluster_id(), "", "node {node} has heard nothing of it");

@@ -23,7 +23,7 @@ use crate::wait::{eventually, within};
 
 /// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
 /// machine may be building something else.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const LOG_LINES_SHOWN: usize = 60;
 const START_ATTEMPTS: usize = 3;
 
@@ -57,8 +57,8 @@ pub struct Leadership {
 /// is failing, the ends of their logs are shown first.
 #[derive(Debug)]
 pub struct Cluster {
-    gateways: Vec<Gateway>,
-    directory: Option<TempDir>,
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) directory: Option<TempDir>,
 }
 
 /// A cluster that tests of one program share while any of them holds it; each works in a workspace
@@ -112,7 +112,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn prepare(options: ClusterOptions) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(options: ClusterOptions) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("openshell-cluster-").tempdir()?;
         let key = directory.path().join("secrets.key");
         write_key(&key)?;
@@ -132,7 +132,7 @@ impl Cluster {
         Ok(Self { gateways: gateways.collect(), directory: Some(directory) })
     }
 
-    async fn start_all(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start_all(&mut self) -> anyhow::Result<()> {
         for gateway in &mut self.gateways {
             gateway.start()?;
         }
@@ -147,7 +147,7 @@ impl Cluster {
 
     /// The ids of the nodes, in order.
     pub fn ids(&self) -> impl Iterator<Item = u64> + use<> {
-        1..=self.gateways.len() as u64
+        self.gateways.iter().map(Gateway::id).collect::<Vec<_>>().into_iter()
     }
 
     /// One node.

@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod metrics;
 mod ports;
+mod renewal;
 mod scene;
 mod wait;
 
@@ -24,5 +25,6 @@ pub use gateway::{Gateway, GatewayPorts};
 pub use http::http_get;
 pub use metrics::{Metrics, scrape};
 pub use ports::free_ports;
+pub use renewal::gateway_command;
 pub use scene::{Scene, unique};
 pub use wait::{eventually, within};

@@ -6,4 +6,5 @@ mod faults;
 mod main_job;
 mod profile_update;
 mod racing;
+mod renewal;
 mod wire;

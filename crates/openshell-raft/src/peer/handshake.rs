@@ -183,7 +183,7 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     } else if (myself.is_removed)(hello.from) {
         removed = true;
         Some(was_removed(hello.from))
-    } else if hello.to != myself.node && (hello.to != 0 || !hello.cluster_id.is_empty()) {
+    } else if hello.to != myself.node && hello.to != 0 {
         Some(format!("node {} is wanted here, but this is node {}; check the peer addresses", hello.to, myself.node))
     } else {
         objection(myself.node, hello.from, hello.from, &challenge.cluster_id, &hello.cluster_id)

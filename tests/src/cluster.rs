@@ -26,7 +26,7 @@ use crate::wait::eventually;
 
 /// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
 /// machine may be building something else.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const LOG_LINES_SHOWN: usize = 60;
 const START_ATTEMPTS: usize = 3;
 
@@ -61,10 +61,10 @@ impl Default for ClusterOptions {
 /// is failing, the ends of their logs are shown first.
 #[derive(Debug)]
 pub struct Cluster {
-    gateways: Vec<Gateway>,
+    pub(crate) gateways: Vec<Gateway>,
     /// Goes after the processes in it.
     network: Option<Network>,
-    directory: Option<TempDir>,
+    pub(crate) directory: Option<TempDir>,
 }
 
 /// A cluster that tests of one program share while any of them holds it; each works in a workspace
@@ -129,7 +129,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn prepare(options: ClusterOptions, network: Option<Network>) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(options: ClusterOptions, network: Option<Network>) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("openshell-cluster-").tempdir()?;
         let key = directory.path().join("secrets.key");
         write_key(&key)?;
@@ -150,7 +150,7 @@ impl Cluster {
         Ok(Self { gateways: gateways.collect(), network, directory: Some(directory) })
     }
 
-    async fn start_all(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start_all(&mut self) -> anyhow::Result<()> {
         for gateway in &mut self.gateways {
             gateway.start()?;
         }
@@ -165,7 +165,7 @@ impl Cluster {
 
     /// The ids of the nodes, in order.
     pub fn ids(&self) -> impl Iterator<Item = u64> + use<> {
-        1..=self.gateways.len() as u64
+        self.gateways.iter().map(Gateway::id).collect::<Vec<_>>().into_iter()
     }
 
     /// The network of a cluster that has one of its own.
@@ -253,47 +253,6 @@ impl Cluster {
     /// When that does not come about.
     pub async fn restart_all(&mut self) {
         self.start_all().await.expect("every node is ready after the restart");
-    }
-
-    /// What every node that answers within a second says about the cluster.
-    pub async fn statuses(&self) -> Vec<GetStatusResponse> {
-        let asked = self.gateways.iter().map(|gateway| status(gateway.api()));
-        join_all(asked).await.into_iter().flatten().collect()
-    }
-
-    /// Who leads, when a majority of the nodes says the same.
-    pub async fn leadership(&self) -> Option<Leadership> {
-        let statuses = self.statuses().await;
-        let mut said: Vec<Leadership> = statuses.iter().filter_map(leadership).collect();
-        said.sort_unstable();
-        let majority = self.gateways.len() / 2 + 1;
-        said.chunk_by(|left, right| left == right).find(|same| same.len() >= majority).map(|same| same[0])
-    }
-
-    /// The leader, waiting for one if need be.
-    ///
-    /// # Panics
-    /// When there is none for too long.
-    pub async fn leader(&self) -> u64 {
-        let found = eventually("a leader that a majority knows", LIMIT, async || self.leadership().await).await;
-        found.expect("a leader").leader
-    }
-
-    /// The other nodes, in order of their ids.
-    ///
-    /// # Panics
-    /// When there is no leader for too long.
-    pub async fn followers(&self) -> Vec<u64> {
-        let leader = self.leader().await;
-        self.ids().filter(|id| *id != leader).collect()
-    }
-
-    /// A caller of one follower.
-    ///
-    /// # Panics
-    /// When there is no leader for too long.
-    pub async fn follower_api(&self) -> Api {
-        self.api(self.followers().await[0])
     }
 
     /// The digests of all nodes, once they are at the same revision.

@@ -87,6 +87,33 @@ impl Gateway {
         self.ports
     }
 
+    /// The value that it is started with for a flag.
+    ///
+    /// # Panics
+    /// When it is started without.
+    #[must_use]
+    pub fn argument(&self, flag: &str) -> &str {
+        let at = self.arguments.iter().position(|argument| argument == flag).expect("the flag is given");
+        &self.arguments[at + 1]
+    }
+
+    /// One that is started alike, under another id.
+    pub(crate) fn renumbered(&self, id: u64, log: PathBuf) -> Self {
+        Self::new(id, self.ports, self.arguments.clone(), log)
+    }
+
+    /// The same process with other values, before it is started.
+    pub(crate) fn set_argument(&mut self, flag: &str, value: String) {
+        let at = self.arguments.iter().position(|argument| argument == flag).expect("the flag is given");
+        self.arguments[at + 1] = value;
+    }
+
+    /// The same process with another flag in the place of one.
+    pub(crate) fn rename_argument(&mut self, flag: &str, name: &str) {
+        let at = self.arguments.iter().position(|argument| argument == flag).expect("the flag is given");
+        name.clone_into(&mut self.arguments[at]);
+    }
+
     /// Its URL for clients.
     #[must_use]
     pub fn endpoint(&self) -> String {

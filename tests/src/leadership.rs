@@ -17,6 +17,49 @@ pub struct Leadership {
     pub leader: u64,
 }
 
+impl Cluster {
+    /// What every node that answers within a second says about the cluster.
+    pub async fn statuses(&self) -> Vec<GetStatusResponse> {
+        let asked = self.gateways.iter().map(|gateway| status(gateway.api()));
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Who leads, when a majority of the nodes says the same.
+    pub async fn leadership(&self) -> Option<Leadership> {
+        let statuses = self.statuses().await;
+        let mut said: Vec<Leadership> = statuses.iter().filter_map(leadership).collect();
+        said.sort_unstable();
+        let majority = self.gateways.len() / 2 + 1;
+        said.chunk_by(|left, right| left == right).find(|same| same.len() >= majority).map(|same| same[0])
+    }
+
+    /// The leader, waiting for one if need be.
+    ///
+    /// # Panics
+    /// When there is none for too long.
+    pub async fn leader(&self) -> u64 {
+        let found = eventually("a leader that a majority knows", LIMIT, async || self.leadership().await).await;
+        found.expect("a leader").leader
+    }
+
+    /// The other nodes, in order of their ids.
+    ///
+    /// # Panics
+    /// When there is no leader for too long.
+    pub async fn followers(&self) -> Vec<u64> {
+        let leader = self.leader().await;
+        self.ids().filter(|id| *id != leader).collect()
+    }
+
+    /// A caller of one follower.
+    ///
+    /// # Panics
+    /// When there is no leader for too long.
+    pub async fn follower_api(&self) -> Api {
+        self.api(self.followers().await[0])
+    }
+}
+
 /// Who leads, as the node that is called knows it; none when it knows of nobody, or does not
 /// answer within two seconds.
 pub async fn leadership_of(api: Api) -> Option<Leadership> {

@@ -15,6 +15,7 @@ mod metrics;
 mod network;
 mod place;
 mod ports;
+mod renewal;
 mod scene;
 mod wait;
 
@@ -33,5 +34,6 @@ pub use metrics::{Metrics, scrape};
 pub use network::{Cut, Network};
 pub use place::{Access, Place};
 pub use ports::free_ports;
+pub use renewal::gateway_command;
 pub use scene::{Scene, unique};
 pub use wait::{eventually, within};

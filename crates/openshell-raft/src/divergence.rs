@@ -62,7 +62,9 @@ async fn round(node: &Node) -> Option<String> {
     let peers: Vec<u64> = node.members().iter().map(|member| member.id).filter(|id| *id != node.id).collect();
     let answers = futures::future::join_all(peers.iter().map(|peer| node.ask_status(*peer, deadline))).await;
     let told = answers.iter().filter_map(|answer| answer.as_ref().err());
-    if node.myself.expelled.get().is_some() || told.map(|status| status.metadata()).any(|said| said.contains_key(REMOVED)) {
+    if node.myself.expelled.get().is_some()
+        || told.map(|status| status.metadata()).any(|said| said.contains_key(REMOVED))
+    {
         let removed = was_removed(node.id);
         return Some(format!("{removed}. Stop this one; nobody needs its data directory any more"));
     }

@@ -221,8 +221,9 @@ fn replaced(node: u64, peer: u64) -> String {
     format!(
         "node {node} is empty, but node {peer} of its initial cluster holds data: a node never comes back empty under \
          its old id, because it has forgotten its votes. Restore the data directory of node {node}; or, if it is lost, \
-         remove node {node} from the cluster and add a new node under an id that was never used. If the cluster was \
-         never completely formed, empty the data directories of all nodes and start them again"
+         remove node {node} from the cluster and add a new node under an id that was never used (openshell cluster \
+         replace {node} --with NEW). If the cluster was never completely formed, empty the data directories of all nodes \
+         and start them again"
     )
 }
 
@@ -275,7 +276,8 @@ async fn round(node: &Node) -> Round {
                 return Round::Refused { peer, other_list: answer.initial_cluster_digest != formation.digest };
             }
             Ok(answer) if answer.initial_cluster_digest != formation.digest => {
-                let restored = node.identity.restored_from().map_or("", |_| ", and to be restored from the same export");
+                let restored =
+                    node.identity.restored_from().map_or("", |_| ", and to be restored from the same export");
                 let text = format!("node {peer} to be started with the same initial cluster as this node{restored}");
                 wait = Some(text);
             }

@@ -2,7 +2,7 @@
 //! instead of an initial cluster. It says that it is there, again and again, to every member that
 //! it hears of, until it is a voter. Adding it is the leader's (`replace`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use openshell_store::Member;
 use tokio::time::{Instant, sleep};
 
 use crate::node::Node;
-use crate::peer::{sentence, was_removed, within};
+use crate::peer::{Link, sentence, was_removed, within};
 
 /// Between two rounds of saying so.
 const ROUND_PAUSE: Duration = Duration::from_millis(300);
@@ -34,9 +34,13 @@ enum Heard {
 
 /// Waits until this node is a voter, or ends it when it can never be one.
 pub(crate) async fn run(node: &Arc<Node>) {
+    let mut links: BTreeMap<String, Link> = BTreeMap::new();
     let mut addresses: BTreeSet<String> = node.formation.join.iter().cloned().collect();
     while !node.is_voter() {
-        match round(node, &addresses).await {
+        for address in addresses.iter().filter(|address| **address != node.me.peer_address) {
+            links.entry(address.clone()).or_insert_with(|| node.links.stranger(address));
+        }
+        match round(node, &links).await {
             Heard::Noted(members) => {
                 addresses.extend(members);
                 let text = format!("somebody to run: openshell cluster replace <a member's id> --with {}", node.id);
@@ -52,13 +56,11 @@ pub(crate) async fn run(node: &Arc<Node>) {
 }
 
 /// Tells every address once.
-async fn round(node: &Node, addresses: &BTreeSet<String>) -> Heard {
-    let request = JoinRequest {
-        member: Some(node.me.to_message(node.id)),
-        empty: !node.is_initialised().await.unwrap_or(false),
-    };
-    let telling = addresses.iter().filter(|address| **address != node.me.peer_address).map(async |address| {
-        let mut control = node.links.stranger(address).channels().control.clone();
+async fn round(node: &Node, links: &BTreeMap<String, Link>) -> Heard {
+    let request =
+        JoinRequest { member: Some(node.me.to_message(node.id)), empty: !node.is_initialised().await.unwrap_or(false) };
+    let telling = links.iter().map(async |(address, link)| {
+        let mut control = link.channels().control.clone();
         (address, within(ANSWER_MAX, control.join(request.clone())).await)
     });
     let mut heard = Heard::Nothing("no other address is known".to_owned());

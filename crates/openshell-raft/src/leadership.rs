@@ -49,8 +49,11 @@ pub(crate) async fn observe(node: Arc<Node>, leader: watch::Sender<Option<u64>>)
 pub(crate) async fn propose_genesis(node: Arc<Node>) {
     let mut leader = node.leader_changes.clone();
     while !node.view.load().is_formed() {
-        if node.is_leader() && !node.myself.cluster_id().is_empty() {
-            if let Err(unavailable) = attempt_genesis(&node).await {
+        if node.is_leader() {
+            // A restored cluster of one elects its leader before it has taken an id.
+            if !node.myself.cluster_id().is_empty()
+                && let Err(unavailable) = attempt_genesis(&node).await
+            {
                 tracing::info!(%unavailable, "the cluster's first command is not in yet");
             }
             sleep(GENESIS_PAUSE).await;

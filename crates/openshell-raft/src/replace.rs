@@ -170,11 +170,8 @@ impl Node {
         let state = self.view.load();
         let removed = state.cluster().map(|cluster| cluster.value.removed_nodes.clone()).unwrap_or_default();
         let members = self.server_metrics().membership_config.as_ref().clone();
-        let given_up: BTreeSet<u64> = members
-            .membership()
-            .learner_ids()
-            .filter(|learner| removed.contains(learner))
-            .collect();
+        let given_up: BTreeSet<u64> =
+            members.membership().learner_ids().filter(|learner| removed.contains(learner)).collect();
         if !given_up.is_empty() {
             self.change(ChangeMembers::RemoveNodes(given_up), &members, deadline).await?;
         }

@@ -30,8 +30,8 @@ pub(crate) fn run(arguments: &Export) -> anyhow::Result<()> {
     ensure!(!to.exists(), "{} exists; an export overwrites nothing", to.display());
     let place = storage::place(data_dir);
     ensure!(place.is_dir(), "there is no node's data in {}", data_dir.display());
-    let disk = RocksDisk::open(&place)
-        .with_context(|| format!("opening {}; the node must be stopped", data_dir.display()))?;
+    let disk =
+        RocksDisk::open(&place).with_context(|| format!("opening {}; the node must be stopped", data_dir.display()))?;
     let stopped = offline::read(&disk).with_context(|| format!("reading {}", data_dir.display()))?;
     let state = stopped.data.state();
     if !state.is_formed() {

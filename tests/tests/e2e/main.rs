@@ -9,6 +9,7 @@ mod main_job;
 mod partition;
 mod profile_update;
 mod racing;
+mod renewal;
 mod retries;
 mod rolling_restart;
 mod secrets;

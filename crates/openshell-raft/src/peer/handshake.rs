@@ -198,7 +198,7 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     } else if (myself.is_removed)(hello.from) {
         removed = true;
         Some(HandshakeError::Refused(was_removed(hello.from)))
-    } else if hello.to != myself.node && (hello.to != 0 || !hello.cluster_id.is_empty()) {
+    } else if hello.to != myself.node && hello.to != 0 {
         let (wanted, here) = (hello.to, myself.node);
         let text = format!("node {wanted} is wanted here, but this is node {here}; check the peer addresses");
         Some(HandshakeError::Refused(text))

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use openshell_proto::peer::peer_server::{Peer, PeerServer};
 use openshell_proto::peer::{
     AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest,
-    IntroduceResponse, JoinRequest, JoinResponse, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest, ReadIndexResponse, SnapshotRequest, SnapshotResponse,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse, forward_response,
+    IntroduceResponse, JoinRequest, JoinResponse, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest,
+    ReadIndexResponse, SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
+    VoteResponse, forward_response,
 };
 use openshell_store::{LogId, Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;

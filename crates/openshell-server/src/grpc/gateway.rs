@@ -153,9 +153,7 @@ impl Gateway {
     /// A node that was removed, or whose state differs, answers nothing.
     pub(crate) fn takes_part(&self) -> Result<(), Status> {
         match self.cluster.withdrawn() {
-            Some(reason) => {
-                Err(unavailable(&Unavailable::NotDone { reason: reason.to_owned(), leader_hint: None }))
-            }
+            Some(reason) => Err(unavailable(&Unavailable::NotDone { reason: reason.to_owned(), leader_hint: None })),
             None => Ok(()),
         }
     }
@@ -251,7 +249,11 @@ impl Gateway {
     }
 
     /// One attempt: here when this node leads, otherwise at the leader it knows.
-    async fn attempt(self: &Arc<Self>, call: &ForwardRequest, deadline: Instant) -> Result<ForwardResponse, Unavailable> {
+    async fn attempt(
+        self: &Arc<Self>,
+        call: &ForwardRequest,
+        deadline: Instant,
+    ) -> Result<ForwardResponse, Unavailable> {
         match self.cluster.leader() {
             Some(leader) if leader == self.cluster.node() => Ok(self.decide_here(call, deadline).await),
             Some(leader) => self.cluster.forward(leader, call.clone(), deadline).await,

@@ -66,7 +66,12 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn new(state: State) -> Self {
         let applied = watch::Sender::new(state.revision());
-        Self { state: Arc::new(ArcSwap::from_pointee(state)), applied, installs: watch::Sender::new(0), samples: Samples::default() }
+        Self {
+            state: Arc::new(ArcSwap::from_pointee(state)),
+            applied,
+            installs: watch::Sender::new(0),
+            samples: Samples::default(),
+        }
     }
 
     /// Notes the digest when it is due.

@@ -150,9 +150,9 @@ async fn a_removed_node_is_refused_and_told_so() {
 }
 
 #[tokio::test]
-async fn only_a_node_without_a_cluster_may_ask_for_whoever_is_there() {
+async fn a_node_that_waits_asks_for_whoever_is_there_and_hears_who_that_is() {
     let talk = Talk { dialler: myself(1, "", 7), to: 0, ..Talk::new() };
     let (dialled, _) = talk.run().await;
     assert_eq!(dialled.expect("accepted").node, 2);
-    Talk { to: 0, ..Talk::new() }.refused("node 0 is wanted here").await;
+    Talk { dialler: myself(1, "other", 7), to: 0, ..Talk::new() }.refused("belongs to cluster").await;
 }

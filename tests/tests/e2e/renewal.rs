@@ -1,0 +1,134 @@
+//! Members that are replaced, and clusters that are made from an export.
+
+use std::time::Duration;
+
+use openshell_client::CallError;
+use openshell_tests::{Cluster, CommandLine, Scene, eventually, gateway_command, http_get, policy_allowing, profile};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
+    let mut cluster = Cluster::start().await;
+    cluster.api(1).enable_providers_v2(true).await;
+    let scene = Scene::open(cluster.api_of_all()).await;
+    let mut stored = scene.import(profile("acme", &["a.example.com"])).await;
+    scene.create_provider("acme-main", "acme").await;
+    let sandbox = scene.create_sandbox("box", &["acme-main"], policy_allowing("docs.example.com")).await;
+    // More than the log keeps, so that the new node begins with a snapshot.
+    for update in 0..400 {
+        stored.display_name = format!("Update {update}");
+        stored = scene.update(stored).await.message;
+    }
+    let old = cluster.followers().await[0];
+    cluster.kill(old);
+    let mut gone = cluster.take_out(old);
+    cluster.start_newcomer(4).await.expect("the new node waits");
+    let staying: Vec<u64> = cluster.ids().filter(|id| *id != 4).collect();
+    let endpoints = staying.iter().map(|id| cluster.gateway(*id).endpoint()).collect::<Vec<_>>().join(",");
+    let command_line = CommandLine::new();
+    let (old_word, through) = (old.to_string(), scene.through(cluster.api_of_all()));
+    let updates = async {
+        for update in 400..500 {
+            stored.display_name = format!("Update {update}");
+            stored = through.update(stored.clone()).await.message;
+        }
+    };
+    let words = ["cluster", "replace", &old_word, "--with", "4"];
+    let (output, ()) = tokio::join!(command_line.run(&endpoints, &words), updates);
+    assert!(output.success().contains(&format!("Node 4 took the place of node {old}")), "{output:?}");
+    command_line.run(&endpoints, &words).await.success();
+    cluster.ready(LIMIT).await.expect("the new node is ready");
+    let there = scene.through(cluster.api(4));
+    assert_eq!(there.profile("acme").await.resource_version, 501);
+    let hosts = there.config(&sandbox).await.message;
+    assert_eq!(hosts, scene.through(cluster.api(staying[0]).linearizable()).config(&sandbox).await.message);
+    stored.display_name = "Through the new node".to_owned();
+    assert_eq!(there.update(stored).await.message.resource_version, 502);
+    // The old disk is refused, and the node says so.
+    gone.start().expect("the old node starts");
+    let port = gone.ports().health;
+    let told = eventually("the old node to say that it was removed", LIMIT, async || {
+        let (status, page) = http_get(port, "/readyz").await.ok()?;
+        (status == 503 && page.contains("was removed from the cluster")).then_some(())
+    });
+    told.await.expect("it says so");
+    let refused =
+        scene.through(openshell_tests::Api::new(&gone.endpoint()).once()).try_attach("box", "acme-main").await;
+    assert!(format!("{:?}", refused.expect_err("not served")).contains("was removed from the cluster"));
+    gone.kill().expect("killed");
+    for id in cluster.ids() {
+        cluster.kill(id);
+    }
+    cluster.restart_all().await;
+    let digests = cluster.digests_at_rest(LIMIT).await.expect("the nodes come to rest");
+    assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");
+    let answer = command_line.run(&cluster.endpoints(), &["cluster", "replace", "9", "--with", "5"]).await;
+    assert!(answer.failure().contains("node 9 is not a member"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch() {
+    let mut cluster = Cluster::start().await;
+    cluster.api(1).enable_providers_v2(true).await;
+    let scene = Scene::open(cluster.api_of_all()).await;
+    scene.import(profile("acme", &["a.example.com"])).await;
+    scene.create_provider("acme-main", "acme").await;
+    let sandbox = scene.create_sandbox("box", &["acme-main"], policy_allowing("docs.example.com")).await;
+    let before = scene.through(scene.api.linearizable()).config(&sandbox).await;
+    let (leader, export) = (cluster.leader().await, cluster.file("export"));
+    let data_dir = cluster.gateway(leader).argument("--data-dir").to_owned();
+    let words = ["export", "--data-dir", &data_dir, "--to", export.to_str().expect("text")];
+    let running = gateway_command(&words);
+    assert!(!running.status.success() && !export.exists(), "a running node is not exported: {running:?}");
+    for id in cluster.ids() {
+        cluster.kill(id);
+    }
+    let exported = gateway_command(&words);
+    let exported = String::from_utf8_lossy(&exported.stdout).into_owned();
+    let again = gateway_command(&words);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("overwrites nothing"), "{again:?}");
+
+    let (restored, said) = cluster.restored_from(&export).await.expect("restored");
+    let digest = |text: &str| text.lines().find(|line| line.contains("records digest")).map(str::to_owned);
+    assert!(digest(&exported).is_some(), "{exported}");
+    for said in &said {
+        assert_eq!(digest(said), digest(&exported));
+        assert!(said.contains("epoch:          2"), "{said}");
+    }
+    for id in restored.ids() {
+        let there = scene.through(restored.api(id).linearizable());
+        let after = there.config(&sandbox).await;
+        assert_eq!(after.message, before.message, "through node {id}");
+        assert_eq!((before.seen.epoch, after.seen.epoch), (Some(1), Some(2)));
+        // A client that has seen the epoch before is told so.
+        let stale = scene.through(restored.api(id).not_before(&before.seen)).try_attach("box", "acme-main").await;
+        let Err(CallError::Refused(status)) = stale else { panic!("{stale:?}") };
+        assert!(status.message().contains("has seen epoch 1, this cluster is in epoch 2"), "{status:?}");
+        assert_eq!(status.code() as i32, 9, "FAILED_PRECONDITION");
+    }
+    scene.through(restored.api(2)).import(profile("next", &["b.example.com"])).await;
+    let digests = restored.digests_at_rest(LIMIT).await.expect("the nodes come to rest");
+    assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");
+
+    // What cannot be restored leaves nothing behind.
+    let key = cluster.gateway(1).argument("--secrets-key-file").to_owned();
+    let (damaged, wrong) = (cluster.file("damaged"), cluster.file("wrong.key"));
+    let mut bytes = std::fs::read(&export).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).expect("writable");
+    std::fs::write(&wrong, "ab".repeat(32)).expect("writable");
+    for (from, key, words) in
+        [(&damaged, key.as_str(), "it is damaged at byte"), (&export, wrong.to_str().expect("text"), "sealed with")]
+    {
+        let place = cluster.file("nowhere");
+        let place_word = place.to_str().expect("text");
+        let from = from.to_str().expect("text");
+        let refused =
+            gateway_command(&["restore", "--from", from, "--data-dir", place_word, "--secrets-key-file", key]);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && text.contains(words), "{text}");
+        assert!(!place.exists(), "nothing was written");
+    }
+}

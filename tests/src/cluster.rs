@@ -12,13 +12,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures::future::join_all;
 use openshell_client::methods;
-use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse, GetStatusResponse};
+use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::api::Api;
 use crate::gateway::{Gateway, GatewayPorts};
-use crate::leadership::{Leadership, leadership, status};
 use crate::network::Network;
 use crate::place::{Access, Place, places};
 use crate::ports::free_ports;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use openshell_client::methods;
 use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse};
 
 use crate::api::Api;
-use crate::wait::within;
+use crate::cluster::{Cluster, LIMIT};
+use crate::wait::{eventually, within};
 
 /// Who leads, as one node knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,8 @@
 
 pub mod disk;
 pub mod export;
-pub mod offline;
 pub mod inspect;
+pub mod offline;
 pub mod settings;
 pub mod snapshot;
 

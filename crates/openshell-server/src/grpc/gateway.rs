@@ -329,10 +329,7 @@ impl Gateway {
     }
 
     /// What the leader made of a call, for the node that it entered by.
-    fn concluded(
-        &self,
-        outcome: Result<(Result<Vec<u8>, Refusal>, u64, IdStanding), Unavailable>,
-    ) -> ForwardResponse {
+    fn concluded(&self, outcome: Result<(Result<Vec<u8>, Refusal>, u64, IdStanding), Unavailable>) -> ForwardResponse {
         match outcome {
             Ok((reply, revision, standing)) => {
                 let outcome = match reply {

@@ -43,7 +43,7 @@ async fn first_attempt(nodes: &mut Nodes, failure: Failure, context: CallContext
     let hurt = leader.node();
     let brief = CallContext { deadline: Instant::now() + Duration::from_millis(400), ..context.clone() };
     let attempt = |context: CallContext| {
-        let (leader, rule) = (leader.clone(), bump(name));
+        let (leader, rule) = (leader.clone(), bump(name.to_owned()));
         tokio::spawn(async move { leader.decide(context, rule).await.ok() })
     };
     match failure {

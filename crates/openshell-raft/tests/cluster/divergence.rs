@@ -55,6 +55,11 @@ fn alter(disk: &SimulatedDisk) {
     disk.write(batch, true).expect("written");
 }
 
+fn stored_revision(disk: &SimulatedDisk) -> u64 {
+    let marks = disk.get(Family::Meta, b"marks").expect("readable").expect("marks");
+    StateMarks::decode(&marks[WRAPPING..]).expect("marks").revision
+}
+
 /// A formed cluster with a record, its disks, and one node that was stopped and altered.
 async fn altered(pick: impl AsyncFn(&Nodes) -> u64) -> (Nodes, u64, SimulatedDisk) {
     let disks: Vec<SimulatedDisk> = (0..4).map(|_| SimulatedDisk::new()).collect();
@@ -69,8 +74,11 @@ async fn altered(pick: impl AsyncFn(&Nodes) -> u64) -> (Nodes, u64, SimulatedDis
     }
     nodes.agree().await;
     let odd = pick(&nodes).await;
+    let revision = nodes.node(odd).state().revision();
     nodes.stop(odd).await;
     let disk = disks[usize::try_from(odd).expect("small")].clone();
+    // What the node still had in its queue would undo the change.
+    until("everything is on its disk", || (stored_revision(&disk) >= revision).then_some(())).await;
     let before = disk.image(disk.written());
     alter(&disk);
     (nodes, odd, before)

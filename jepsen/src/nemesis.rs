@@ -72,10 +72,10 @@ pub(crate) async fn work(
 }
 
 fn hurt(cluster: &mut Cluster, harm: Harm, victims: &[u64]) -> anyhow::Result<()> {
-    let each = victims.iter().copied();
+    let mut each = victims.iter().copied();
     match harm {
-        Harm::Kill => each.map(|victim| cluster.gateway_mut(victim).kill()).collect(),
-        Harm::Pause => each.map(|victim| cluster.gateway(victim).pause()).collect(),
+        Harm::Kill => each.try_for_each(|victim| cluster.gateway_mut(victim).kill()),
+        Harm::Pause => each.try_for_each(|victim| cluster.gateway(victim).pause()),
         Harm::Cut(how) => {
             let everyone = victims.len() == cluster.gateways().len();
             let these = victims.to_vec();

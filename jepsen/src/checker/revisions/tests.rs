@@ -252,7 +252,7 @@ fn one_read_that_forgets_the_last_write_before_it_is_found_in_every_history() {
         let history = keys.values_mut().next().expect("a profile");
         let reads =
             |operation: &&mut Operation| matches!(operation.outcome, Outcome::Read { version, .. } if version > 2);
-        let last = history.operations.iter_mut().filter(reads).next_back().expect("a late read");
+        let last = history.operations.iter_mut().rfind(reads).expect("a late read");
         last.outcome = Outcome::Read { version: 1, value: "first".to_owned() };
         assert!(!contradictions(&keys).is_empty());
     }

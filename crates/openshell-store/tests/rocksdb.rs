@@ -3,6 +3,7 @@
 //! row says so, and the high-water mark or a checksum of ours has to. An upgrade that changes a
 //! row is noticed here.
 #![cfg(feature = "rocksdb")]
+#![expect(clippy::print_stdout, reason = "a trial that fails is repeated from what the test printed")]
 
 mod support;
 

@@ -21,7 +21,6 @@ use crate::snapshot::SnapshotData;
 use crate::types::{Entry, LogId, ProposalOutcome, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::writer::Writer;
 use stored::Position;
-pub(crate) use stored::load;
 use view::Publisher;
 pub use view::StateView;
 

@@ -36,8 +36,3 @@ pub(crate) fn open(
     Store::open(Arc::new(disk), Options { history, ..Options::new(expected, fault) })
         .with_context(|| format!("opening {}", data_dir.display()))
 }
-
-/// Where the database is.
-pub(crate) fn place(data_dir: &Path) -> PathBuf {
-    data_dir.join("db")
-}

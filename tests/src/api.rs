@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use openshell_client::{Answer, CallError, CallOptions, Client, Consistency, Method, Seen, Uuid, methods};
+use openshell_client::{
+    Answer, CallError, CallOptions, Client, ClientBuilder, Consistency, Method, Seen, Uuid, methods, parse_endpoints,
+};
 use openshell_proto::v1::UpdateConfigRequest;
 use prost::Message;
 
@@ -25,6 +27,17 @@ impl Api {
     pub fn new(endpoints: &str) -> Self {
         let client = Client::new(endpoints).expect("the harness makes well-formed endpoints");
         Self { client, options: CallOptions::default() }
+    }
+
+    /// A caller of these URLs who shows a token.
+    ///
+    /// # Panics
+    /// When one is no URL, or the token is no text for a header.
+    #[must_use]
+    pub fn bearer(endpoints: &str, token: &str) -> Self {
+        let endpoints = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
+        let builder = ClientBuilder::new(endpoints).header("authorization", &format!("Bearer {token}"));
+        Self { client: builder.build().expect("a token fits in a header"), options: CallOptions::default() }
     }
 
     /// The same caller, each call one attempt.

@@ -36,11 +36,13 @@ pub struct ClusterOptions {
     pub snapshot_after_entries: u64,
     /// `--log-entries-kept`.
     pub log_entries_kept: u64,
+    /// `--log-level`.
+    pub log_level: &'static str,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { nodes: 3, snapshot_after_entries: 200, log_entries_kept: 100 }
+        Self { nodes: 3, snapshot_after_entries: 200, log_entries_kept: 100, log_level: "info" }
     }
 }
 
@@ -285,6 +287,12 @@ impl Cluster {
         .await
     }
 
+    /// Holds every node's data, `node-<id>`, and log, `node-<id>.log`; none once given away.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.directory.as_ref().map(TempDir::path)
+    }
+
     /// The ends of all logs, for people.
     #[must_use]
     pub fn logs(&self, lines: usize) -> String {
@@ -378,7 +386,7 @@ fn arguments(
         ("--initial-cluster", members.to_owned()),
         ("--secrets-key-file", key.display().to_string()),
         ("--zone", format!("zone-{id}")),
-        ("--log-level", "info".to_owned()),
+        ("--log-level", options.log_level.to_owned()),
         ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
         ("--log-entries-kept", options.log_entries_kept.to_string()),
     ];

@@ -8,6 +8,7 @@ mod command_line;
 mod fixtures;
 mod gateway;
 mod http;
+mod leaks;
 mod metrics;
 mod ports;
 mod scene;
@@ -22,6 +23,7 @@ pub use fixtures::{
 };
 pub use gateway::{Gateway, GatewayPorts};
 pub use http::http_get;
+pub use leaks::{Leak, Leaks};
 pub use metrics::{Metrics, scrape};
 pub use ports::free_ports;
 pub use scene::{Scene, unique};

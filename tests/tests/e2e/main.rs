@@ -3,7 +3,9 @@
 mod command_line;
 mod composition;
 mod faults;
+mod identity;
 mod main_job;
 mod profile_update;
 mod racing;
+mod secrets;
 mod wire;

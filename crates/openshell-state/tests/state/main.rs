@@ -2,6 +2,7 @@
 //! noun, the laws that hold for every history, one test per kind of guard, the reference's
 //! vectors, and golden files of durable bytes. One program, so that it is linked once.
 
+mod environment;
 mod golden;
 mod guards;
 mod laws;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::sandbox::{NetworkCredentialBinding, NetworkEndpoint, SandboxPolicy};
 use openshell_proto::v1::{
-    CreateProviderRequest, DeleteSandboxRequest, GetSandboxProviderEnvironmentResponse,
+    CreateProviderRequest, CreateSandboxRequest, DeleteSandboxRequest, GetSandboxProviderEnvironmentResponse,
     ProviderCredentialRefreshStrategy as Strategy, ProviderCredentialTokenGrantAudienceOverride, ProviderProfile,
-    StoredProviderCredentialRefreshState,
+    StoredProviderCredentialRefreshState, WorkspaceRole,
 };
 use openshell_state::access::Principal;
 use openshell_state::effective::Environment;
@@ -15,7 +15,7 @@ use openshell_state::{Code, Key, Opener, Refusal, Sealer, query};
 
 use crate::support::{
     Seeded, World, attach, credential, detach, endpoint, global_setting, import, map, minimal, policy_of, provider,
-    sandbox, says, static_profile, token_grant, update, update_policy, update_provider,
+    sandbox, says, static_profile, token_grant, update, update_policy, update_provider, user,
 };
 
 /// Opens what the world's sealer sealed in this place, when that was `secret`.
@@ -123,13 +123,16 @@ fn config_scenario_87_without_bindings_there_are_no_credentials() {
     let mut world = with_tool();
     imported(&mut world, token_grant("grant", "h.example.com", "/v1"));
     world.ok(&provider("g", "grant", &[]));
-    world.ok(&expiring("cloud", "google-cloud", &[("GCP_ADC_ACCESS_TOKEN", world.time_ms + 10_000)]));
-    world.ok(&attach("s", "g"));
-    world.ok(&attach("s", "cloud"));
+    world.ok(&provider("cloud", "google-cloud", &["GCP_ADC_ACCESS_TOKEN"]));
+    imported(&mut world, ProviderProfile { id: "timed".to_owned(), ..tool() });
+    world.ok(&expiring("timed", "timed", &[("TIMED_KEY", world.time_ms + 10_000)]));
+    for name in ["g", "cloud", "timed"] {
+        world.ok(&attach("s", name));
+    }
     let (with, without) = (environment(&world), answer(&world, false));
-    assert_eq!(keys(&with.environment), ["GCE_METADATA_HOST", "GCP_ADC_ACCESS_TOKEN", "TOOL_KEY"]);
-    assert_eq!(keys(&with.static_credential_bindings), ["GCP_ADC_ACCESS_TOKEN", "TOOL_KEY"]);
-    assert_eq!(keys(&with.credential_expires_at_ms), ["GCP_ADC_ACCESS_TOKEN"]);
+    assert_eq!(keys(&with.environment), ["GCE_METADATA_HOST", "TIMED_KEY", "TOOL_KEY"]);
+    assert_eq!(keys(&with.static_credential_bindings), ["TIMED_KEY", "TOOL_KEY"]);
+    assert_eq!(keys(&with.credential_expires_at_ms), ["TIMED_KEY"]);
     assert_eq!(keys(&without.environment), ["GCE_METADATA_HOST"]);
     assert!(without.static_credential_bindings.is_empty() && without.credential_expires_at_ms.is_empty());
     assert_eq!(without.non_secret_environment_keys, ["GCE_METADATA_HOST"]);
@@ -372,4 +375,29 @@ fn a_minted_credential_has_a_handle_that_outlives_its_tokens() {
     state.strategy = Strategy::External as i32;
     write_refresh(&mut world, &state);
     assert_eq!(handle(&world).workload_credential_handle, "", "nobody mints it here");
+}
+
+#[test]
+fn a_token_is_an_admins_to_ask_for() {
+    let mut world = with_tool();
+    for (role, allowed) in [(WorkspaceRole::User, false), (WorkspaceRole::Admin, true)] {
+        world.member("default", "bob", role);
+        world.principal = user("bob", false);
+        let asked = query::sandbox::for_token(&world.state, &world.principal, "", "s");
+        assert_eq!(
+            asked.map(|_| ()).map_err(|refusal| refusal.code),
+            if allowed { Ok(()) } else { Err(Code::PermissionDenied) }
+        );
+        let name = if allowed { "made" } else { "refused" };
+        let request = CreateSandboxRequest { issue_token: true, ..sandbox(name, &["p"], None) };
+        if allowed {
+            assert_eq!(world.ok(&request).token, "", "it is made while answering, and not kept");
+        } else {
+            world.refused(Code::PermissionDenied, &request);
+            world.ok(&CreateSandboxRequest { issue_token: false, ..request });
+        }
+    }
+    let own = Principal::Sandbox { id: world.sandbox_id("s") };
+    let asked = query::sandbox::for_token(&world.state, &own, "", "s");
+    assert_eq!(asked.expect_err("it renews its own").code, Code::PermissionDenied);
 }

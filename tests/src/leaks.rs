@@ -67,7 +67,7 @@ impl Leaks {
     #[must_use]
     pub fn find(&self, place: &str, bytes: &[u8]) -> Vec<Leak> {
         let mut found = Vec::new();
-        for (at, head) in bytes.array_windows_of_head() {
+        for (at, head) in bytes.windows(HEAD).enumerate() {
             for (rest, secret) in self.pieces.get(head).into_iter().flatten() {
                 if bytes[at + HEAD..].starts_with(rest) {
                     found.push(Leak { place: place.to_owned(), secret: secret.clone() });
@@ -96,17 +96,6 @@ impl Leaks {
             found.extend(self.find_in(&entry?.path())?);
         }
         Ok(found)
-    }
-}
-
-/// Windows that a table is asked for.
-trait Heads {
-    fn array_windows_of_head(&self) -> impl Iterator<Item = (usize, &[u8; HEAD])>;
-}
-
-impl Heads for [u8] {
-    fn array_windows_of_head(&self) -> impl Iterator<Item = (usize, &[u8; HEAD])> {
-        self.windows(HEAD).map(|window| window.try_into().expect("a window of that size")).enumerate()
     }
 }
 

@@ -21,8 +21,7 @@ use crate::http::http_get;
 use crate::ports::free_ports;
 use crate::wait::{eventually, within};
 
-/// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
-/// machine may be building something else.
+/// Generous for forming, electing and catching up: the machine may be building something else.
 const LIMIT: Duration = Duration::from_secs(60);
 const LOG_LINES_SHOWN: usize = 60;
 const START_ATTEMPTS: usize = 3;

@@ -81,7 +81,7 @@ fn secret_fields(message: &MessageDescriptor, above: &[FieldDescriptor]) -> Vec<
     let secret = pool().get_extension_by_name("openshell.options.v1.secret").expect("the option exists");
     let mut found = Vec::new();
     for field in message.fields() {
-        let path = [above, &[field.clone()]].concat();
+        let path = [above, std::slice::from_ref(&field)].concat();
         if field.options().has_extension(&secret) {
             found.push(path);
         } else if let Kind::Message(inner) = field.kind()

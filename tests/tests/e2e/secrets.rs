@@ -264,8 +264,12 @@ async fn pages(cluster: &Cluster) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
-    let options =
-        ClusterOptions { snapshot_after_entries: 20, log_entries_kept: 5, log_level: "debug,openshell=trace", ..Default::default() };
+    let options = ClusterOptions {
+        snapshot_after_entries: 20,
+        log_entries_kept: 5,
+        log_level: "debug,openshell=trace",
+        ..Default::default()
+    };
     let mut cluster = Cluster::start_with(options).await.expect("a cluster starts");
     let mut plot = Plot::default();
     let scene = Scene::open(cluster.api_of_all()).await;

@@ -262,6 +262,23 @@ async fn pages(cluster: &Cluster) -> Vec<(String, String)> {
     pages
 }
 
+/// Secrets that reach a node in a snapshot, since its log ends too early.
+async fn while_a_node_is_away(plot: &mut Plot, cluster: &mut Cluster, scene: &Scene) {
+    let away = cluster.followers().await[0];
+    cluster.kill(away);
+    for number in 0..60 {
+        let secret = plot.secret("a provider of many");
+        let request = create(&scene.workspace, &format!("many-{number}"), &[("ACME_TOKEN", &secret)]);
+        scene.api.call(&methods::CREATE_PROVIDER, request).await.expect("created");
+    }
+    cluster.restart(away).await;
+    let last = GetProviderRequest { name: "many-59".to_owned(), workspace: scene.workspace.clone() };
+    let there = eventually("the snapshot to be installed", LIMIT, async || {
+        cluster.api(away).local().call(&methods::GET_PROVIDER, last.clone()).await.ok()
+    });
+    there.await.expect("the node that was away knows the last provider");
+}
+
 #[tokio::test]
 async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
     let options = ClusterOptions {
@@ -304,21 +321,7 @@ async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
     plot.hear("GetProvider", &answer);
     assert!(answer.is_ok());
 
-    // A node that was away gets a snapshot, and every node reads its files again.
-    let away = cluster.followers().await[0];
-    cluster.kill(away);
-    for number in 0..60 {
-        let secret = plot.secret("a provider of many");
-        let request = create(&workspace, &format!("many-{number}"), &[("ACME_TOKEN", &secret)]);
-        scene.api.call(&methods::CREATE_PROVIDER, request).await.expect("created");
-    }
-    cluster.restart(away).await;
-    let (name, workspaces) = (format!("many-{}", 59), workspace.clone());
-    let there = eventually("the snapshot to be installed", LIMIT, async || {
-        let request = GetProviderRequest { name: name.clone(), workspace: workspaces.clone() };
-        cluster.api(away).local().call(&methods::GET_PROVIDER, request).await.ok()
-    });
-    there.await.expect("the node that was away knows the last provider");
+    while_a_node_is_away(&mut plot, &mut cluster, &scene).await;
     let mut said = pages(&cluster).await;
     for node in cluster.ids() {
         cluster.kill(node);

@@ -25,9 +25,10 @@ use openshell_proto::peer::{IntroduceRequest, IntroduceResponse, NodeStatusReque
 use openshell_store::Member;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::Status;
 
+use crate::call::Consistency;
 use crate::join;
 use crate::node::Node;
 use crate::peer::{other_cluster, sentence, within};
@@ -199,11 +200,12 @@ pub(crate) async fn run(node: Arc<Node>) {
                 node.formation.waiting_for.store(Arc::new(text));
             }
             Round::Wait(reason) => node.formation.waiting_for.store(Arc::new(reason)),
+            // Also after a promise: what this list was to form cannot be formed any more.
+            Round::Refused { peer, other_list: true } => return node.refuse(misled(node.id, peer)),
             Round::Refused { peer, .. } if node.formation.admitted.load(Ordering::Acquire) && !lowest => {
                 let text = format!("Raft's first call; node {peer} has it already");
                 node.formation.waiting_for.store(Arc::new(text));
             }
-            Round::Refused { peer, other_list: true } => return node.refuse(misled(node.id, peer)),
             Round::Refused { peer, other_list: false } => return node.refuse(replaced(node.id, peer)),
         }
         sleep(ROUND_PAUSE).await;
@@ -227,12 +229,17 @@ fn replaced(node: u64, peer: u64) -> String {
     )
 }
 
-/// Until this node is ready for the first time: ends it when most members are of one other cluster.
+/// Until a majority has answered this node for the first time: ends it when most members are of one other cluster.
 /// They cannot all have been given wrong data, so this node was. A node that lags or is alone
 /// meets no such majority.
 async fn belong(node: &Node) {
-    while node.ready().is_err() {
-        if let Some(other) = other_cluster_of_most(node).await {
+    loop {
+        let proof = node.read(Consistency::Linearizable, Instant::now() + ANSWER_TIMEOUT);
+        let (proof, other) = tokio::join!(proof, other_cluster_of_most(node));
+        if proof.is_ok() {
+            return;
+        }
+        if let Some(other) = other {
             return node.refuse(stranger(node.id, &node.myself.cluster_id(), &other));
         }
         sleep(ROUND_PAUSE).await;

@@ -22,7 +22,7 @@ use tonic::Status;
 use crate::grpc::context::{CALL_MAX, Context};
 use crate::grpc::errand::{Errand, Next};
 use crate::grpc::status::{Seen, refused, unavailable};
-use crate::grpc::table::{Handler, Method, Table};
+use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
 use crate::sandbox::Sandboxes;
@@ -300,7 +300,7 @@ impl Gateway {
                 let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
                 let done = carry_out(Arc::clone(self), principal, call.request.clone().into(), deadline).await;
                 // It does not go through the ids that the state remembers.
-                return self.concluded(done.map(|(reply, revision)| (reply, revision, IdStanding::Open)));
+                return self.concluded(done, IdStanding::Open);
             }
             _ => return not_done("this node does not decide calls of that name; it may be of another version"),
         };
@@ -324,14 +324,16 @@ impl Gateway {
             fingerprint,
             deadline,
         };
-        let decided = self.cluster.decide(context, |call| rule(call)).await;
-        self.concluded(decided.map(|Answered { reply, revision, standing, .. }| (reply, revision, standing)))
+        match self.cluster.decide(context, |call| rule(call)).await {
+            Ok(Answered { reply, revision, standing, .. }) => self.concluded(Ok((reply, revision)), standing),
+            Err(unavailable) => self.concluded(Err(unavailable), IdStanding::Open),
+        }
     }
 
     /// What the leader made of a call, for the node that it entered by.
-    fn concluded(&self, outcome: Result<(Result<Vec<u8>, Refusal>, u64, IdStanding), Unavailable>) -> ForwardResponse {
+    fn concluded(&self, outcome: Led, standing: IdStanding) -> ForwardResponse {
         match outcome {
-            Ok((reply, revision, standing)) => {
+            Ok((reply, revision)) => {
                 let outcome = match reply {
                     Ok(message) => reply::Outcome::Message(message),
                     Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),

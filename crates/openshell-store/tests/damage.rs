@@ -2,6 +2,7 @@
 //! everything that was reported synced, or refuses in a sentence; it is never silently short.
 //! What RocksDB alone does is in `rocksdb.rs`; what the mark cannot notice in `power_loss.rs`.
 #![cfg(feature = "rocksdb")]
+#![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Power is cut under RocksDB: its real files, with the write-ahead log ending at a random moment
 //! at or after the last sync. The same claims as of the simulated disk in `power_loss.rs`.
 #![cfg(feature = "rocksdb")]
+#![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
 
 mod support;
 
@@ -127,7 +128,7 @@ async fn what_was_reported_durable_survives_a_power_cut_at_any_byte() {
     run(&mut store, 61, 240, |last, vote| promises.push(Promise { moments: count(), last, vote })).await;
     assert_eq!(files(directory.path(), Kind::Sst), tables, "no table was written meanwhile");
 
-    let moments = moments.lock().expect("a test's lock");
+    let moments = std::mem::take(&mut *moments.lock().expect("a test's lock"));
     let seed = first_seed();
     println!("STORE_TEST_SEED={seed}");
     let first = moments.iter().position(|moment| moment.synced).expect("something was synced");

@@ -1,5 +1,6 @@
 //! Request ids on real processes: one id sent to every node at once and repeated through kills
 //! takes effect once and has one answer; ids that are too old or belong to another call are refused.
+#![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Calls are held through an election: nodes are restarted one at a time under clients that never
 //! retry, and no call fails.
+#![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! One request id through every kind of failure: at most one effect, one answer.
+#![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
 
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ async fn repeat(nodes: &Nodes, not: u64, id: RequestId, name: &str, attempts: &m
 }
 
 async fn version_of(node: &Cluster, name: &str) -> u64 {
-    version(&*node.read(Consistency::Linearizable, soon()).await.expect("read"), name)
+    version(&node.read(Consistency::Linearizable, soon()).await.expect("read"), name)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,8 @@ impl Transport for Nowhere {
 
 fn wire(node: u64) -> Wire {
     let cluster_id = ArcSwap::from_pointee("c".to_owned());
-    let myself = Myself { node, cluster_id, key: ClusterKey::new([7; 32]) };
+    let (is_removed, expelled) = (Box::new(|_| false), OnceLock::new());
+    let myself = Myself { node, cluster_id, key: ClusterKey::new([7; 32]), is_removed, expelled };
     Wire::new(Arc::new(Nowhere), Arc::new(myself)).expect("cryptography works")
 }
 

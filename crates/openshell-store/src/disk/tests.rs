@@ -271,5 +271,25 @@ mod rocks {
             drop(rocks);
             prop_assert_eq!(content(&RocksDisk::open(directory.path()).expect("opened")), content(&simulated));
         }
+
+        #[test]
+        fn both_disks_hold_the_same_after_a_power_loss_at_any_batch(batches in batches(), kept in 0..12_usize) {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let simulated = SimulatedDisk::new();
+            let rocks = RocksDisk::open(directory.path()).expect("opened");
+            let mut lengths = vec![0];
+            for steps in &batches {
+                simulated.write(batch_of(steps), false).expect("written");
+                rocks.write(batch_of(steps), true).expect("written");
+                let (_copy, log) = crashed_copy(directory.path());
+                lengths.push(std::fs::metadata(log).expect("read").len());
+            }
+            let kept = kept.min(batches.len());
+            let (copy, log) = crashed_copy(directory.path());
+            let file = std::fs::OpenOptions::new().write(true).open(log).expect("opened");
+            file.set_len(lengths[kept]).expect("cut");
+            let found = RocksDisk::open(copy.path()).expect("opened");
+            prop_assert_eq!(content(&found), content(&simulated.image(kept)));
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::rocks::RocksDisk;
-use openshell_store::{OpenError, Opened, Page, Vote, WriterMode};
+use openshell_store::{OpenError, Opened, Page, PageLimit, Vote, WriterMode};
 use support::damage::{Kind, Random, crashed_copy, files, first_seed, flip, length, newest, truncate};
 use support::{apply, blank, log_id, options, replayed, try_open, workload};
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ enum Outcome {
 }
 
 fn revisions(store: &Opened) -> Result<Vec<u64>, String> {
-    match store.history.read_after(store.history.floor(), usize::MAX) {
+    match store.history.read_after(store.history.floor(), PageLimit { entries: usize::MAX, bytes: usize::MAX }) {
         Ok(Page::Entries(entries)) => Ok(entries.iter().map(|entry| entry.revision).collect()),
         other => Err(format!("{other:?}")),
     }

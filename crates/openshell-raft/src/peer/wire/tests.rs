@@ -1,5 +1,7 @@
 //! What comes before the handshake: off loopback TLS, and nothing else.
 
+use std::sync::OnceLock;
+
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use openshell_proto::peer::Hello;

@@ -83,7 +83,7 @@ async fn a_watch_begins_with_the_state_and_goes_on_anywhere() {
     let kinds: Vec<_> = names(&events).into_iter().map(|(act, kind, _)| (act, kind)).collect();
     assert_eq!(
         kinds,
-        [(Act::Created, WatchKind::Sandbox), (Act::Created, WatchKind::Policy)],
+        [(Act::Created, WatchKind::Policy), (Act::Created, WatchKind::Sandbox)],
         "what one call writes comes together"
     );
 

@@ -46,9 +46,12 @@ struct Answers {
 type Item = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
 /// Opens the stream and hands out its answers. An error ends it.
+///
+/// Only once there is something to send: openraft pauses after errors where it hands out requests,
+/// so a stream that was opened before would be opened again at once, without end, while a peer is down.
 pub(super) async fn pipeline<'s, S>(
     mut client: Client,
-    input: S,
+    mut input: S,
     ends: Ends,
     silence_max: Duration,
 ) -> Result<BoxStream<'s, Item>, RPCError<TypeConfig>>
@@ -57,7 +60,8 @@ where
 {
     let unanswered = Unanswered::default();
     let sent = Arc::clone(&unanswered);
-    let requests = input.map(move |request| {
+    let Some(first) = input.next().await else { return Ok(futures::stream::empty().boxed()) };
+    let requests = futures::stream::iter([first]).chain(input).map(move |request| {
         sent.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
         messages::append_request(&request)
     });

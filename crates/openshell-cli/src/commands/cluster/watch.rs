@@ -202,7 +202,7 @@ mod tests {
         };
         assert_eq!(lines(&mark(Type::Synced), Lines::Text), ["7        synced"]);
         assert_eq!(lines(&mark(Type::Progress), Lines::Text), Vec::<String>::new());
-        let progress = lines(&mark(Type::Progress), Lines::Json);
-        assert_eq!(progress, [r#"{"epoch":1,"revision":7,"type":"progress"}"#]);
+        let progress: serde_json::Value = serde_json::from_str(&lines(&mark(Type::Progress), Lines::Json)[0]).unwrap();
+        assert_eq!(progress, json!({"type": "progress", "epoch": 1, "revision": 7}));
     }
 }

@@ -80,7 +80,8 @@ pub(crate) struct RunArguments {
     /// Fewer partitions than this fail a run that has them.
     #[arg(long, default_value_t = 3)]
     pub(crate) partitions_min: usize,
-    /// Clients read what the node at hand has, which may be stale: a control, whose verdict must be FAIL.
+    /// A control, whose verdict must be FAIL: a node is cut off from the others, and clients read what the node
+    /// at hand has. Needs partitions.
     #[arg(long)]
     pub(crate) stale_reads: bool,
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use openshell_tests::{Cluster, Cut, eventually};
 use tokio::time::{Instant, sleep_until};
 
-use crate::plan::{Break, Fault, Harm, Target};
+use crate::plan::{Break, Fault, Harm, Shape, Target};
 use crate::recorder::Recorder;
 
 /// How long a fault waits for a leader to hurt.
@@ -25,6 +25,8 @@ pub(crate) struct Done {
     pub(crate) pauses: usize,
     /// Partitions that stopped at least one packet.
     pub(crate) partitions: usize,
+    /// Those of them of each shape, in the order of [`Shape::ALL`].
+    pub(crate) shapes: [usize; Shape::ALL.len()],
     /// Partitions that nobody felt, which prove nothing.
     pub(crate) idle_partitions: usize,
     /// Processes that ended without being killed, which no gateway may.
@@ -62,7 +64,12 @@ pub(crate) async fn work(
                 done.leader_kills += usize::from(led.is_some_and(|led| victims.contains(&led)));
             }
             Harm::Pause => done.pauses += victims.len(),
-            Harm::Cut(_) if stopped > 0 => done.partitions += 1,
+            Harm::Cut(_) if stopped > 0 => {
+                done.partitions += 1;
+                for (shape, count) in Shape::ALL.into_iter().zip(&mut done.shapes) {
+                    *count += usize::from(fault.shape() == Some(shape));
+                }
+            }
             Harm::Cut(_) => done.idle_partitions += 1,
         }
         recorder.fault(format!("healed nodes {victims:?}"));
@@ -134,6 +141,7 @@ async fn victims(cluster: &Cluster, fault: &Fault) -> (Vec<u64>, Option<u64>) {
         Target::Follower => vec![follower],
         Target::Majority => vec![leader, follower],
         Target::Everyone => cluster.ids().collect(),
+        Target::Last => cluster.ids().max().into_iter().collect(),
     };
     (victims, led)
 }

@@ -12,8 +12,8 @@ const QUIET_MS: u64 = 3_000;
 /// After the last fault is healed, the clients work on for so long at least.
 const CALM_END_MS: u64 = 5_000;
 
-/// Of so many faults the first kills the leader and, where the network can be cut, the third cuts it
-/// off, whatever the dice say, so that no seed proves too little.
+/// Of so many faults the first kills the leader and, where the network can be cut, the third cuts it:
+/// from round to round in another shape, whatever the dice say, so that no seed proves too little.
 const ROUND: usize = 4;
 const KILL_IN_ROUND: usize = 0;
 const CUT_IN_ROUND: usize = 2;
@@ -44,6 +44,30 @@ pub(crate) enum Break {
     Lossy,
 }
 
+/// The shapes of partitions that every run with partitions must have seen (`reliability.md` 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The leader alone on its side.
+    Isolated,
+    /// The leader with others on its side.
+    Halves,
+    /// Packets go one way only.
+    OneWay,
+}
+
+impl Shape {
+    pub(crate) const ALL: [Shape; 3] = [Shape::Isolated, Shape::Halves, Shape::OneWay];
+
+    /// What it is called in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Shape::Isolated => "partitions that isolate the leader",
+            Shape::Halves => "partitions into halves",
+            Shape::OneWay => "partitions one way",
+        }
+    }
+}
+
 /// To whom; resolved when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -53,6 +77,8 @@ pub(crate) enum Target {
     /// The leader and one other.
     Majority,
     Everyone,
+    /// The node of the highest id, whether it leads or not.
+    Last,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +91,18 @@ pub(crate) struct Fault {
     pub(crate) lasts: Duration,
     /// Chooses among followers.
     pub(crate) choice: u64,
+}
+
+impl Fault {
+    /// Of a partition that has one of the shapes that are asked for.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        match (self.harm, self.target) {
+            (Harm::Cut(Break::Apart | Break::Gone), Target::Leader) => Some(Shape::Isolated),
+            (Harm::Cut(Break::Apart), Target::Majority) => Some(Shape::Halves),
+            (Harm::Cut(Break::Deaf | Break::Mute), Target::Leader | Target::Follower) => Some(Shape::OneWay),
+            (Harm::Cut(_) | Harm::Kill | Harm::Pause, _) => None,
+        }
+    }
 }
 
 /// The faults of a run of so many seconds; with `cuts`, partitions are among them.
@@ -87,8 +125,13 @@ pub(crate) fn plan(seed: u64, seconds: u64, cuts: bool) -> Vec<Fault> {
         match faults.len() % ROUND {
             KILL_IN_ROUND => (target, harm) = (Target::Leader, Harm::Kill),
             CUT_IN_ROUND if cuts => {
-                target = Target::Leader;
-                harm = Harm::Cut(if random.random_bool(0.5) { Break::Apart } else { Break::Gone });
+                let either = |one, other, random: &mut StdRng| if random.random_bool(0.5) { one } else { other };
+                let (whom, how) = match Shape::ALL[faults.len() / ROUND % Shape::ALL.len()] {
+                    Shape::Isolated => (Target::Leader, either(Break::Apart, Break::Gone, &mut random)),
+                    Shape::Halves => (Target::Majority, Break::Apart),
+                    Shape::OneWay => (Target::Leader, either(Break::Deaf, Break::Mute, &mut random)),
+                };
+                (target, harm) = (whom, Harm::Cut(how));
             }
             _ => {}
         }
@@ -109,6 +152,18 @@ pub(crate) fn plan(seed: u64, seconds: u64, cuts: bool) -> Vec<Fault> {
         });
         at += lasts + random.random_range(1_000..3_500);
     }
+}
+
+/// The one fault of a control whose reads may be stale: from the quiet beginning to the calm end, the
+/// last node falls behind while clients read from it.
+pub(crate) fn plan_of_staleness(seconds: u64) -> Vec<Fault> {
+    vec![Fault {
+        at: Duration::from_millis(QUIET_MS),
+        harm: Harm::Cut(Break::Apart),
+        target: Target::Last,
+        lasts: Duration::from_millis((seconds * 1_000).saturating_sub(QUIET_MS + CALM_END_MS)),
+        choice: 0,
+    }]
 }
 
 fn any_break(random: &mut StdRng) -> Break {
@@ -137,6 +192,7 @@ impl fmt::Display for Fault {
             Target::Follower => "a follower",
             Target::Majority => "the leader and a follower",
             Target::Everyone => "every node",
+            Target::Last => "the last node",
         };
         let (at, lasts) = (self.at.as_secs_f64(), self.lasts.as_secs_f64());
         write!(formatter, "{at:6.1} s  {harm} {target} for {lasts:.1} s")
@@ -170,6 +226,9 @@ mod tests {
             let cuts_of_a_leader =
                 faults.iter().filter(|fault| matches!(fault.harm, Harm::Cut(_)) && fault.target != Target::Follower);
             assert_eq!(cuts_of_a_leader.count() >= 4, cuts, "seed {seed}");
+            for shape in Shape::ALL {
+                assert_eq!(faults.iter().any(|fault| fault.shape() == Some(shape)), cuts, "seed {seed}, {shape:?}");
+            }
             let kills_of_a_leader =
                 faults.iter().filter(|fault| fault.harm == Harm::Kill && fault.target != Target::Follower).count();
             assert!(kills_of_a_leader >= 5, "seed {seed}: {kills_of_a_leader}");

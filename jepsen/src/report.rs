@@ -10,6 +10,7 @@ use crate::checker::{Contradiction, KeyReport, Verdict};
 use crate::history::{Action, KeyHistory, Outcome};
 use crate::nemesis::Done;
 use crate::observer::Leaders;
+use crate::plan::Shape;
 
 /// How many bad profiles are shown in full.
 const SHOWN_MAX: usize = 5;
@@ -59,16 +60,21 @@ struct Minima {
     leader_changes: usize,
     updates: usize,
     partitions: usize,
+    /// Partitions of each shape.
+    each_shape: usize,
 }
 
 impl Report {
     /// An empty report of a run, with partitions or without.
     pub(crate) fn of_run(arguments: &RunArguments, seed: u64, partitions: bool) -> Self {
+        let partitions = if partitions { arguments.partitions_min } else { 0 };
         let minima = Minima {
             kills: arguments.kills_min,
             leader_changes: arguments.leader_changes_min,
             updates: arguments.updates_min,
-            partitions: if partitions { arguments.partitions_min } else { 0 },
+            partitions,
+            // The control has one partition and is of no shape that is asked for.
+            each_shape: if arguments.stale_reads { 0 } else { partitions.min(1) },
         };
         Self { seed, minima: Some(minima), ..Self::default() }
     }
@@ -111,12 +117,17 @@ impl Report {
             problems.push(format!("{} times a gateway ended by itself", self.done.deaths));
         }
         if let Some(minima) = self.minima {
+            let shapes = Shape::ALL.into_iter().zip(self.done.shapes);
+            let shapes = shapes.map(|(shape, seen)| (shape.name(), seen, minima.each_shape));
             for (what, seen, least) in [
                 ("kills", self.done.kills, minima.kills),
                 ("changes of the leader", self.leaders.changes(), minima.leader_changes),
                 ("acknowledged updates", self.counts.acknowledged, minima.updates),
                 ("partitions", self.done.partitions, minima.partitions),
-            ] {
+            ]
+            .into_iter()
+            .chain(shapes)
+            {
                 if seen < least {
                     problems.push(format!("the run saw {seen} {what}; below {least} it proves too little"));
                 }
@@ -134,10 +145,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.minima.is_some() {
-            let Done { kills, leader_kills, pauses, partitions, idle_partitions, deaths } = self.done;
+            let Done { kills, leader_kills, pauses, partitions, shapes, idle_partitions, deaths } = self.done;
             writeln!(formatter, "seed: {}", self.seed)?;
             writeln!(formatter, "faults done: {kills} kills, {leader_kills} of them of a leader; {pauses} pauses")?;
-            writeln!(formatter, "partitions: {partitions} that were felt, {idle_partitions} that nobody felt")?;
+            let [isolated, halves, one_way] = shapes;
+            writeln!(
+                formatter,
+                "partitions: {partitions} that were felt ({isolated} isolated the leader, {halves} were halves, {one_way} one \
+                 way), {idle_partitions} that nobody felt"
+            )?;
             writeln!(formatter, "gateways that ended by themselves: {deaths}")?;
             writeln!(formatter, "leader changes: {}", self.leaders.changes())?;
         }
@@ -185,10 +201,14 @@ mod tests {
 
     #[test]
     fn a_run_that_saw_too_little_fails() {
-        let minima = Minima { kills: 5, leader_changes: 3, updates: 1000, partitions: 3 };
-        let report = Report { minima: Some(minima), ..Report::default() };
-        assert_eq!(report.problems().len(), 4);
+        let minima = Minima { kills: 5, leader_changes: 3, updates: 1000, partitions: 3, each_shape: 1 };
+        let mut report = Report { minima: Some(minima), ..Report::default() };
+        assert_eq!(report.problems().len(), 7);
         assert!(!report.passed());
+        report.done = Done { kills: 5, partitions: 3, shapes: [2, 1, 0], ..Done::default() };
+        report.counts.acknowledged = 1000;
+        let problems = report.problems().join("; ");
+        assert!(problems.contains("0 partitions one way") && !problems.contains("halves"), "{problems}");
     }
 
     #[test]

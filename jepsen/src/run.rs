@@ -92,8 +92,13 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<Report> {
 }
 
 async fn scenario(arguments: &RunArguments, seed: u64) -> anyhow::Result<Report> {
-    let partitions = partitions(arguments.partitions)?;
-    let faults = plan::plan(seed, arguments.seconds, partitions);
+    let wish = if arguments.stale_reads { Partitions::Required } else { arguments.partitions };
+    let partitions = partitions(wish)?;
+    let faults = if arguments.stale_reads {
+        plan::plan_of_staleness(arguments.seconds)
+    } else {
+        plan::plan(seed, arguments.seconds, partitions)
+    };
     report::say(&format!("seed {seed}, {} s, {} clients; the plan:", arguments.seconds, arguments.clients));
     for fault in &faults {
         report::say(&fault.to_string());
@@ -109,6 +114,8 @@ async fn scenario(arguments: &RunArguments, seed: u64) -> anyhow::Result<Report>
     let watching = tokio::spawn(observer::watch(nodes.clone(), end));
     let shared = Arc::new(Shared {
         recorder: recorder.clone(),
+        // In the control, nobody writes through the node that is cut off: clients would wait there.
+        written_through: if arguments.stale_reads { nodes.len() - 1 } else { nodes.len() },
         nodes,
         reads: if arguments.stale_reads { Consistency::Local } else { Consistency::Linearizable },
         workspace: workspace.clone(),

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     /// How each node is reached.
     pub(crate) nodes: Vec<Access>,
+    /// The first so many of them are asked for updates.
+    pub(crate) written_through: usize,
     /// What reads ask for.
     pub(crate) reads: Consistency,
     pub(crate) workspace: String,
@@ -95,7 +97,6 @@ struct Worker {
 impl Worker {
     async fn step(&mut self) {
         let key = self.choose_key();
-        let node = self.random.random_range(0..self.nodes.len());
         let action = match self.known.get(&key) {
             Some(version) if self.random.random_bool(0.5) => {
                 self.written += 1;
@@ -103,6 +104,12 @@ impl Worker {
             }
             _ => Action::Read,
         };
+        let node = self.random.random_range(
+            0..match action {
+                Action::Read => self.nodes.len(),
+                Action::Write { .. } => self.shared.written_through,
+            },
+        );
         let recorder = self.shared.recorder.clone();
         let operation = recorder.invoke(self.process, node as u64 + 1, &key, action.clone());
         let heard = match &action {
@@ -155,7 +162,7 @@ impl Worker {
                 | Outcome::Wrong { .. }
                 | Outcome::NotDone => return heard,
             }
-            node = self.random.random_range(0..self.nodes.len());
+            node = self.random.random_range(0..self.shared.written_through);
         }
         Heard::nowhere(Outcome::Unknown { why: doubt.unwrap_or_default() })
     }

@@ -46,9 +46,24 @@ impl Api {
     /// When one is no URL, or the token is no text for a header.
     #[must_use]
     pub fn bearer(endpoints: &str, token: &str) -> Self {
+        Self::bearer_with_tls(endpoints, Tls::None, token)
+    }
+
+    /// As [`Api::bearer`], with what it takes to be let in where the URLs are `https`.
+    ///
+    /// # Panics
+    /// As [`Api::bearer`], and when the certificates cannot be used.
+    #[must_use]
+    pub fn bearer_with_tls(endpoints: &str, tls: Tls, token: &str) -> Self {
         let endpoints = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
-        let builder = ClientBuilder::new(endpoints).header("authorization", &format!("Bearer {token}"));
+        let builder = ClientBuilder::new(endpoints).tls(tls).header("authorization", &format!("Bearer {token}"));
         Self { client: builder.build().expect("a token fits in a header"), options: CallOptions::default() }
+    }
+
+    /// The client behind it, for streams and watches.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The same caller, each call one attempt.

@@ -42,6 +42,10 @@ pub struct ClusterOptions {
     pub history_entries_kept: u64,
     /// `--log-level`.
     pub log_level: &'static str,
+    /// `--stale-after`, in seconds.
+    pub stale_after: u64,
+    /// `--when-stale`: `serve` or `refuse`.
+    pub when_stale: &'static str,
 }
 
 impl Default for ClusterOptions {
@@ -52,6 +56,8 @@ impl Default for ClusterOptions {
             log_entries_kept: 100,
             history_entries_kept: 100_000,
             log_level: "info",
+            stale_after: 30,
+            when_stale: "serve",
         }
     }
 }
@@ -202,6 +208,14 @@ impl Cluster {
         Access::to_all(&self.gateways.iter().map(Gateway::access).collect::<Vec<_>>()).api()
     }
 
+    /// The same, asking node `first` first.
+    #[must_use]
+    pub fn api_of_all_from(&self, first: u64) -> Api {
+        let (first, others): (Vec<&Gateway>, Vec<&Gateway>) =
+            self.gateways.iter().partition(|gateway| gateway.id() == first);
+        Access::to_all(&first.into_iter().chain(others).map(Gateway::access).collect::<Vec<_>>()).api()
+    }
+
     /// The URLs of all nodes, separated by commas.
     #[must_use]
     pub fn endpoints(&self) -> String {
@@ -350,6 +364,8 @@ fn arguments(
         ("--secrets-key-file", key.display().to_string()),
         ("--zone", format!("zone-{id}")),
         ("--log-level", options.log_level.to_owned()),
+        ("--stale-after", options.stale_after.to_string()),
+        ("--when-stale", options.when_stale.to_owned()),
         ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
         ("--log-entries-kept", options.log_entries_kept.to_string()),
         ("--history-entries-kept", options.history_entries_kept.to_string()),

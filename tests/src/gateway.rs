@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use crate::api::Api;
 use crate::binary::binary;
 use crate::http::http_get_at;
+use crate::metrics::scrape_at;
 use crate::place::{Access, Place};
 use crate::wait::eventually;
 
@@ -66,6 +67,15 @@ impl Gateway {
             }
         }
         Self::new(self.id, self.ports, arguments, log)
+    }
+
+    /// The same gateway, not running, that joins the members at these addresses instead of forming a
+    /// cluster, in another directory and with its output in another file.
+    #[must_use]
+    pub fn joining(&self, addresses: &str, data_dir: &str, log: PathBuf) -> Self {
+        let mut joining = self.changed(&[("--data-dir", data_dir), ("--initial-cluster", addresses)], log);
+        joining.rename_argument("--initial-cluster", "--join");
+        joining
     }
 
     /// The value that it is given for a flag.
@@ -138,6 +148,12 @@ impl Gateway {
     /// As [`http_get_at`].
     pub async fn page(&self, path: &str) -> anyhow::Result<(u16, String)> {
         http_get_at(self.place.address, self.ports.health, path).await
+    }
+
+    /// The sum of the samples of one name on its metrics page; none when it does not answer, or has
+    /// no such number.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        scrape_at(self.place.address, self.ports.metrics).await.ok()?.sum(name)
     }
 
     /// Starts the process; does nothing when it runs.

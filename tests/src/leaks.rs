@@ -1,5 +1,5 @@
 //! Looking for secrets where none may be. A marked secret is random, so that it cannot be anywhere by
-//! chance; it is looked for as it is, backwards, in base64 and in hexadecimal. What may hold secrets is
+//! chance; it is looked for as it is, backwards, in base64, in hexadecimal and as a list of bytes. What may hold secrets is
 //! for the tests to know. The tests of `openshell-store` read this file as well.
 
 use std::collections::HashMap;
@@ -107,6 +107,7 @@ fn forms(secret: &[u8]) -> Vec<(String, Vec<u8>)> {
         ("backwards".to_owned(), backwards),
         ("in hexadecimal".to_owned(), hex::encode(secret).into_bytes()),
         ("in capital hexadecimal".to_owned(), hex::encode_upper(secret).into_bytes()),
+        ("as a list of bytes".to_owned(), format!("{secret:?}").trim_matches(['[', ']']).as_bytes().to_vec()),
     ];
     for before in 0..3 {
         forms.push((format!("in base64 after {before} bytes"), encoded(&STANDARD_NO_PAD, before, secret)));
@@ -145,6 +146,7 @@ mod tests {
                 hex::encode_upper(&plain).into_bytes(),
                 STANDARD_NO_PAD.encode(&plain).into_bytes(),
                 URL_SAFE_NO_PAD.encode(&plain).into_bytes(),
+                format!("{plain:?}").into_bytes(),
             ];
             for text in texts {
                 assert!(!leaks().find("here", &text).is_empty(), "{}", String::from_utf8_lossy(&text));

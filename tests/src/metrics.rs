@@ -1,10 +1,11 @@
 //! The numbers on a node's `/metrics` page.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::ensure;
 
-use crate::http::http_get;
+use crate::http::http_get_at;
 
 /// Every sample of one page: name with its labels as printed -> value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +34,12 @@ impl Metrics {
 /// # Errors
 /// As [`http_get`], and for any status but 200.
 pub async fn scrape(port: u16) -> anyhow::Result<Metrics> {
-    let (status, body) = http_get(port, "/metrics").await?;
+    scrape_at(Ipv4Addr::LOCALHOST.into(), port).await
+}
+
+/// As [`scrape`], of a process at another address.
+pub(crate) async fn scrape_at(address: IpAddr, port: u16) -> anyhow::Result<Metrics> {
+    let (status, body) = http_get_at(address, port, "/metrics").await?;
     ensure!(status == 200, "the metrics page answered {status}");
     Ok(Metrics::parse(&body))
 }

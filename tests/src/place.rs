@@ -90,6 +90,15 @@ impl Access {
         Api::with_tls(&self.urls, self.tls.clone())
     }
 
+    /// A caller with connections of its own who shows a token.
+    ///
+    /// # Panics
+    /// As [`Access::api`], and when the token is no text for a header.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Api {
+        Api::bearer_with_tls(&self.urls, self.tls.clone(), token)
+    }
+
     /// The access to all of these. They must trust each other's clients, as those of one cluster do.
     pub(crate) fn to_all(all: &[Self]) -> Self {
         let urls = all.iter().map(|access| access.urls.as_str()).collect::<Vec<_>>().join(",");

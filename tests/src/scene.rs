@@ -238,13 +238,21 @@ impl Scene {
         assert!(answer.expect("the provider is detached").message.detached);
     }
 
+    /// The configuration of a sandbox, by its id.
+    ///
+    /// # Errors
+    /// As the call.
+    pub async fn try_config(&self, sandbox_id: &str) -> Result<Answer<GetSandboxConfigResponse>, CallError> {
+        let request = GetSandboxConfigRequest { sandbox_id: sandbox_id.to_owned() };
+        self.api.call(&methods::GET_SANDBOX_CONFIG, request).await
+    }
+
     /// The effective configuration of a sandbox, by its id.
     ///
     /// # Panics
     /// When the cluster refuses.
     pub async fn config(&self, sandbox_id: &str) -> Answer<GetSandboxConfigResponse> {
-        let request = GetSandboxConfigRequest { sandbox_id: sandbox_id.to_owned() };
-        self.api.call(&methods::GET_SANDBOX_CONFIG, request).await.expect("the configuration is answered")
+        self.try_config(sandbox_id).await.expect("the configuration is answered")
     }
 
     /// The composed policy of a sandbox, by its id.

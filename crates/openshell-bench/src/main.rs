@@ -53,6 +53,9 @@ enum What {
         /// How it is lost.
         #[arg(long, value_enum, default_value_t = failover::Loss::Kill)]
         loss: failover::Loss,
+        /// Whom the client that feels it knows.
+        #[arg(long, value_enum, default_value_t = failover::From::Survivor)]
+        from: failover::From,
         /// How often.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
         runs: u16,
@@ -83,7 +86,7 @@ async fn main() -> ExitCode {
             updates::measure(&gateway_endpoint, clients, seconds).await
         }
         What::Reads { gateway_endpoint, clients, seconds } => reads::measure(&gateway_endpoint, clients, seconds).await,
-        What::Failover { loss, runs } => failover::measure(runs, loss).await,
+        What::Failover { loss, from, runs } => failover::measure(runs, loss, from).await,
         What::Handover { runs } => handover::measure(runs).await,
         What::Rejoin { records, runs } => rejoin::measure(records, runs).await,
     };

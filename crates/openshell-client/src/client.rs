@@ -59,8 +59,14 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Starts with no TLS, no headers, 5 s for connecting to all endpoints once, and 5 s for one
+    /// Starts with no TLS, no headers, 5 s for connecting to all endpoints once, and 2 s for one
     /// attempt while other endpoints are left to ask.
+    ///
+    /// Those 2 s are longer than a node that leads without a majority takes to say so, and an election.
+    /// They harm no write that is slow for another reason: what an attempt has proposed takes effect
+    /// however long the disks need, and the next attempt, under the same request id, hears its answer.
+    /// An answer that takes longer to make, such as a very long list, wants a higher
+    /// [`ClientBuilder::attempt_limit`].
     #[must_use]
     pub fn new(endpoints: Vec<EndpointUrl>) -> Self {
         Self {
@@ -69,7 +75,7 @@ impl ClientBuilder {
             headers: Vec::new(),
             dial: Arc::new(TcpDial),
             connect_limit: Duration::from_secs(5),
-            attempt_limit: Duration::from_secs(5),
+            attempt_limit: Duration::from_secs(2),
             source: Source::of_this_machine(),
         }
     }

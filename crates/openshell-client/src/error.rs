@@ -59,7 +59,8 @@ pub enum CallError {
     },
     /// It may have taken effect, now or later. Repeat only under the same request id. The status may
     /// be a refusal: of a repetition, by a node that cannot tell what became of the attempts before,
-    /// because the id has expired or the epoch is another. Then look before repeating anything.
+    /// because the id has expired or the epoch is another; or a node says that the call took effect and
+    /// its answer could not be completed. Then look before repeating anything.
     #[error("it is unknown whether request {request_id} took effect, after {attempts} attempts: {}", .status.message())]
     Unknown {
         /// The identity to repeat the call under.

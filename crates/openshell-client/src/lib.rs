@@ -2,6 +2,7 @@
 //! request ids, failover, and what an answer says about the state it was made from. What a call
 //! means is not here: the rules live behind the gateway.
 
+mod attempt;
 mod call;
 mod client;
 mod dial;

@@ -1,11 +1,12 @@
 //! A watch that goes on at another node when its node goes away: from the position of the last
-//! message, so that nothing is missed and nothing comes twice.
+//! message, so that nothing is missed and nothing comes twice. So it does when its node says nothing
+//! any more: one that is well says how far it is, whatever happens or not.
 
 use std::time::Duration;
 
 use openshell_proto::cluster::watch_response::Type;
 use openshell_proto::cluster::{WatchRequest, WatchResponse};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status, Streaming};
 
 use crate::client::Client;
@@ -15,6 +16,11 @@ use crate::options::CallOptions;
 
 /// Before the next attempt to go on, when every endpoint failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A node says something every 5 s to who follows what changes. After four times that it is gone, or
+/// cannot be reached any more.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// Says from which revision to go on.
+const RESUME_REVISION: &str = "x-openshell-resume-revision";
 
 /// Why a watch cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +34,8 @@ pub enum WatchError {
         /// What the node said.
         status: Status,
     },
-    /// A refusal, or no node took the watch for as long as the patience lasts.
+    /// A refusal, or no node took the watch for as long as the patience lasts. Nor is a watch begun
+    /// again that was cut off because its reader did not take the state in time: it would be again.
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -41,6 +48,9 @@ pub struct Watch {
     stream: Option<Streaming<WatchResponse>>,
     /// Since when there is no stream.
     lost: Option<Instant>,
+    /// When the stream last said something.
+    heard: Instant,
+    silence_max: Duration,
     /// Endpoints that said one after the other that they do not keep what comes next.
     gone: usize,
 }
@@ -50,7 +60,24 @@ impl Watch {
     /// is how long it looks for a node that takes it before it gives up.
     #[must_use]
     pub fn new(client: Client, request: WatchRequest, patience: Duration) -> Self {
-        Self { client, request, patience, stream: None, lost: None, gone: 0 }
+        Self {
+            client,
+            request,
+            patience,
+            stream: None,
+            lost: None,
+            heard: Instant::now(),
+            silence_max: SILENCE_MAX,
+            gone: 0,
+        }
+    }
+
+    /// Goes on at another node after so long without a word, in place of 20 s. Only once the state is
+    /// complete: what a large state takes is not bounded here. A node that is well is never silent for
+    /// longer than 5 s.
+    #[must_use]
+    pub fn silence_max(self, silence_max: Duration) -> Self {
+        Self { silence_max, ..self }
     }
 
     /// The next message. After a break the watch goes on from the last position; when it broke
@@ -60,25 +87,38 @@ impl Watch {
     /// [`WatchError`]; the watch is over then.
     pub async fn next(&mut self) -> Result<WatchResponse, WatchError> {
         loop {
-            let Some(stream) = &mut self.stream else {
+            if self.stream.is_none() {
                 self.open().await?;
                 continue;
-            };
-            let status = match stream.message().await {
+            }
+            let status = match self.message().await {
                 Ok(Some(response)) => {
-                    (self.lost, self.gone) = (None, 0);
+                    (self.lost, self.gone, self.heard) = (None, 0, Instant::now());
                     if response.r#type() != Type::Initial {
                         self.request.from = response.position;
                     }
                     return Ok(response);
                 }
                 Ok(None) => Status::unavailable("the node ended the watch"),
-                Err(status) if passes(status.code()) => status,
+                Err(status) if is_broken(&status) => status,
                 Err(status) => self.refused(status)?,
             };
             tracing::debug!(%status, from = ?self.request.from, "the watch goes on at another node");
             self.stream = None;
             self.client.prefer_next();
+        }
+    }
+
+    /// What the stream says next, or that it was silent for too long. What it said already comes first,
+    /// however late it is asked for.
+    async fn message(&mut self) -> Result<Option<WatchResponse>, Status> {
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        if self.request.from.is_none() {
+            return stream.message().await;
+        }
+        match timeout_at(self.heard + self.silence_max, stream.message()).await {
+            Ok(message) => message,
+            Err(_) => Err(Status::unavailable(format!("the node said nothing for {:?}", self.silence_max))),
         }
     }
 
@@ -88,10 +128,10 @@ impl Watch {
         let options = CallOptions::default().deadline(left.max(PAUSE));
         match self.client.stream(&methods::WATCH, self.request.clone(), &options).await {
             Ok(stream) => {
-                self.stream = Some(stream);
+                (self.stream, self.heard) = (Some(stream), Instant::now());
                 Ok(())
             }
-            Err(CallError::Refused(status)) if !passes(status.code()) => {
+            Err(CallError::Refused(status)) if !may_pass(status.code()) => {
                 self.refused(status)?;
                 self.client.prefer_next();
                 Ok(())
@@ -121,8 +161,15 @@ impl Watch {
     }
 }
 
-/// Whether another node, or the same one later, may take the watch.
-fn passes(code: Code) -> bool {
+/// Whether a watch that ended like this can go on, or begin again, at another node or the same one. A
+/// reader that was cut off can when it is told from where; else it was too slow for the state itself.
+fn is_broken(end: &Status) -> bool {
+    may_pass(end.code()) && (end.code() != Code::ResourceExhausted || end.metadata().get(RESUME_REVISION).is_some())
+}
+
+/// Whether another node, or the same one later, may take a watch that was refused like this: a node
+/// has too many of them already, for one.
+fn may_pass(code: Code) -> bool {
     matches!(
         code,
         Code::Unavailable
@@ -133,3 +180,6 @@ fn passes(code: Code) -> bool {
             | Code::Internal
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,57 +1,32 @@
 //! The handle on a running node: everything that a server asks of the cluster. How it is done is
 //! in the modules beside this one.
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, RequestId, State};
-use openshell_store::settings::{self, Timings};
-use openshell_store::{History, Member, Opened, StateView};
+use openshell_store::{History, Member, Opened};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::age::Freshness;
+use crate::age::{Freshness, age_of};
 use crate::call::{Answered, CallContext, CallHandler, Consistency, Unavailable};
 use crate::config::{ClusterConfig, Pace};
 use crate::divergence;
 use crate::formation::{self, Formation};
 use crate::leadership;
-
 use crate::node::{Handler, Node};
 use crate::peer::{self, Links, Myself, Network, Transport, Wire};
 use crate::propose::Proposals;
+use crate::quorum::Tenure;
 use crate::read::{self, ReadLine};
 use crate::replace::{self, Replaced};
+use crate::start::{self, StartError};
 use crate::status::{Gauges, MemberInfo};
-
-/// Why a node did not start. No retry helps by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// What it was told does not fit together.
-    #[error("{0}")]
-    Config(
-        /// The sentence that says what.
-        String,
-    ),
-    /// The machine's cryptography does not work.
-    #[error("TLS between nodes cannot be set up: {0}")]
-    Tls(
-        /// What failed.
-        #[source]
-        io::Error,
-    ),
-    /// Raft does not start on what is stored.
-    #[error("Raft did not start: {0}")]
-    Raft(
-        /// What it says.
-        String,
-    ),
-}
 
 /// A running node of a cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
@@ -66,25 +41,20 @@ impl Cluster {
     /// # Errors
     /// [`StartError`] when the node cannot start at all.
     pub async fn start<T: Transport>(config: ClusterConfig<T>, opened: Opened) -> Result<Self, StartError> {
-        check(&config)?;
+        start::check(&config, &opened)?;
         let pace = Pace::of(&config.timings);
+        let raft_config = start::raft_config(&config)?;
         let myself = Arc::new(Myself {
             node: config.node,
             cluster_id: ArcSwap::from_pointee(opened.identity.cluster_id()),
             key: config.cluster_key.clone(),
-            is_removed: is_removed(opened.view.clone()),
+            is_removed: start::is_removed(opened.view.clone()),
             expelled: OnceLock::new(),
         });
         let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself)).map_err(StartError::Tls)?;
         let wire = Arc::new(wire);
         let links = Arc::new(Links::new(Arc::clone(&wire)));
         let network = Network { node: config.node, links: Arc::clone(&links), pace };
-        let raft_config = settings::raft_config(&Timings {
-            snapshot_entries: config.snapshot_after_entries,
-            log_entries_kept: config.log_entries_kept,
-            ..config.timings.clone()
-        });
-        let raft_config = raft_config.map_err(|error| StartError::Config(error.to_string()))?;
         let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);
         let raft = raft.await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let initialised = raft.is_initialized().await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
@@ -92,6 +62,7 @@ impl Cluster {
         let has_data = (initialised && restored.is_none()) || !myself.cluster_id().is_empty();
         let (leader, leader_changes) = watch::channel(None);
         let (read_line, readers) = ReadLine::new();
+        let age = age_of(&opened.view.load(), config.clock.now_ms());
         let admitted = has_data || opened.identity.is_promised();
         let formation = Formation::new(config.initial_cluster, config.join, admitted, restored);
         let node = Arc::new(Node {
@@ -108,7 +79,8 @@ impl Cluster {
             identity: opened.identity,
             myself,
             links,
-            freshness: Freshness::new(Instant::now()),
+            freshness: Freshness::new(Instant::now(), age),
+            tenure: Tenure::default(),
             formation,
             proposals: Proposals::new(),
             read_line,
@@ -123,6 +95,7 @@ impl Cluster {
             fault: OnceLock::new(),
             refusal: watch::Sender::new(None),
             withdrawn: OnceLock::new(),
+            doubt: std::sync::Mutex::default(),
             gone: CancellationToken::new(),
             applicants: std::sync::Mutex::default(),
             replacing: tokio::sync::Mutex::default(),
@@ -131,6 +104,10 @@ impl Cluster {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        if let Some(reason) = divergence::withdrawn_before(&node) {
+            // Before anybody can ask it anything.
+            node.withdraw(reason).await;
+        }
         spawn_tasks(&node, wire, leader, readers);
         Ok(Self { node })
     }
@@ -173,7 +150,8 @@ impl Cluster {
         self.node.wait_for_revision(revision, deadline).await
     }
 
-    /// Passes a call on to another node, one hop.
+    /// Passes a call on to the node that leads, one hop, and waits until the deadline, or until
+    /// another node leads and this one has had a moment to say what it knows.
     ///
     /// # Errors
     /// [`Unavailable::NotDone`] when it certainly was not handled, otherwise [`Unavailable::Unknown`].
@@ -215,6 +193,13 @@ impl Cluster {
     #[must_use]
     pub fn watch_leader(&self) -> watch::Receiver<Option<u64>> {
         self.node.leader_changes.clone()
+    }
+
+    /// Why this node, which leads, can conclude nothing: it has heard of no majority for longer than
+    /// an election takes. Nothing on any other node, and nothing was done by whoever is told.
+    #[must_use]
+    pub fn quorum_lost(&self) -> Option<Unavailable> {
+        self.node.quorum_lost()
     }
 
     /// This node's id.
@@ -283,6 +268,13 @@ impl Cluster {
         self.node.withdrawn.get().map(String::as_str)
     }
 
+    /// That states of nodes differ and no majority tells which is right, while it is so: the node
+    /// serves, and people must look.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        self.node.doubted()
+    }
+
     /// Returns once the node takes no part any more.
     pub async fn until_withdrawn(&self) {
         self.node.gone.cancelled().await;
@@ -339,25 +331,6 @@ impl Cluster {
         self.node.tasks.close();
         self.node.tasks.wait().await;
     }
-}
-
-fn check<T>(config: &ClusterConfig<T>) -> Result<(), StartError> {
-    let node = config.node;
-    if node == 0 {
-        return Err(StartError::Config("node ids start at 1".to_owned()));
-    }
-    if !config.initial_cluster.contains_key(&node) {
-        let known = config.initial_cluster.keys().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        let text =
-            format!("the initial cluster ({known}) does not hold this node, {node}; it must be the same everywhere");
-        return Err(StartError::Config(text));
-    }
-    Ok(())
-}
-
-/// Asks the applied state, which says it after a restart as well.
-fn is_removed(view: StateView) -> Box<dyn Fn(u64) -> bool + Send + Sync> {
-    Box::new(move |node| view.load().cluster().is_some_and(|cluster| cluster.value.removed_nodes.contains(&node)))
 }
 
 /// Every task of the node ends with its stop token and is waited for at shutdown.

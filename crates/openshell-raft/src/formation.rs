@@ -31,7 +31,7 @@ use tonic::Status;
 use crate::call::Consistency;
 use crate::join;
 use crate::node::Node;
-use crate::peer::{other_cluster, sentence, within};
+use crate::peer::{has_other_key, other_cluster, sentence, was_removed, within};
 
 /// Between two rounds of asking.
 const ROUND_PAUSE: Duration = Duration::from_millis(150);
@@ -59,6 +59,8 @@ enum Round {
     AllEmpty,
     /// Not yet, and why.
     Wait(String),
+    /// Most of the initial cluster holds another key than this node.
+    OtherKey,
     /// A peer has data, this node has none.
     Refused {
         peer: u64,
@@ -164,10 +166,14 @@ impl Formation {
     }
 }
 
-/// SHA-256 over the initial cluster, so that two different lists cannot both form.
+/// SHA-256 over the initial cluster, so that two different lists cannot both form. In that of a
+/// cluster of one the address does not count: nobody dials it, and it may change with every start.
 #[must_use]
 pub fn initial_cluster_digest(initial: &BTreeMap<u64, String>) -> [u8; 32] {
     let mut hasher = Sha256::new();
+    if let (1, Some((node, _))) = (initial.len(), initial.first_key_value()) {
+        return hasher.chain_update(node.to_be_bytes()).finalize().into();
+    }
     for (node, address) in initial {
         hasher.update(node.to_be_bytes());
         hasher.update((address.len() as u64).to_be_bytes());
@@ -184,6 +190,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
     loop {
         match node.is_initialised().await {
+            Ok(false) if node.myself.expelled.get().is_some() => return node.refuse(was_removed(node.id)),
             Ok(false) => {}
             Ok(true) => return belong(&node).await,
             // Stopped, which the fault watch reports.
@@ -206,10 +213,25 @@ pub(crate) async fn run(node: Arc<Node>) {
                 let text = format!("Raft's first call; node {peer} has it already");
                 node.formation.waiting_for.store(Arc::new(text));
             }
+            Round::OtherKey if !node.formation.admitted.load(Ordering::Acquire) => {
+                return node.refuse(other_key_than_most(node.id));
+            }
+            Round::OtherKey => {
+                let text = format!("most of its peers: {}", other_key_than_most(node.id));
+                node.formation.waiting_for.store(Arc::new(text));
+            }
             Round::Refused { peer, other_list: false } => return node.refuse(replaced(node.id, peer)),
         }
         sleep(ROUND_PAUSE).await;
     }
+}
+
+/// The refusal of an empty node, which loses nothing by ending.
+pub(crate) fn other_key_than_most(node: u64) -> String {
+    format!(
+        "node {node} does not hold the key that most nodes of its cluster hold: give it the same secrets key file as those, \
+         with --secrets-key-file"
+    )
 }
 
 fn misled(node: u64, peer: u64) -> String {
@@ -231,8 +253,13 @@ fn replaced(node: u64, peer: u64) -> String {
 
 /// Until a majority has answered this node for the first time: ends it when most members are of one other cluster.
 /// They cannot all have been given wrong data, so this node was. A node that lags or is alone
-/// meets no such majority.
+/// meets no such majority. A cluster of one that was told of others is not theirs either.
 async fn belong(node: &Node) {
+    if let Some(told) = told_of_others(node.formation.initial.len(), &[])
+        && is_alone(node)
+    {
+        return node.refuse(alone(node.id, &node.myself.cluster_id(), told));
+    }
     loop {
         let proof = node.read(Consistency::Linearizable, Instant::now() + ANSWER_TIMEOUT);
         let (proof, other) = tokio::join!(proof, other_cluster_of_most(node));
@@ -244,6 +271,28 @@ async fn belong(node: &Node) {
         }
         sleep(ROUND_PAUSE).await;
     }
+}
+
+/// Whether this node's data are those of a cluster of one. Such a cluster never gets more members.
+pub(crate) fn is_alone(node: &Node) -> bool {
+    node.server_metrics().membership_config.voter_ids().eq([node.id])
+}
+
+/// What a node was told, for people, when that is of a cluster with other nodes.
+pub(crate) fn told_of_others(initial: usize, join: &[String]) -> Option<&'static str> {
+    match (initial, join) {
+        (_, [_, ..]) => Some("--join names members of another"),
+        (2.., []) => Some("--initial-cluster names other nodes as well"),
+        (_, []) => None,
+    }
+}
+
+/// The refusal of data of a cluster of one in a place that is for a member of a larger one.
+pub(crate) fn alone(node: u64, mine: &str, told: &str) -> String {
+    format!(
+        "the data of node {node} are those of cluster {mine}, which has no other member, but {told}: give the node its own \
+         data directory, or start it as the cluster of one that it is"
+    )
 }
 
 async fn other_cluster_of_most(node: &Node) -> Option<String> {
@@ -277,7 +326,9 @@ async fn round(node: &Node) -> Round {
     });
     let answers = futures::future::join_all(asking).await;
     let mut wait = None;
+    let mut other_keys = 0;
     for (peer, address, answer) in answers {
+        other_keys += usize::from(answer.as_ref().is_err_and(has_other_key));
         match answer {
             Ok(answer) if answer.initialised => {
                 return Round::Refused { peer, other_list: answer.initial_cluster_digest != formation.digest };
@@ -291,6 +342,10 @@ async fn round(node: &Node) -> Round {
             Ok(_) => {}
             Err(status) => wait = Some(format!("node {peer} at {address}: {}", sentence(&status))),
         }
+    }
+    // More than half of all, this node counted: where two keys are about, those of one key go on.
+    if other_keys > formation.initial.len() / 2 {
+        return Round::OtherKey;
     }
     wait.map_or(Round::AllEmpty, Round::Wait)
 }

@@ -1,5 +1,7 @@
-//! A call passed on whole to another node, one hop. Whether it may have been handled there is
-//! told apart from whether it certainly was not.
+//! A call passed on whole to the leader, one hop, for as long as that node leads. Whether it may
+//! have been handled there is told apart from whether it certainly was not.
+
+use std::time::Duration;
 
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
 use tokio::time::Instant;
@@ -8,10 +10,29 @@ use tonic::Code;
 use crate::call::Unavailable;
 use crate::node::Node;
 use crate::peer::{sentence, was_never_sent, within};
+use crate::succession::superseded;
+
+/// After another node was elected, for answers on their way: a leader that hands over in order
+/// answers what it still took.
+const HAND_OVER_GRACE: Duration = Duration::from_millis(100);
 
 impl Node {
-    /// Passes a call on and waits for its answer.
+    /// Passes a call on to a leader and waits for its answer, unless another node leads meanwhile.
     pub(crate) async fn forward(
+        &self,
+        to: u64,
+        request: ForwardRequest,
+        deadline: Instant,
+    ) -> Result<ForwardResponse, Unavailable> {
+        let other = superseded(self.leader_changes.clone(), to, HAND_OVER_GRACE);
+        tokio::select! {
+            biased;
+            answer = self.pass_on(to, request, deadline) => answer,
+            () = other => Err(Unavailable::unknown(format!("node {to} did not answer and leads no more"))),
+        }
+    }
+
+    async fn pass_on(
         &self,
         to: u64,
         mut request: ForwardRequest,

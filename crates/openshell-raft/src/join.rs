@@ -11,7 +11,8 @@ use openshell_store::Member;
 use tokio::time::{Instant, sleep};
 
 use crate::node::Node;
-use crate::peer::{Link, sentence, was_removed, within};
+use crate::peer::{Link, has_other_key, sentence, was_removed, within};
+use crate::{formation, replace};
 
 /// Between two rounds of saying so.
 const ROUND_PAUSE: Duration = Duration::from_millis(300);
@@ -49,23 +50,34 @@ pub(crate) async fn run(node: &Arc<Node>) {
             Heard::Nothing(reason) => {
                 node.formation.waiting_for.store(Arc::new(format!("a member to answer: {reason}")));
             }
-            Heard::Refused(reason) => return node.fail(reason),
+            Heard::Refused(reason) => return node.refuse(reason),
         }
         sleep(ROUND_PAUSE).await;
+    }
+    if let Some(told) = formation::told_of_others(1, &node.formation.join)
+        && formation::is_alone(node)
+    {
+        node.refuse(formation::alone(node.id, &node.myself.cluster_id(), told));
     }
 }
 
 /// Tells every address once.
 async fn round(node: &Node, links: &BTreeMap<String, Link>) -> Heard {
-    let request =
-        JoinRequest { member: Some(node.me.to_message(node.id)), empty: !node.is_initialised().await.unwrap_or(false) };
+    let empty = node.is_empty().await;
+    let request = JoinRequest { member: Some(node.me.to_message(node.id)), empty };
     let telling = links.iter().map(async |(address, link)| {
         let mut control = link.channels().control.clone();
         (address, within(ANSWER_MAX, control.join(request.clone())).await)
     });
     let mut heard = Heard::Nothing("no other address is known".to_owned());
+    let mut other_keys = 0;
     for (address, answer) in futures::future::join_all(telling).await {
+        other_keys += usize::from(answer.as_ref().is_err_and(has_other_key));
         match answer {
+            // A slow member may speak of a node that was empty when it asked, and was added since.
+            Ok(JoinResponse { refusal, .. }) if !refusal.is_empty() && empty && !node.is_empty().await => {
+                heard = Heard::Nothing(format!("{address}: {refusal}"));
+            }
             Ok(JoinResponse { refusal, .. }) if !refusal.is_empty() => return Heard::Refused(refusal),
             Ok(JoinResponse { members, .. }) => {
                 heard = Heard::Noted(members.into_iter().map(|member| member.peer_address).collect());
@@ -77,6 +89,9 @@ async fn round(node: &Node, links: &BTreeMap<String, Link>) -> Heard {
     }
     if node.myself.expelled.get().is_some() {
         return Heard::Refused(was_removed(node.id));
+    }
+    if empty && other_keys > links.len() / 2 {
+        return Heard::Refused(formation::other_key_than_most(node.id));
     }
     heard
 }
@@ -99,6 +114,9 @@ pub(crate) fn answer(node: &Node, caller: u64, request: JoinRequest) -> JoinResp
              replace node {id} by it"
         ));
     }
+    if request.empty && membership.get_node(&id).is_some() && node.matched(id).is_some() {
+        return refuse(replace::lost(id));
+    }
     let mut applicants = node.applicants.lock().unwrap_or_else(PoisonError::into_inner);
     applicants.retain(|_, (_, said_at)| said_at.elapsed() < WORD_AGE_MAX);
     if applicants.len() < APPLICANTS_MAX || applicants.contains_key(&id) {
@@ -109,6 +127,11 @@ pub(crate) fn answer(node: &Node, caller: u64, request: JoinRequest) -> JoinResp
 }
 
 impl Node {
+    /// Whether this node holds nothing of a cluster yet.
+    async fn is_empty(&self) -> bool {
+        !self.is_initialised().await.unwrap_or(false)
+    }
+
     /// Whether this node counts for majorities, as far as it knows.
     fn is_voter(&self) -> bool {
         self.server_metrics().membership_config.voter_ids().any(|voter| voter == self.id)

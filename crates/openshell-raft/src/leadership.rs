@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::Unavailable;
 use crate::node::Node;
+use crate::quorum;
 
 /// Between two attempts at the first command.
 const GENESIS_PAUSE: Duration = Duration::from_millis(50);
@@ -22,10 +23,11 @@ const GENESIS_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn observe(node: Arc<Node>, leader: watch::Sender<Option<u64>>) {
     let mut metrics = node.raft.metrics();
     loop {
-        let (running, current) = {
+        let (running, current, led) = {
             let metrics = metrics.borrow_and_update();
-            (metrics.running_state.clone(), metrics.current_leader)
+            (metrics.running_state.clone(), metrics.current_leader, quorum::term_led(&metrics))
         };
+        node.tenure.note(led, Instant::now());
         leader.send_if_modified(|known| std::mem::replace(known, current) != current);
         if node.withdrawn.get().is_some() && running.is_err() {
             // Raft was stopped on purpose. Who waits for a leader waits until the node ends.

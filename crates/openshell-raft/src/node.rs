@@ -24,6 +24,7 @@ use crate::config::{Clock, Genesis, Pace};
 use crate::formation::Formation;
 use crate::peer::{Link, Links, Myself};
 use crate::propose::Proposals;
+use crate::quorum::Tenure;
 use crate::read::ReadLine;
 
 /// The handler in a box of known size, so that it can be swapped in.
@@ -41,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) myself: Arc<Myself>,
     pub(crate) links: Arc<Links>,
     pub(crate) freshness: Freshness,
+    pub(crate) tenure: Tenure,
     pub(crate) formation: Formation,
     pub(crate) proposals: Proposals,
     pub(crate) read_line: ReadLine,
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) refusal: watch::Sender<Option<String>>,
     /// Why this node takes no part any more, once it does not.
     pub(crate) withdrawn: OnceLock<String>,
+    /// That states of nodes differ and no majority tells which is right, while it is so.
+    pub(crate) doubt: Mutex<Option<String>>,
     /// Cancelled when the node takes no part any more.
     pub(crate) gone: CancellationToken,
     /// Nodes that wait to be added, and when they last said so.
@@ -92,9 +96,9 @@ impl Node {
         self.raft.metrics().borrow_watched().clone()
     }
 
-    /// The leader that this node follows or is.
+    /// The leader that this node follows or is: the value of the watch that tells of the next one.
     pub(crate) fn leader(&self) -> Option<u64> {
-        self.raft.server_metrics().borrow_watched().current_leader
+        *self.leader_changes.borrow()
     }
 
     /// Whether this node believes that it leads. Only a read index proves it.
@@ -104,8 +108,16 @@ impl Node {
         metrics.state == ServerState::Leader && metrics.current_leader == Some(self.id)
     }
 
+    /// Turns everything away once this node takes no part any more, also while it still leads: it
+    /// hands over then, and its state may be wrong.
+    pub(crate) fn check_taking_part(&self) -> Result<(), Unavailable> {
+        let Some(reason) = self.withdrawn.get() else { return Ok(()) };
+        Err(Unavailable::not_done(reason.as_str(), self.leader().filter(|leader| *leader != self.id)))
+    }
+
     /// Turns a decision away that belongs elsewhere.
     pub(crate) fn check_leading(&self) -> Result<(), Unavailable> {
+        self.check_taking_part()?;
         if self.is_leader() {
             return Ok(());
         }

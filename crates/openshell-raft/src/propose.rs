@@ -96,6 +96,7 @@ impl Node {
         if Instant::now() >= deadline {
             return Err(late());
         }
+        self.check_taking_part()?;
         let raft = self.raft.clone();
         // A task of its own, because giving up waiting does not take the entry out of the log.
         let writing = self.tasks.spawn(async move {
@@ -103,10 +104,17 @@ impl Node {
             drop((turn, room));
             written
         });
-        let outcome = match timeout_at(deadline, writing).await {
-            Ok(Ok(written)) => self.written(written),
-            Ok(Err(error)) => Err(Unavailable::unknown(format!("the proposal was interrupted: {error}"))),
-            Err(_) => Err(Unavailable::unknown("the deadline passed before the change was known to be in")),
+        let waiting = async {
+            match timeout_at(deadline, writing).await {
+                Ok(Ok(written)) => self.written(written),
+                Ok(Err(error)) => Err(Unavailable::unknown(format!("the proposal was interrupted: {error}"))),
+                Err(_) => Err(Unavailable::unknown("the deadline passed before the change was known to be in")),
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = waiting => outcome,
+            lost = self.until_quorum_lost() => Err(Unavailable::unknown(lost)),
         };
         self.proposals.counts.count(&outcome);
         outcome

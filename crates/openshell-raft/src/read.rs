@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::call::{Consistency, Unavailable};
 use crate::node::Node;
 use crate::peer::{sentence, within};
+use crate::succession::superseded;
 
 /// Readers that wait for one question; more wait to be let in.
 const READERS_MAX: usize = 4096;
@@ -70,6 +71,7 @@ impl Node {
         let mut leader = self.leader_changes.clone();
         let mut reason = "the leader did not answer in time".to_owned();
         loop {
+            leader.mark_unchanged();
             let asking =
                 async { if self.is_leader() { self.leader_read_index().await } else { self.read_line.ask().await } };
             match timeout_at(deadline, asking).await {
@@ -77,7 +79,9 @@ impl Node {
                 Ok(Err(unavailable)) => reason = unavailable.to_string(),
                 Err(_) => return Err(Unavailable::not_done(reason, self.leader())),
             }
-            leader.mark_unchanged();
+            if let Some(lost) = self.quorum_lost() {
+                return Err(lost);
+            }
             tokio::select! {
                 () = sleep(RETRY_PAUSE) => {}
                 _ = leader.changed() => {}
@@ -105,10 +109,14 @@ impl Node {
     /// This node leads, has the state that a decision may be refused on, and proves it: a
     /// majority still follows it, and everything committed is applied.
     pub(crate) async fn prove_leadership(&self, deadline: Instant) -> Result<Arc<State>, Unavailable> {
-        match timeout_at(deadline, self.leader_read_index()).await {
-            Ok(index) => self.applied(index?, deadline).await,
-            Err(_) => Err(Unavailable::not_done("a majority did not confirm in time that this node leads", None)),
-        }
+        let state = match timeout_at(deadline, self.leader_read_index()).await {
+            Ok(index) => self.applied(index?, deadline).await?,
+            Err(_) => {
+                return Err(Unavailable::not_done("a majority did not confirm in time that this node leads", None));
+            }
+        };
+        self.check_taking_part()?;
+        Ok(state)
     }
 
     /// The index that a read must see, if this node leads.
@@ -126,7 +134,8 @@ impl Node {
         }
     }
 
-    /// Asks the leader for its read index.
+    /// Asks the leader for its read index, unless another node leads meanwhile: a read may be asked
+    /// again at once, and others wait behind it.
     async fn ask_leader(&self) -> Result<u64, Unavailable> {
         let Some(leader) = self.leader() else {
             return Err(Unavailable::not_done("no leader is known", None));
@@ -138,7 +147,16 @@ impl Node {
             return Err(Unavailable::not_done(format!("the address of node {leader} is not known"), Some(leader)));
         };
         let mut control = link.channels().control.clone();
-        match within(self.pace.call_limit(), control.read_index(ReadIndexRequest {})).await {
+        let other = superseded(self.leader_changes.clone(), leader, Duration::ZERO);
+        let answer = tokio::select! {
+            biased;
+            answer = within(self.pace.call_limit(), control.read_index(ReadIndexRequest {})) => answer,
+            () = other => {
+                let reason = format!("node {leader} did not answer and leads no more");
+                return Err(Unavailable::not_done(reason, self.leader()));
+            }
+        };
+        match answer {
             Ok(response) => response.index.ok_or_else(|| {
                 let hint = (response.leader_hint != 0).then_some(response.leader_hint);
                 Unavailable::not_done(format!("node {leader} could not confirm that it leads"), hint)

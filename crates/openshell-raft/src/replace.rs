@@ -15,7 +15,7 @@ use openshell_proto::peer::AdmitRequest;
 use openshell_state::access::Principal;
 use openshell_state::decide::membership;
 use openshell_state::{Decision, Refusal, State};
-use openshell_store::{Member, StoredMembership, TypeConfig};
+use openshell_store::{LogId, Member, StoredMembership, TypeConfig};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::{CallContext, Unavailable};
@@ -151,9 +151,11 @@ impl Node {
             }
             sleep(LOOK_PAUSE).await;
         };
+        let had_entries = known.is_some() && self.matched(new).is_some();
         let mut control = self.links.to(new, &member.peer_address).channels().control.clone();
         let limit = deadline.saturating_duration_since(Instant::now()).min(APPLICANT_WAIT);
-        match within(limit, control.admit(AdmitRequest {})).await {
+        match within(limit, control.admit(AdmitRequest { had_entries })).await {
+            Ok(answer) if had_entries && !answer.initialised => Err(Refusal::precondition(lost(new))),
             Ok(answer) if answer.initialised && !under_way => Err(Refusal::precondition(format!(
                 "node {new} holds data already; a new node starts in an empty directory"
             ))),
@@ -187,9 +189,8 @@ impl Node {
         let slice = deadline.min(Instant::now() + CATCH_UP_SLICE);
         loop {
             self.check_leading()?;
-            let metrics = self.metrics();
-            let of = metrics.last_log_index.unwrap_or(0);
-            let matched = metrics.replication.as_ref().and_then(|matched| matched.get(&new).copied().flatten());
+            let of = self.metrics().last_log_index.unwrap_or(0);
+            let matched = self.matched(new);
             let has = matched.map_or(0, |id| id.index);
             if matched.is_some() && has + LAG_MAX >= of {
                 return Ok(None);
@@ -199,6 +200,11 @@ impl Node {
             }
             sleep(LOOK_PAUSE).await;
         }
+    }
+
+    /// The newest entry that a node is known to have; none unless this node leads and has heard of it.
+    pub(crate) fn matched(&self, node: u64) -> Option<LogId> {
+        self.metrics().replication?.get(&node).copied().flatten()
     }
 
     /// The one change of the membership, or the second half of it.
@@ -260,6 +266,14 @@ impl Node {
     }
 }
 
+/// What is said of a node that had entries of this cluster before it was a member, and is empty.
+pub(crate) fn lost(node: u64) -> String {
+    format!(
+        "node {node} lost its data while it was being added, and its id is spent; start a node under an id that was never \
+         used, and name that one"
+    )
+}
+
 /// Where a replacement stands.
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
@@ -303,6 +317,21 @@ fn allowed(state: &State, members: &StoredMembership, old: u64, new: u64) -> Res
     if removed.contains(&new) {
         return Err(membership::used(new));
     }
+    // To give that one up for another would leave a voter more, whose id is spent.
+    let under_way = state.cluster().and_then(|cluster| cluster.value.replacement);
+    if let Some(Replacement { old, new }) = under_way
+        && members.voter_ids().any(|voter| voter == new)
+    {
+        return Err(Refusal::precondition(format!(
+            "node {new} is taking the place of node {old} just now, and is a member already; complete that first: \
+             openshell cluster replace {old} --with {new}"
+        )));
+    }
+    if members.membership().get_joint_config().len() > 1 {
+        return Err(Refusal::precondition(
+            "the members are being changed just now; ask again when that is done".to_owned(),
+        ));
+    }
     Ok(())
 }
 
@@ -325,3 +354,6 @@ pub(crate) async fn finish(node: Arc<Node>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,10 @@ impl Node {
         if self.leader().is_none() {
             return Err("no leader is known".to_owned());
         }
+        // What is on disk names the last leader, and may be young.
+        if !self.is_leader() && !self.freshness.has_caught_up(state.revision()) {
+            return Err("this node has not caught up with a leader since it was started".to_owned());
+        }
         let (age, age_max) = (self.age(), self.pace.ready_age_max());
         if age > age_max {
             let (age, age_max) = (age.as_millis(), age_max.as_millis());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use openshell_store::disk::rocks::RocksDisk;
-use openshell_store::{export, offline};
+use openshell_store::{SnapshotData, export, offline};
 
 use crate::storage;
 
@@ -17,10 +17,10 @@ use crate::storage;
 pub(crate) struct Export {
     /// Data directory of a stopped node.
     #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// The file to write; it must not exist.
     #[arg(long, value_name = "FILE")]
-    to: PathBuf,
+    pub(crate) to: PathBuf,
 }
 
 /// Writes the export.
@@ -30,8 +30,14 @@ pub(crate) fn run(arguments: &Export) -> anyhow::Result<()> {
     ensure!(!to.exists(), "{} exists; an export overwrites nothing", to.display());
     let place = storage::place(data_dir);
     ensure!(place.is_dir(), "there is no node's data in {}", data_dir.display());
-    let disk =
-        RocksDisk::open(&place).with_context(|| format!("opening {}; the node must be stopped", data_dir.display()))?;
+    let (disk, damage) = RocksDisk::open_read_only(&place)
+        .with_context(|| format!("opening {}; the node must be stopped", data_dir.display()))?;
+    if let Some(damage) = damage {
+        bail!(
+            "{} is damaged, and an export must hold everything: {damage}. Export another node; `inspect` shows what is left",
+            data_dir.display()
+        );
+    }
     let stopped = offline::read(&disk).with_context(|| format!("reading {}", data_dir.display()))?;
     let state = stopped.data.state();
     if !state.is_formed() {
@@ -42,6 +48,7 @@ pub(crate) fn run(arguments: &Export) -> anyhow::Result<()> {
     println!("  cluster:        {}", stopped.data.cluster_id());
     println!("  epoch:          {}", state.epoch());
     println!("  revision:       {}", state.revision());
+    println!("  last entry:     {}", last_entry(&stopped.data));
     println!("  records:        {}", state.record_count());
     println!("  records digest: {}", state.records_digest());
     if stopped.doubtful > 0 {
@@ -51,6 +58,14 @@ pub(crate) fn run(arguments: &Export) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// By which exports of one cluster are compared: the greatest has everything.
+pub(crate) fn last_entry(data: &SnapshotData) -> String {
+    data.last_log_id().map_or_else(
+        || "none".to_owned(),
+        |last| format!("term {}, index {}", last.committed_leader_id().term, last.index),
+    )
 }
 
 /// Under another name first: the file is there whole, and on disk, or not at all.

@@ -1,5 +1,5 @@
 //! Plain HTTP pages for machines: `/healthz` (the process runs), `/readyz` (the node can serve,
-//! or the reason why not), `/metrics`.
+//! or the reason why not; and what people must look at though it serves), `/metrics`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,10 @@ pub(crate) fn health(cluster: Cluster, leaving: CancellationToken) -> Router {
         get(move || async move {
             let stopping = leaving.is_cancelled().then(|| "the node is stopping".to_owned());
             match stopping.map_or_else(|| cluster.ready(), Err) {
-                Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+                Ok(()) => match cluster.doubt() {
+                    None => (StatusCode::OK, "ready\n".to_owned()),
+                    Some(doubt) => (StatusCode::OK, format!("ready, but {doubt}\n")),
+                },
                 Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
             }
         }),

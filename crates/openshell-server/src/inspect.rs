@@ -26,8 +26,13 @@ pub(crate) struct Inspect {
 
 /// Prints everything; fails in the end when some of it is damaged.
 pub(crate) fn run(options: &Inspect) -> anyhow::Result<()> {
+    print(options, io::stdout().lock())
+}
+
+/// [`run`], to another output.
+pub(crate) fn print(options: &Inspect, output: impl Write) -> anyhow::Result<()> {
     let place = storage::place(&options.data_dir);
-    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut output = io::BufWriter::new(output);
     let mut damaged = 0_u64;
     let mut tell = |found: Found| {
         damaged += u64::from(matches!(found, Found::Damage { .. }));
@@ -39,8 +44,8 @@ pub(crate) fn run(options: &Inspect) -> anyhow::Result<()> {
     if let Some(what) = damage {
         tell(Found::Damage { place: "database".into(), what })?;
     }
-    inspect(&disk, &mut tell).context("writing to standard output")?;
-    output.flush().context("writing to standard output")?;
+    inspect(&disk, &mut tell).context("writing the lines")?;
+    output.flush().context("writing the lines")?;
     if damaged > 0 {
         bail!("{damaged} things are damaged: see the lines of type \"damage\"");
     }
@@ -58,6 +63,15 @@ fn line(found: &Found) -> Value {
             "high_water_mark": high_water_mark,
             "history_floor": history_floor,
             "digest": digest.map(hex::encode),
+        }),
+        Found::Withdrawn { removed, divergence } => json!({
+            "type": "withdrawn",
+            "removed": removed,
+            "differs": divergence.map(|divergence| json!({
+                "revision": divergence.revision,
+                "digest": hex::encode(divergence.mine),
+                "cluster_digest": hex::encode(divergence.theirs),
+            })),
         }),
         Found::Message { kind: "entry", bytes, .. } => entry(bytes),
         Found::Message { kind, message, bytes } => {

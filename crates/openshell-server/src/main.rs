@@ -1,6 +1,8 @@
 //! `openshell-gateway`: the program. Reads options, starts one node, or several on this
 //! machine with `dev`; exports a stopped node and restores it as one of a new cluster.
 
+#[cfg(test)]
+mod alone;
 mod auth;
 mod dev;
 mod export;
@@ -13,6 +15,8 @@ mod options;
 mod restore;
 mod run;
 mod sandbox;
+#[cfg(test)]
+mod sealing;
 mod secrets;
 mod signals;
 mod storage;

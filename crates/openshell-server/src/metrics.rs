@@ -38,6 +38,12 @@ pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Err
     );
     gauge("raft_purged_revision", "Newest entry that is in a snapshot only, 0 for none", gauges.purged);
     gauge("state_age_ms", "Milliseconds since this node knew that it was current", cluster.age_ms());
+    let differs = cluster.doubt().is_some() || cluster.withdrawn().is_some();
+    gauge(
+        "state_in_doubt",
+        "1 when this node withdrew, or states of nodes differ and no majority tells which is right",
+        u64::from(differs),
+    );
     gauge("state_records", "Records in the state", state.record_count() as u64);
     gauge("state_request_ids", "Remembered request ids", state.requests().len() as u64);
     gauge("guard_failures", "Proposals of this node that met a changed state, since start", gauges.guard_failures);
@@ -55,6 +61,7 @@ pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Err
     gauge("sandbox_watches", "Watches of single sandboxes that go on", watches.sandbox_watches);
     gauge("watch_queued_bytes", "Bytes of changes that wait for readers", watches.queued_bytes);
     gauge("watches_cut_off", "Readers that were too slow, since start", watches.cut_off);
+    gauge("watches_refused", "Watches that were not taken because there were too many, since start", watches.refused);
     let installs = *cluster.watch_installs().borrow();
     gauge("snapshot_installs", "Snapshots that replaced the state, since start", installs);
     let role = Family::<Labels, Gauge<u64, AtomicU64>>::default();

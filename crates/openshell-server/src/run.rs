@@ -153,10 +153,9 @@ async fn start_cluster(
     identifiers: &Arc<RandomIdentifiers>,
 ) -> anyhow::Result<Cluster> {
     let fault: FaultHook = Arc::new(fail);
-    let in_cluster = settings.initial_cluster.len() > 1;
     let expected = Expected {
         node_id: settings.node,
-        initial_cluster: in_cluster.then(|| initial_cluster_digest(&settings.initial_cluster)),
+        initial_cluster: settings.join.is_empty().then(|| initial_cluster_digest(&settings.initial_cluster)),
         secrets_key: secrets.check_value,
     };
     let history = Retention { entries: settings.history_entries_kept, ..Retention::default() };

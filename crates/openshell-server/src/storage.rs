@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use openshell_raft::FaultHook;
 use openshell_store::disk::rocks::RocksDisk;
-use openshell_store::{Expected, Opened, Options, Retention, Store};
+use openshell_store::{Expected, OpenError, Opened, Options, Retention, Store};
 
 /// The database's folder in a data directory.
 pub(crate) const DATABASE: &str = "db";
@@ -26,8 +26,8 @@ pub(crate) fn open(
     std::fs::create_dir_all(data_dir).with_context(|| format!("making --data-dir {}", data_dir.display()))?;
     let place = place(data_dir);
     let disk = RocksDisk::open(&place).map_err(|error| {
-        // RocksDB tells it only in words, those of its lock file.
-        let in_use = error.to_string().contains("lock file");
+        let in_use =
+            matches!(&error, OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::ResourceBusy);
         anyhow::Error::new(error).context(match in_use {
             true => format!("--data-dir {} is in use by another process: every node has its own", data_dir.display()),
             false => format!("opening {}", place.display()),
@@ -35,4 +35,27 @@ pub(crate) fn open(
     })?;
     Store::open(Arc::new(disk), Options { history, ..Options::new(expected, fault) })
         .with_context(|| format!("opening {}", data_dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openshell_store::{Expected, Retention};
+
+    use super::open;
+
+    #[tokio::test]
+    async fn a_data_directory_in_use_is_refused_with_its_sentence_and_can_be_opened_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let expected = Expected { node_id: 1, initial_cluster: None, secrets_key: [7; 32] };
+        let fault: openshell_raft::FaultHook = Arc::new(|sentence| panic!("{sentence}"));
+        let open = || open(folder.path(), expected.clone(), Retention::default(), Arc::clone(&fault));
+        let first = open().unwrap();
+        let Err(error) = open() else { panic!("two have it open") };
+        let sentence = format!("{error:#}");
+        assert!(sentence.starts_with(&format!("--data-dir {} is in use", folder.path().display())), "{sentence}");
+        drop(first);
+        drop(open().unwrap());
+    }
 }

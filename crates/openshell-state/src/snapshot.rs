@@ -36,19 +36,25 @@ impl State {
         digest
     }
 
-    /// This state as the first of a new cluster: the epoch is the next one, and who the members
-    /// are is yet to be said. The revision stays, so that revisions grow from epoch to epoch.
+    /// This state as the first of a new cluster: it has a later epoch, the next one unless one is
+    /// given, and who the members are is yet to be said. The revision stays, so that revisions grow
+    /// from epoch to epoch.
     ///
     /// # Errors
-    /// A sentence when the state is none of a formed cluster; no retry helps.
-    pub fn into_next_epoch(mut self) -> Result<Self, &'static str> {
+    /// A sentence when the state is none of a formed cluster, or the epoch given is not later than its
+    /// own; no retry helps.
+    pub fn into_later_epoch(mut self, epoch: Option<u64>) -> Result<Self, String> {
         let Some(before) = self.records.get(&Key::cluster()).cloned() else {
-            return Err("it is of a cluster that was never formed");
+            return Err("it is of a cluster that was never formed".to_owned());
         };
         let Value::Cluster(cluster) = &before.value else { panic!("{} holds {:?}", Key::cluster(), before.value) };
+        let later = epoch.unwrap_or(cluster.epoch + 1);
+        if later <= cluster.epoch {
+            return Err(format!("it is of epoch {}, and epoch {later} is not later", cluster.epoch));
+        }
         let next = Cluster {
             cluster_id: String::new(),
-            epoch: cluster.epoch + 1,
+            epoch: later,
             removed_nodes: Vec::new(),
             replacement: None,
             ..cluster.clone()

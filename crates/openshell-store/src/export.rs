@@ -98,7 +98,7 @@ pub fn read(from: &mut dyn Read) -> Result<Export, ExportError> {
     }
     let secrets_key = <[u8; 32]>::try_from(header.secrets_key.as_slice())
         .map_err(|_| frames.damaged("its header has no check value of the secrets key"))?;
-    let mut assembler = Assembler::new(Limits { cluster_id: None, bytes_max: EXPORT_BYTES_MAX });
+    let mut assembler = Assembler::new(Limits { cluster_id: None, leader: None, bytes_max: EXPORT_BYTES_MAX });
     while let Some(frame) = frames.next()? {
         let part = SnapshotPart::decode(frame.as_slice()).map_err(|error| frames.damaged(error))?;
         assembler.push(&part)?;

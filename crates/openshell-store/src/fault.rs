@@ -47,13 +47,22 @@ pub enum OpenError {
     },
     /// The node was made for another initial cluster.
     #[error(
-        "--initial-cluster is not the one that this data directory was made with; give every node the same value, and \
-         change members of a running cluster through the cluster"
+        "--initial-cluster is not the one that this data directory was made with (left out, it is this node alone); give \
+         every node the same value, and change members of a running cluster through the cluster"
     )]
     InitialCluster,
+    /// A restore into the directory did not come to its end.
+    #[error("a restore into this data directory did not come to its end; remove the directory and restore again")]
+    Restoring,
     /// Something is there where an export is to be restored.
     #[error("the data directory is not empty; restore into a new one")]
     NotEmpty,
+    /// An export from which no cluster can be made, or not in this way.
+    #[error("the export cannot be restored: {0}")]
+    Export(String),
+    /// What is to be exported differs from its cluster's state.
+    #[error("the state of this node was found to differ from that of its cluster; export another node")]
+    Differs,
     /// Nothing is there.
     #[error("there is no node's data in the directory")]
     Empty,

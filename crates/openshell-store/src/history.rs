@@ -208,11 +208,15 @@ impl History {
         inner.trim(self.0.retention.recent_bytes);
     }
 
-    /// A snapshot came in: there is no history before it.
-    pub(crate) fn restart_at(&self, batch: &mut Batch, revision: u64) {
+    /// A snapshot came in: [`History::begin_at`] its revision once the batch is written.
+    pub(crate) fn clear(batch: &mut Batch, revision: u64) {
         batch.clear(Family::History);
         set_floor(batch, revision);
         set_count(batch, 0);
+    }
+
+    /// There is no history before this revision, on disk already.
+    pub(crate) fn begin_at(&self, revision: u64) {
         *self.lock() = Inner { floor: revision, recent_floor: revision, written: revision, ..Inner::default() };
     }
 

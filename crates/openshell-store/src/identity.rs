@@ -2,8 +2,8 @@
 //! when the data was made. Checked before anything else is read.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -17,15 +17,47 @@ use crate::writer::Writer;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// What the caller knows about the data it wants opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The node's id, from 1.
     pub node_id: u64,
-    /// SHA-256 over the canonical `--initial-cluster`; none when the node was given none, and
-    /// then none is compared.
+    /// SHA-256 over the canonical `--initial-cluster`, also that of a cluster of one; none for a node
+    /// that is added to a running cluster, and where either side has none, none is compared.
     pub initial_cluster: Option<[u8; 32]>,
     /// A value derived from the secrets key that tells two keys apart and says nothing else.
     pub secrets_key: [u8; 32],
+}
+
+/// Where the state of a node was found not to be that of its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// The revision at which the digests were compared.
+    pub revision: u64,
+    /// The digest that this node had there.
+    pub mine: [u8; 32],
+    /// The digest that a majority of the voters had there.
+    pub theirs: [u8; 32],
+}
+
+impl Divergence {
+    const BYTES: usize = 8 + 32 + 32;
+
+    fn to_bytes(self) -> Vec<u8> {
+        [self.revision.to_be_bytes().as_slice(), &self.mine, &self.theirs].concat()
+    }
+
+    fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let (mut revision, mut mine, mut theirs) = ([0; 8], [0; 32], [0; 32]);
+        revision.copy_from_slice(&bytes[..8]);
+        mine.copy_from_slice(&bytes[8..40]);
+        theirs.copy_from_slice(&bytes[40..]);
+        Self { revision: u64::from_be_bytes(revision), mine, theirs }
+    }
+
+    /// The one that is written down on a disk.
+    pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<Self>> {
+        Ok(meta::read_array(disk, meta::DIVERGED)?.as_ref().map(Self::from_bytes))
+    }
 }
 
 /// The identity of the opened data. Clones share it.
@@ -37,6 +69,8 @@ struct Shared {
     node_id: u64,
     cluster_id: ArcSwap<String>,
     promised: AtomicBool,
+    expelled: AtomicBool,
+    diverged: OnceLock<Divergence>,
     restored: Option<[u8; 32]>,
 }
 
@@ -69,14 +103,59 @@ impl Identity {
         if self.is_promised() {
             return Ok(());
         }
+        self.set_for_good(meta::PROMISE, &self.0.promised).await
+    }
+
+    /// Whether the cluster was heard to say that this node was removed from it.
+    #[must_use]
+    pub fn is_expelled(&self) -> bool {
+        self.0.expelled.load(Ordering::Acquire)
+    }
+
+    /// Writes down, for good, that it was: the state is never served again, also when nobody is there
+    /// to repeat it. Synced when it returns. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be written: the node stops.
+    pub async fn expel(&self) -> io::Result<()> {
+        if self.is_expelled() {
+            return Ok(());
+        }
+        self.set_for_good(meta::EXPELLED, &self.0.expelled).await
+    }
+
+    /// Where this node's state was found to differ from that of its cluster, if it was.
+    #[must_use]
+    pub fn divergence(&self) -> Option<Divergence> {
+        self.0.diverged.get().copied()
+    }
+
+    /// Writes down, for good, that it does: the state is never served again, also when nobody is there
+    /// to compare with. Synced when it returns. The first one stays.
+    ///
+    /// # Errors
+    /// When it could not be written: the node stops.
+    pub async fn diverge(&self, divergence: Divergence) -> io::Result<()> {
+        if self.divergence().is_some() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
-        meta::put(&mut batch, meta::PROMISE, b"");
+        meta::put(&mut batch, meta::DIVERGED, &divergence.to_bytes());
         self.0.writer.write(batch, true).await?;
-        self.0.promised.store(true, Ordering::Release);
+        self.0.diverged.get_or_init(|| divergence);
         Ok(())
     }
 
-    /// SHA-256 of the export that this data was restored from; none when it grew here.
+    async fn set_for_good(&self, key: &str, known: &AtomicBool) -> io::Result<()> {
+        let mut batch = Batch::new();
+        meta::put(&mut batch, key, b"");
+        self.0.writer.write(batch, true).await?;
+        known.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// SHA-256 over the export that this data was restored from and the epoch that it was given; none
+    /// when it grew here.
     #[must_use]
     pub fn restored_from(&self) -> Option<[u8; 32]> {
         self.0.restored
@@ -116,7 +195,16 @@ impl Identity {
         let cluster_id = ArcSwap::from_pointee(cluster_id);
         let promised = meta::read(&**writer.disk(), meta::PROMISE).map_err(OpenError::io("reading the promise"))?;
         let promised = AtomicBool::new(promised.is_some());
-        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, promised, restored })))
+        let expelled = meta::read(&**writer.disk(), meta::EXPELLED)
+            .map_err(OpenError::io("reading whether the node was removed"))?;
+        let expelled = AtomicBool::new(expelled.is_some());
+        let found = Divergence::read(&**writer.disk())
+            .map_err(OpenError::io("reading whether the state was found to differ"))?;
+        let diverged = OnceLock::new();
+        if let Some(found) = found {
+            diverged.get_or_init(|| found);
+        }
+        Ok(Self(Arc::new(Shared { writer, node_id, cluster_id, promised, expelled, diverged, restored })))
     }
 }
 
@@ -125,47 +213,48 @@ impl Identity {
 /// a node that has joined nothing and promised nothing: its first start may have been mistaken.
 pub(crate) fn check(disk: &dyn Disk, expected: &Expected) -> Result<Option<Batch>, OpenError> {
     let reading = || OpenError::io("reading the identity");
-    let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else {
+    refuse_unfinished(disk)?;
+    if meta::read(disk, meta::FORMAT).map_err(reading())?.is_none() {
         if !is_empty(disk).map_err(reading())? {
             return Err(OpenError::Damaged { what: "there is data, but no format version: the manifest of the database, or a file that it lists, was lost".into() });
         }
         return Ok(Some(first_batch(expected)));
-    };
-    let found = u32::from_be_bytes(format);
-    if found != FORMAT_VERSION {
-        return Err(OpenError::Format { found, known: FORMAT_VERSION });
     }
-    match compare(disk, expected) {
-        Err(OpenError::Node { .. } | OpenError::InitialCluster | OpenError::SecretsKey)
-            if is_unbound(disk).map_err(reading())? =>
-        {
-            Ok(Some(first_batch(expected)))
-        }
-        compared => compared.map(|()| None),
+    let found = stored(disk)?;
+    // All of it is taken over, also a list where there was none: a promise holds it to that list.
+    if found != *expected && is_unbound(disk).map_err(reading())? {
+        return Ok(Some(first_batch(expected)));
     }
+    compare(&found, expected).map(|()| None)
 }
 
-fn compare(disk: &dyn Disk, expected: &Expected) -> Result<(), OpenError> {
-    let reading = || OpenError::io("reading the identity");
-    let node = meta::read_array(disk, meta::NODE).map_err(reading())?.map_or(0, u64::from_be_bytes);
-    if node != expected.node_id {
-        return Err(OpenError::Node { found: node, expected: expected.node_id });
+fn compare(stored: &Expected, given: &Expected) -> Result<(), OpenError> {
+    if stored.node_id != given.node_id {
+        return Err(OpenError::Node { found: stored.node_id, expected: given.node_id });
     }
-    let initial: Option<[u8; 32]> = meta::read_array(disk, meta::INITIAL_CLUSTER).map_err(reading())?;
-    if let (Some(stored), Some(given)) = (initial, expected.initial_cluster)
+    if let (Some(stored), Some(given)) = (stored.initial_cluster, given.initial_cluster)
         && stored != given
     {
         return Err(OpenError::InitialCluster);
     }
-    if meta::read_array(disk, meta::SECRETS_KEY).map_err(reading())? != Some(expected.secrets_key) {
+    if stored.secrets_key != given.secrets_key {
         return Err(OpenError::SecretsKey);
     }
     Ok(())
 }
 
+/// What a restore has begun and not completed is nobody's data.
+fn refuse_unfinished(disk: &dyn Disk) -> Result<(), OpenError> {
+    match meta::read(disk, meta::RESTORING).map_err(OpenError::io("reading the identity"))? {
+        Some(_) => Err(OpenError::Restoring),
+        None => Ok(()),
+    }
+}
+
 /// Whose data is on a disk.
 pub(crate) fn stored(disk: &dyn Disk) -> Result<Expected, OpenError> {
     let reading = || OpenError::io("reading the identity");
+    refuse_unfinished(disk)?;
     let Some(format) = meta::read_array(disk, meta::FORMAT).map_err(reading())? else { return Err(OpenError::Empty) };
     let found = u32::from_be_bytes(format);
     if found != FORMAT_VERSION {

@@ -9,8 +9,9 @@ use prost::Message;
 
 use crate::disk::{Disk, END, Family};
 use crate::envelope;
+use crate::identity::Divergence;
 use crate::log;
-use crate::machine::load;
+use crate::machine::{self, load};
 use crate::meta;
 
 /// One thing that is stored.
@@ -35,6 +36,13 @@ pub enum Found {
         history_floor: Option<u64>,
         /// Digest of the state, 32 bytes.
         digest: Option<[u8; 32]>,
+    },
+    /// Why the node takes no part in its cluster any more.
+    Withdrawn {
+        /// It was told that it was removed.
+        removed: bool,
+        /// Its state was found not to be the cluster's.
+        divergence: Option<Divergence>,
     },
     /// A message of `log.proto` as it is stored, decodable.
     Message {
@@ -92,9 +100,12 @@ pub fn inspect(disk: &dyn Disk, tell: Tell<'_>) -> io::Result<()> {
             Err(error) => tell(damage(kind, &error))?,
         }
     }
-    for family in [Family::Log, Family::Records, Family::Fences, Family::Requests, Family::History] {
+    let half = told("state", machine::half(disk).map(Some), tell)?.unwrap_or_default();
+    contents(disk, Family::Log, tell)?;
+    for family in Family::of_state(half) {
         contents(disk, family, tell)?;
     }
+    contents(disk, Family::History, tell)?;
     consistency(disk, tell)
 }
 
@@ -128,7 +139,13 @@ fn scalars(disk: &dyn Disk, tell: Tell<'_>) -> io::Result<()> {
         );
         tell(Found::Damage { place: "high-water mark".into(), what })?;
     }
-    tell(Found::Marks { counter, high_water_mark, history_floor, digest })
+    tell(Found::Marks { counter, high_water_mark, history_floor, digest })?;
+    let removed = told("marks", meta::read(disk, meta::EXPELLED), tell)?.is_some();
+    let divergence = told("marks", Divergence::read(disk), tell)?;
+    if removed || divergence.is_some() {
+        tell(Found::Withdrawn { removed, divergence })?;
+    }
+    Ok(())
 }
 
 /// One family from its first key on; at damage of the database itself the rest of it is lost.
@@ -163,12 +180,12 @@ fn decode(family: Family, key: &[u8], value: &[u8]) -> Result<Found, String> {
     match family {
         Family::Log => message::<LogEntry>("entry", "LogEntry", wrapped()?),
         Family::History => message::<HistoryEntry>("history", "HistoryEntry", wrapped()?),
-        Family::Requests => message::<RememberedRequest>("request", "RememberedRequest", value),
-        Family::Records => {
+        Family::Requests(_) => message::<RememberedRequest>("request", "RememberedRequest", value),
+        Family::Records(_) => {
             let record = Record::decode(value).map_err(|error| text(&error))?;
             Ok(Found::Record { key: key_of()?, record })
         }
-        Family::Fences => {
+        Family::Fences(_) => {
             let revision = value.try_into().map(u64::from_be_bytes).map_err(|error| text(&error))?;
             Ok(Found::Fence { key: key_of()?, revision })
         }

@@ -25,7 +25,7 @@ mod writer;
 
 pub use fault::{FaultHook, OpenError};
 pub use history::{History, Page, PageLimit, Retention};
-pub use identity::{Expected, FORMAT_VERSION, Identity};
+pub use identity::{Divergence, Expected, FORMAT_VERSION, Identity};
 pub use log::{LogStore, READ_BYTES_MAX};
 pub use machine::{Machine, SnapshotBuilder, StateSnapshot, StateView};
 pub use snapshot::SnapshotData;

@@ -28,6 +28,8 @@ pub(crate) struct Marker {
 struct Shared {
     disk: Arc<dyn Disk>,
     on_fault: FaultHook,
+    /// Between two writes of the mark by the thread.
+    pace: Duration,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -41,7 +43,12 @@ struct Inner {
 
 impl Marker {
     pub(crate) fn start(disk: Arc<dyn Disk>, mode: WriterMode, on_fault: FaultHook) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { disk, on_fault, inner: Mutex::new(Inner::default()), changed: Condvar::new() });
+        Self::paced(disk, mode, on_fault, PACE)
+    }
+
+    fn paced(disk: Arc<dyn Disk>, mode: WriterMode, on_fault: FaultHook, pace: Duration) -> std::io::Result<Self> {
+        let (inner, changed) = (Mutex::new(Inner::default()), Condvar::new());
+        let shared = Arc::new(Shared { disk, on_fault, pace, inner, changed });
         let thread = match mode {
             WriterMode::Inline => None,
             WriterMode::Thread => {
@@ -104,7 +111,7 @@ impl Shared {
                 return;
             }
             // Woken early only to end.
-            let pause = self.changed.wait_timeout_while(inner, PACE, |inner| !inner.closed);
+            let pause = self.changed.wait_timeout_while(inner, self.pace, |inner| !inner.closed);
             inner = pause.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -121,5 +128,61 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::yield_now;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+
+    /// Far more than a write of the mark takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn started(disk: &SimulatedDisk, pace: Duration) -> Marker {
+        let on_fault: FaultHook = Arc::new(|sentence| panic!("{sentence}"));
+        Marker::paced(Arc::new(disk.clone()), WriterMode::Thread, on_fault, pace).expect("a thread")
+    }
+
+    fn kept(disk: &SimulatedDisk) -> u64 {
+        disk.mark().expect("readable")
+    }
+
+    fn eventually_kept(disk: &SimulatedDisk, mark: u64) {
+        let begin = Instant::now();
+        while kept(disk) != mark {
+            assert!(begin.elapsed() < PATIENCE, "the mark is {} and not {mark}", kept(disk));
+            yield_now();
+        }
+    }
+
+    #[test]
+    fn within_its_window_the_mark_lags_and_an_orderly_end_catches_up() {
+        let disk = SimulatedDisk::new();
+        let marker = started(&disk, HOUR);
+        marker.note(1);
+        eventually_kept(&disk, 1);
+        for counter in 2..1000 {
+            marker.note(counter);
+            assert_eq!(kept(&disk), 1, "the window is open");
+        }
+        marker.finish();
+        assert_eq!(kept(&disk), 999);
+    }
+
+    #[test]
+    fn when_the_window_is_over_the_mark_is_that_of_the_newest_batch() {
+        let disk = SimulatedDisk::new();
+        let marker = started(&disk, Duration::from_millis(1));
+        for counter in [1, 2, 30, 400] {
+            marker.note(counter);
+            eventually_kept(&disk, counter);
+        }
+        marker.finish();
+        assert_eq!(kept(&disk), 400);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) const APPLIED: &str = "applied";
 pub(crate) const MEMBERSHIP: &str = "membership";
 /// `log.StateMarks`.
 pub(crate) const MARKS: &str = "marks";
+/// The half that the state is in, one byte: 0 the first, 1 the second. Absent: the first.
+pub(crate) const HALF: &str = "half";
 /// The state's digest, 32 bytes.
 pub(crate) const DIGEST: &str = "digest";
 /// Revision, eight bytes big-endian: the history is complete after it.
@@ -36,7 +38,15 @@ pub(crate) const CLUSTER: &str = "cluster";
 pub(crate) const INITIAL_CLUSTER: &str = "initial-cluster";
 /// Present once an empty node has promised to be a member of what its initial cluster forms.
 pub(crate) const PROMISE: &str = "promise";
-/// SHA-256 of the export that the data was restored from, 32 bytes; none for data that grew here.
+/// Present once the node was told that it was removed from its cluster.
+pub(crate) const EXPELLED: &str = "expelled";
+/// Present once the node's digest was found to differ from that of its cluster: the revision, eight bytes
+/// big-endian, the digest here, 32 bytes, and the cluster's, 32 bytes.
+pub(crate) const DIVERGED: &str = "diverged";
+/// Present while an export is written into the data directory.
+pub(crate) const RESTORING: &str = "restoring";
+/// SHA-256 over that of the export that the data was restored from and the epoch that it was given, 32
+/// bytes; none for data that grew here.
 pub(crate) const RESTORED: &str = "restored";
 /// Check value of the secrets key, 32 bytes.
 pub(crate) const SECRETS_KEY: &str = "secrets-key";

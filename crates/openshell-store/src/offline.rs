@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use openraft::EntryPayload;
 use openshell_state::State;
+use sha2::{Digest, Sha256};
 
 use crate::disk::{Batch, Disk, END, Family};
 use crate::export::Export;
@@ -32,9 +33,13 @@ pub struct Stopped {
 /// Reads the store of a stopped node.
 ///
 /// # Errors
-/// [`OpenError`] when it is empty, damaged, or has lost what it had synced.
+/// [`OpenError`] when it is empty, damaged, has lost what it had synced, or withdrew because its state
+/// differed from that of its cluster.
 pub fn read(disk: &dyn Disk) -> Result<Stopped, OpenError> {
     let owner = identity::stored(disk)?;
+    if meta::read(disk, meta::DIVERGED).map_err(OpenError::io("reading whether the state differs"))?.is_some() {
+        return Err(OpenError::Differs);
+    }
     let counter = meta::read_array(disk, meta::COUNTER).map_err(OpenError::io("reading the counter"))?;
     let stored = counter.map_or(0, u64::from_be_bytes);
     let kept = disk.mark().map_err(OpenError::io("reading the high-water mark"))?;
@@ -77,17 +82,20 @@ pub fn read(disk: &dyn Disk) -> Result<Stopped, OpenError> {
     Ok(Stopped { owner, data, doubtful })
 }
 
-/// Makes an empty store that of a member of a new cluster, with an export's records in the next
-/// epoch. The store holds nothing or everything when this returns; the cluster's id is agreed on
-/// when its nodes start.
+/// Makes an empty store that of a member of a new cluster, with an export's records in a later epoch:
+/// the one given, or else the next. It is written in pieces under a mark, which goes with the last of
+/// them, synced: a store whose restore was cut off is opened by nobody. The cluster's id is agreed on
+/// when its nodes start; nodes whose export or epoch differ do not form a cluster.
 ///
 /// # Errors
-/// [`OpenError`] when the store is not empty or the export is not of a formed cluster.
+/// [`OpenError`] when the store is not empty, the export is not of a formed cluster, or the epoch is
+/// not later than that of the export: nothing was written. No retry helps.
 pub fn restore(
     disk: &dyn Disk,
     export: Export,
     owner: &Expected,
     initial_cluster: &BTreeMap<u64, String>,
+    epoch: Option<u64>,
 ) -> Result<Arc<State>, OpenError> {
     let reading = OpenError::io("looking whether the data directory is empty");
     if !identity::is_empty(disk).map_err(reading)? {
@@ -96,22 +104,33 @@ pub fn restore(
     let Export { data, sha256, .. } = export;
     let damaged = |what: String| OpenError::Damaged { what };
     let last = data.last_log_id.ok_or_else(|| damaged("the export ends before the first entry".into()))?;
-    let state = State::clone(&data.state).into_next_epoch().map_err(|what| damaged(format!("the export: {what}")))?;
+    let state = State::clone(&data.state).into_later_epoch(epoch).map_err(OpenError::Export)?;
     let voters: BTreeSet<u64> = initial_cluster.keys().copied().collect();
     let members: BTreeMap<u64, Member> = initial_cluster
         .iter()
         .map(|(id, address)| (*id, Member { peer_address: address.clone(), ..Member::default() }))
         .collect();
     let membership = Membership::new(vec![voters], members).map_err(|error| damaged(error.to_string()))?;
+    let writing = || OpenError::io("writing the restored data");
+    let mut mark = Batch::new();
+    meta::put(&mut mark, meta::RESTORING, b"");
+    disk.write(mark, true).map_err(writing())?;
+    machine::put_items(disk, &state).map_err(writing())?;
     let mut batch = identity::first_batch(owner);
-    meta::put(&mut batch, meta::RESTORED, &sha256);
+    meta::put(&mut batch, meta::RESTORED, &origin(&sha256, state.epoch()));
     put_log(&mut batch, last);
-    machine::put_all(&mut batch, &state, last, StoredMembership::new(Some(last), membership));
+    machine::put_position(&mut batch, &state, last, StoredMembership::new(Some(last), membership));
     // The history of the exported cluster stays with it.
     meta::put(&mut batch, meta::HISTORY_FLOOR, &state.revision().to_be_bytes());
     meta::put_counter(&mut batch, 1);
-    disk.write(batch, true).map_err(OpenError::io("writing the restored data"))?;
+    batch.delete(Family::Meta, meta::RESTORING);
+    disk.write(batch, true).map_err(writing())?;
     Ok(Arc::new(state))
+}
+
+/// What nodes compare before they form a cluster out of restored data.
+fn origin(export: &[u8; 32], epoch: u64) -> [u8; 32] {
+    Sha256::new().chain_update(export).chain_update(epoch.to_be_bytes()).finalize().into()
 }
 
 /// A log that was purged up to the export, as after the install of a snapshot, on every node alike.

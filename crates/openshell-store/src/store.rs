@@ -7,7 +7,7 @@ use crate::fault::{FaultHook, OpenError};
 use crate::history::{History, Retention};
 use crate::identity::{self, Expected, Identity};
 use crate::log::LogStore;
-use crate::machine::{Machine, StateView};
+use crate::machine::{self, Machine, StateView};
 use crate::meta;
 use crate::writer::{Writer, WriterMode};
 
@@ -82,6 +82,7 @@ impl Store {
             meta::put_counter(&mut batch, counter);
             disk.write(batch, true).map_err(OpenError::io("writing the identity"))?;
         }
+        machine::clear_spare(&*disk).map_err(OpenError::io("clearing the remains of a snapshot"))?;
         let writer = Writer::start(disk, mode, queue_bytes, Arc::clone(&on_fault), counter)
             .map_err(OpenError::io("starting the writer"))?;
         let identity = Identity::open(writer.clone(), expected.node_id)?;

@@ -3,6 +3,7 @@
 mod command_line;
 mod composition;
 mod deploy;
+mod divergence;
 mod faults;
 mod identity;
 mod main_job;
@@ -13,6 +14,8 @@ mod renewal;
 mod retries;
 mod rolling_restart;
 mod secrets;
+mod snapshot_catch_up;
+mod stale;
 mod starts;
 mod watch;
 mod watch_limits;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use openshell_client::CallError;
+use openshell_client::{CallError, methods};
+use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_tests::{Cluster, CommandLine, Scene, eventually, gateway_command, http_get, policy_allowing, profile};
+
+use crate::starts::refusal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -60,7 +63,25 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     for id in cluster.ids() {
         cluster.kill(id);
     }
+    // Also when nobody is there to say it again.
+    gone.start().expect("the old node starts");
+    let told = eventually("the old node to say that it was removed", LIMIT, async || {
+        let (status, page) = http_get(port, "/readyz").await.ok()?;
+        (status == 503 && page.contains("was removed from the cluster")).then_some(())
+    });
+    told.await.expect("it wrote that down");
+    let local = openshell_tests::Api::new(&gone.endpoint()).local().once();
+    let asked = GetSandboxConfigRequest { sandbox_id: sandbox.clone() };
+    let refused = local.call(&methods::GET_SANDBOX_CONFIG, asked).await.expect_err("not served");
+    assert!(format!("{refused:?}").contains("was removed from the cluster"));
+    gone.kill().expect("killed");
     cluster.restart_all().await;
+    // Nor is its id a new node's.
+    let members = cluster.gateway(staying[0]).argument("--initial-cluster").to_owned();
+    let addresses: Vec<&str> = members.split(',').filter_map(|entry| Some(entry.split_once('=')?.1)).collect();
+    let empty = cluster.file("empty").display().to_string();
+    let said = refusal(gone.joining(&addresses.join(","), &empty, cluster.file("spent.log"))).await;
+    assert!(said.contains(&format!("node {old} was removed from the cluster")), "{said}");
     let digests = cluster.digests_at_rest(LIMIT).await.expect("the nodes come to rest");
     assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");
     let answer = command_line.run(&cluster.endpoints(), &["cluster", "replace", "9", "--with", "5"]).await;

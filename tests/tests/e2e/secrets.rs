@@ -136,6 +136,8 @@ async fn through_every_marked_field(plot: &mut Plot, endpoint: &str) {
             "ConfigureProviderRefresh material",
             "CreateProvider provider.credentials",
             "ExchangeProviderSubjectToken supervisor_jwt_svid",
+            "ForwardTcp init.authorization_token",
+            "RevokeSshSession token",
             "UpdateProvider provider.credentials",
         ],
         "a field that takes a secret is planted here, and below where its call is built"

@@ -1,15 +1,16 @@
 //! Starts that are wrong: each ends with one sentence and exit code 1, and has no effect.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use openshell_tests::{Cluster, ClusterOptions, Gateway, Scene, binary, eventually, profile};
+use openshell_tests::{Cluster, ClusterOptions, Gateway, Scene, binary, eventually, plant_format_version, profile};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a gateway that must not run, and returns the sentence with which it ends.
-async fn refusal(mut gateway: Gateway) -> String {
+pub(crate) async fn refusal(mut gateway: Gateway) -> String {
     gateway.start().expect("the program is there");
     let status = eventually("the end of a wrong start", LIMIT, async || gateway.exit_status()).await;
     let (status, log) = (status.unwrap_or_else(|error| panic!("{error}: {}", gateway.log_text())), gateway.log_text());
@@ -39,12 +40,15 @@ async fn every_wrong_start_of_a_member_ends_with_its_sentence_and_has_no_effect(
     let (one, two) = (cluster.gateway(1), cluster.gateway(2));
     let list = one.flag("--initial-cluster").expect("a list").to_owned();
     let other_list = list.replace(&format!("3=127.0.0.1:{}", cluster.gateway(3).ports().peer), "3=127.0.0.1:9");
+    let alone = format!("1=127.0.0.1:{}", one.ports().peer);
     let used = two.flag("--data-dir").expect("a data directory");
     for (number, (flags, sentence)) in [
         (vec![("--node-id", "2")], "the data directory belongs to node 1, but --node-id is 2"),
         (vec![("--initial-cluster", other_list.as_str())], "--initial-cluster is not the one that this data directory"),
         (vec![("--secrets-key-file", key.as_str())], "--secrets-key-file does not hold the key"),
-        (vec![("--data-dir", foreign.as_str())], "--secrets-key-file does not hold the key"),
+        // Of a cluster of one; and a member's data in the place of such a cluster.
+        (vec![("--data-dir", foreign.as_str())], "--initial-cluster is not the one that this data directory"),
+        (vec![("--initial-cluster", alone.as_str())], "--initial-cluster is not the one that this data directory"),
         (vec![("--data-dir", empty.as_str())], "node 1 is empty, but node"),
         (vec![("--data-dir", used)], "is in use by another process"),
     ]
@@ -58,6 +62,11 @@ async fn every_wrong_start_of_a_member_ends_with_its_sentence_and_has_no_effect(
     let flags = [("--data-dir", empty.as_str()), ("--initial-cluster", other_list.as_str())];
     let said = refusal(one.changed(&flags, elsewhere.path().join("list.log"))).await;
     assert!(said.contains("a cluster that was formed from another one"), "{said}");
+    // A member's id is not a new node's, and its peers say so.
+    let addresses: Vec<&str> = list.split(',').filter_map(|entry| Some(entry.split_once('=')?.1)).collect();
+    let joining = one.joining(&addresses.join(","), &empty, elsewhere.path().join("join.log"));
+    let said = refusal(joining).await;
+    assert!(said.contains("node 1 is empty, but is a member of this cluster"), "{said}");
     // Nothing of it touched the cluster or the data: the node starts, and has what the others have.
     cluster.restart(1).await;
     assert_eq!(scene.through(cluster.api(1).linearizable()).profile("acme").await.resource_version, 1);
@@ -113,6 +122,37 @@ async fn data_of_a_cluster_are_not_opened_with_a_new_key() {
     assert!(said.contains("--secrets-key-file"), "{said}");
     assert!(!std::path::Path::new(data).join("secrets.key").exists(), "no key is made for data of another");
     cluster.restart(1).await;
+}
+
+#[tokio::test]
+async fn data_of_an_unknown_format_are_refused_and_stay_as_they_are() {
+    let mut cluster =
+        Cluster::start_with(ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await.expect("it starts");
+    let scene = Scene::open(cluster.api(1)).await;
+    scene.import(profile("acme", &["a.example.com"])).await;
+    cluster.gateway_mut(1).terminate(LIMIT).await.expect("it ends");
+    let data = PathBuf::from(cluster.gateway(1).argument("--data-dir"));
+    plant_format_version(&data, 7).expect("planted");
+    let said = refusal(cluster.gateway(1).changed(&[], cluster.file("format.log"))).await;
+    assert!(said.contains("the data has format version 7, this build reads 1"), "{said}");
+    plant_format_version(&data, 1).expect("planted");
+    cluster.restart(1).await;
+    assert_eq!(scene.profile("acme").await.resource_version, 1);
+}
+
+#[tokio::test]
+async fn an_empty_node_with_another_key_than_most_ends_with_its_sentence() {
+    let mut cluster = Cluster::start().await;
+    let id = cluster.followers().await[0];
+    cluster.kill(id);
+    let (key, empty) = (cluster.file("other.key"), cluster.file("empty").display().to_string());
+    std::fs::write(&key, format!("{:064x}\n", 7)).expect("a key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("for its owner");
+    let key = key.display().to_string();
+    let flags = [("--secrets-key-file", key.as_str()), ("--data-dir", empty.as_str())];
+    let said = refusal(cluster.gateway(id).changed(&flags, cluster.file("key.log"))).await;
+    assert!(said.contains(&format!("node {id} does not hold the key that most nodes of its cluster hold")), "{said}");
+    cluster.restart(id).await;
 }
 
 #[tokio::test]

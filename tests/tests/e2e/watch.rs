@@ -111,6 +111,19 @@ async fn a_quiet_watch_is_told_how_far_the_node_is() {
 }
 
 #[tokio::test]
+async fn a_watch_of_an_idle_cluster_is_told_again_where_it_is() {
+    let options = openshell_tests::ClusterOptions { nodes: 1, ..openshell_tests::ClusterOptions::default() };
+    let cluster = Cluster::start_with(options).await.expect("a cluster of one");
+    let scene = Scene::open(cluster.api(1)).await;
+    let mut watching = watch(&cluster.endpoints(), &scene, None);
+    let (_, position) = synced(&mut watching).await;
+    for _ in 0..2 {
+        let response = next(&mut watching).await.expect("a message");
+        assert_eq!((response.r#type(), response.position), (Type::Progress, Some(position)));
+    }
+}
+
+#[tokio::test]
 async fn a_selection_sees_what_enters_and_what_leaves_it() {
     let cluster = Cluster::shared().await;
     let scene = Scene::open(cluster.api(1)).await;

@@ -246,6 +246,15 @@ async fn a_refusal_after_doubt_is_definite_only_when_it_is_for_all_attempts() {
 }
 
 #[tokio::test]
+async fn a_failure_whose_outcome_is_unknown_is_no_refusal_whatever_its_code() {
+    let mut incomplete = Status::permission_denied("the call took effect, but its answer could not be completed");
+    incomplete.metadata_mut().insert("x-openshell-outcome", "unknown".parse().expect("a value"));
+    let error = health(&client(&[&Node::failing([incomplete]).start().await]), CallOptions::default()).await;
+    let error = error.expect_err("a failure");
+    assert!(matches!(error, CallError::Unknown { attempts: 1, .. }), "{error}");
+}
+
+#[tokio::test]
 async fn what_a_call_asks_for_travels_in_headers() {
     let node = Node::default();
     let endpoints = parse_endpoints(&node.start().await).expect("a good endpoint");

@@ -17,7 +17,8 @@ use tonic::{Status, Streaming};
 
 use super::handshake::PeerIdentity;
 use super::messages;
-use super::service::{check_sender, commit_index, malformed, stopped};
+use super::service::{check_sender, malformed, stopped};
+use crate::age::proven_commit;
 use crate::node::Node;
 
 /// Answers that wait for the connection; openraft itself takes 64 requests ahead.
@@ -28,7 +29,7 @@ type Request = AppendEntriesRequest<TypeConfig>;
 /// Takes one request that stands alone: a heartbeat.
 pub(super) async fn single(node: &Node, request: Request) -> Result<AppendResponse, Status> {
     use openraft::raft::AppendEntriesResponse as Answer;
-    let (told_at, commit) = (Instant::now(), commit_index(request.leader_commit.as_ref()));
+    let (told_at, commit) = (Instant::now(), proven_commit(&request.vote, request.leader_commit.as_ref()));
     let previous = request.prev_log_id;
     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
     let answer = node.raft.append_entries(request).await.map_err(|error| stopped(&error))?;
@@ -39,7 +40,7 @@ pub(super) async fn single(node: &Node, request: Request) -> Result<AppendRespon
         (Answer::Conflict, Some(at)) => Err(StreamAppendError::Conflict(at)),
         (Answer::Conflict, None) => return Err(Status::internal("a request without a previous entry conflicts")),
     };
-    if result.is_ok() {
+    if let (Ok(_), Some(commit)) = (&result, commit) {
         node.freshness.told(commit, told_at, node.view.load().revision());
     }
     Ok(messages::append_response(&result))
@@ -48,8 +49,8 @@ pub(super) async fn single(node: &Node, request: Request) -> Result<AppendRespon
 /// What the two halves of a stream share.
 #[derive(Default)]
 struct Shared {
-    /// Of the requests without an answer, oldest first: when taken, and the commit index told.
-    told: VecDeque<(Instant, u64)>,
+    /// Of the requests without an answer, oldest first: when taken, and the commit index that is proven.
+    told: VecDeque<(Instant, Option<u64>)>,
     /// Why the stream ends.
     failure: Option<Status>,
 }
@@ -84,7 +85,7 @@ async fn answer_all(
     let mut results = pin!(results);
     while let Some(result) = results.next().await {
         let told = shared.lock().unwrap_or_else(PoisonError::into_inner).told.pop_front();
-        if let (Ok(Ok(_)), Some((told_at, commit))) = (&result, told) {
+        if let (Ok(Ok(_)), Some((told_at, Some(commit)))) = (&result, told) {
             node.freshness.told(commit, told_at, node.view.load().revision());
         }
         let answer = result.map(|result| messages::append_response(&result)).map_err(|error| stopped(&error));
@@ -112,7 +113,8 @@ fn taken(
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             match read {
                 Ok(request) => {
-                    shared.told.push_back((Instant::now(), commit_index(request.leader_commit.as_ref())));
+                    let commit = proven_commit(&request.vote, request.leader_commit.as_ref());
+                    shared.told.push_back((Instant::now(), commit));
                     drop(shared);
                     Some((request, requests))
                 }

@@ -111,6 +111,12 @@ pub enum HandshakeError {
         /// This node's.
         mine: String,
     },
+    /// The other end does not prove the key.
+    #[error("node {node} does not hold this cluster's key; all nodes need the same secrets key file")]
+    OtherKey {
+        /// The other end, as it says.
+        node: u64,
+    },
     /// One side refused the other.
     #[error("{0}")]
     Refused(
@@ -146,7 +152,7 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
         return refuse(other_version(challenge.node, challenge.protocol_version));
     }
     if !verify(&myself.key, LISTENER_LABEL, &hello, &challenge, binding, &challenge.proof) {
-        return refuse(other_key(challenge.node));
+        return Err(HandshakeError::OtherKey { node: challenge.node });
     }
     if let Some(objection) = objection(
         myself.node,
@@ -194,7 +200,7 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     let proof: Proof = frame::receive(stream).await?;
     let mut removed = false;
     let refusal = if !verify(&myself.key, DIALLER_LABEL, &hello, &challenge, binding, &proof.proof) {
-        Some(HandshakeError::Refused(other_key(hello.from)))
+        Some(HandshakeError::OtherKey { node: hello.from })
     } else if (myself.is_removed)(hello.from) {
         removed = true;
         Some(HandshakeError::Refused(was_removed(hello.from)))
@@ -233,10 +239,6 @@ fn objection(myself: u64, expected: u64, found: u64, my_cluster: &str, its_clust
 /// What a removed node hears, from the handshake and in every call.
 pub(crate) fn was_removed(node: u64) -> String {
     format!("node {node} was removed from the cluster and is never let in again; a new node needs an id of its own")
-}
-
-fn other_key(node: u64) -> String {
-    format!("node {node} does not hold this cluster's key; all nodes need the same secrets key file")
 }
 
 fn other_version(node: u64, version: u32) -> String {

@@ -149,8 +149,19 @@ pub(crate) fn was_never_sent(status: &Status) -> bool {
 pub(crate) fn other_cluster(status: &Status) -> Option<&str> {
     match handshake_error(status) {
         Some(HandshakeError::OtherCluster { its, .. }) => Some(its),
-        Some(HandshakeError::Broken { .. } | HandshakeError::Slow { .. } | HandshakeError::Refused(_)) | None => None,
+        Some(
+            HandshakeError::Broken { .. }
+            | HandshakeError::Slow { .. }
+            | HandshakeError::OtherKey { .. }
+            | HandshakeError::Refused(_),
+        )
+        | None => None,
     }
+}
+
+/// Whether the peer has shown that it holds another key than this node.
+pub(crate) fn has_other_key(status: &Status) -> bool {
+    matches!(handshake_error(status), Some(HandshakeError::OtherKey { .. }))
 }
 
 /// What went wrong, in a sentence: tonic's own text stops at "transport error".

@@ -11,7 +11,7 @@ use openshell_proto::peer::{
     ReadIndexResponse, SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
     VoteResponse, forward_response,
 };
-use openshell_store::{LogId, Malformed, Vote};
+use openshell_store::{Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Server;
@@ -193,12 +193,9 @@ impl Peer for PeerService {
             return Err(Status::failed_precondition(format!("node {} has no cluster to let a node into", caller.node)));
         }
         let initialised = self.node.is_initialised().await.map_err(|error| stopped(&error))?;
-        self.node.formation.admit().map_err(Status::failed_precondition)?;
+        if initialised || !request.get_ref().had_entries {
+            self.node.formation.admit().map_err(Status::failed_precondition)?;
+        }
         Ok(Response::new(AdmitResponse { initialised }))
     }
-}
-
-/// The index that a leader told in a request, 0 for none.
-pub(super) fn commit_index(commit: Option<&LogId>) -> u64 {
-    commit.map_or(0, |id| id.index)
 }

@@ -9,8 +9,10 @@ use futures::StreamExt;
 use openraft::Snapshot;
 use openraft::raft::SnapshotResponse;
 use openraft::type_config::alias::SnapshotOf;
+use openshell_proto::log::SnapshotPart;
+use openshell_proto::log::snapshot_part::Part;
 use openshell_proto::peer;
-use openshell_store::snapshot::{Assembler, Limits, parts};
+use openshell_store::snapshot::{Assembler, Limits, SnapshotError, parts};
 use openshell_store::{Durable, TypeConfig, Vote};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -102,11 +104,13 @@ pub(super) async fn receive(
     check_sender(caller, &vote)?;
     let damaged = |error: &dyn std::fmt::Display| Status::data_loss(format!("the snapshot is refused: {error}"));
     let cluster_id = Some(node.myself.cluster_id().as_ref().clone());
-    let mut assembler = Assembler::new(Limits { cluster_id, bytes_max: SNAPSHOT_BYTES_MAX });
+    // Raft takes an entry that is beyond the vote for a fault of its own and stops the node.
+    let leader = Some(vote.leader_id);
+    let mut assembler = Assembler::new(Limits { cluster_id, leader, bytes_max: SNAPSHOT_BYTES_MAX });
     let mut part = first.part;
     loop {
         let received = part.ok_or_else(|| Status::invalid_argument("a message without a part"))?;
-        assembler.push(&received).map_err(|error| damaged(&error))?;
+        assembler = push(assembler, received).await?.map_err(|error| damaged(&error))?;
         match next(&mut parts).await? {
             Some(message) => part = message.part,
             None => break,
@@ -116,6 +120,16 @@ pub(super) async fn receive(
     let snapshot = Snapshot { meta: data.meta(), snapshot: data };
     let response = node.raft.install_full_snapshot(vote, snapshot).await.map_err(|error| stopped(&error))?;
     Ok(peer::SnapshotResponse { vote: Some(response.vote.to_message()) })
+}
+
+/// The last part makes a state of all of them, which takes a while: not where others are served.
+async fn push(mut assembler: Assembler, part: SnapshotPart) -> Result<Result<Assembler, SnapshotError>, Status> {
+    let is_last = part.part() == Part::Trailer;
+    let push = move || assembler.push(&part).map(|()| assembler);
+    match is_last {
+        true => tokio::task::spawn_blocking(push).await.map_err(|error| Status::internal(error.to_string())),
+        false => Ok(push()),
+    }
 }
 
 async fn next(parts: &mut Streaming<peer::SnapshotRequest>) -> Result<Option<peer::SnapshotRequest>, Status> {

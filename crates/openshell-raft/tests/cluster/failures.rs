@@ -132,20 +132,22 @@ async fn a_call_is_passed_on_once_and_doubt_is_told_apart() {
     }
     let mut nodes = Nodes::formed(3).await;
     let request = || ForwardRequest { request: b"hello".to_vec(), ..ForwardRequest::default() };
-    let early = nodes.node(1).forward(2, request(), soon()).await.expect("an answer");
+    let leader = nodes.leader().await.node();
+    let follower = if leader == 1 { 2 } else { 1 };
+    let early = nodes.node(follower).forward(leader, request(), soon()).await.expect("an answer");
     assert_eq!(early.outcome(), forward_response::Outcome::NotDone);
-    nodes.node(2).set_call_handler(Arc::new(Echo));
-    let answer = nodes.node(1).forward(2, request(), soon()).await.expect("an answer");
+    nodes.node(leader).set_call_handler(Arc::new(Echo));
+    let answer = nodes.node(follower).forward(leader, request(), soon()).await.expect("an answer");
     assert_eq!(answer.reply.and_then(|reply| reply.outcome), Some(reply::Outcome::Message(b"hello".to_vec())));
     // Nobody is there: it certainly was not done.
-    nodes.stop(2).await;
-    let mut outcome = nodes.node(1).forward(2, request(), soon()).await;
+    nodes.stop(leader).await;
+    let mut outcome = nodes.node(follower).forward(leader, request(), soon()).await;
     if matches!(outcome, Err(Unavailable::Unknown { .. })) {
         // The first call found the old connection breaking.
-        outcome = nodes.node(1).forward(2, request(), soon()).await;
+        outcome = nodes.node(follower).forward(leader, request(), soon()).await;
     }
     assert!(matches!(outcome, Err(Unavailable::NotDone { .. })), "{outcome:?}");
-    assert!(matches!(nodes.node(1).forward(9, request(), soon()).await, Err(Unavailable::NotDone { .. })));
+    assert!(matches!(nodes.node(follower).forward(9, request(), soon()).await, Err(Unavailable::NotDone { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

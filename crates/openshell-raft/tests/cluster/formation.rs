@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use openshell_raft::{Consistency, Timings};
 use openshell_store::disk::simulated::SimulatedDisk;
-use openshell_store::disk::{Disk, Family};
+use openshell_store::disk::{Batch, Disk, Family};
 
-use crate::harness::{Nodes, Setup, simulated, soon, until};
+use crate::harness::{Nodes, OpenDisk, Setup, simulated, soon, until};
 use crate::rules::{bump, call, create, insist, version};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -240,4 +240,56 @@ async fn timings_that_do_not_fit_together_are_refused() {
     let mut nodes = Nodes::new(1, Setup { timings, ..Setup::default() }, |_| simulated()).await;
     let refusal = nodes.start(1).await.expect_err("refused").to_string();
     assert!(refusal.contains("three times heartbeat_ms"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_a_cluster_of_one_are_refused_in_the_place_of_a_member_before_raft_starts() {
+    let disk = SimulatedDisk::new();
+    let open = disk.clone();
+    let disk_of = |_| -> OpenDisk {
+        let disk = open.clone();
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
+    };
+    let mut nodes = Nodes::formed_as(1, Setup::default(), disk_of).await;
+    insist(&nodes, call(None), create("a")).await;
+    nodes.stop(1).await;
+    // As data are that do not say from which list they were made: the store has nothing to compare.
+    let mut batch = Batch::new();
+    batch.delete(Family::Meta, "initial-cluster");
+    disk.write(batch, true).expect("written");
+    let before = disk.dump();
+    let alone = nodes.places[&1].initial.clone();
+    let longer = [(2, "127.0.0.1:1".to_owned()), (3, "127.0.0.1:2".to_owned())];
+    for (initial, join, told) in [
+        (alone.clone().into_iter().chain(longer).collect(), vec![], "--initial-cluster names other nodes as well"),
+        (alone.clone(), vec!["127.0.0.1:1".to_owned()], "--join names members of another"),
+    ] {
+        let place = nodes.places.get_mut(&1).expect("a place");
+        (place.initial, place.join) = (initial, join);
+        let refusal = nodes.start(1).await.expect_err("refused").to_string();
+        assert!(refusal.contains("which has no other member") && refusal.contains(told), "{refusal}");
+    }
+    assert_eq!(disk.dump(), before, "no effect");
+    let place = nodes.places.get_mut(&1).expect("a place");
+    (place.initial, place.join) = (alone, Vec::new());
+    nodes.start(1).await.expect("started as what it is");
+    nodes.all_ready().await;
+    assert_eq!(version(&nodes.node(1).state(), "a"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_node_with_another_key_than_most_ends_with_a_sentence() {
+    let mut nodes = Nodes::formed(3).await;
+    let empty = nodes.follower().await.node();
+    nodes.stop(empty).await;
+    let place = nodes.places.get_mut(&empty).expect("a place");
+    (place.disk, place.key) = (simulated(), [8; 32]);
+    nodes.start(empty).await.expect("started");
+    let refusal = nodes.node(empty).refused().await;
+    assert!(
+        refusal.contains(&format!("node {empty} does not hold the key that most nodes of its cluster hold")),
+        "{refusal}"
+    );
+    assert_eq!(nodes.node(empty).cluster_id(), "");
+    insist(&nodes, call(None), create("a")).await.reply.expect("the others go on");
 }

@@ -1,18 +1,20 @@
 //! A member is replaced by a node that waits: dead or alive, leading or not, interrupted or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use openshell_raft::{Replaced, Unavailable};
+use openshell_raft::{Consistency, Replaced, Unavailable};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, State};
 use openshell_store::disk::Disk;
 use openshell_store::disk::simulated::SimulatedDisk;
+use tokio::time::Instant;
 
 use crate::harness::{Nodes, simulated, soon, until};
 use crate::rules::{bump, call, insist, version};
 
 /// Asks whoever leads, again and again, until it is done or refused.
-async fn replace(nodes: &Nodes, old: u64, new: u64) -> Result<(), Refusal> {
+pub(crate) async fn replace(nodes: &Nodes, old: u64, new: u64) -> Result<(), Refusal> {
     loop {
         let leader = nodes.leader().await;
         match leader.replace(&Principal::Cluster, old, new, soon()).await {
@@ -49,7 +51,7 @@ async fn all_see(nodes: &Nodes, expected: &[u64]) {
 }
 
 /// Starts a node that waits to be added.
-async fn start_newcomer(nodes: &mut Nodes, node: u64) {
+pub(crate) async fn start_newcomer(nodes: &mut Nodes, node: u64) {
     nodes.newcomer(node).await;
     nodes.start(node).await.expect("started");
     let waits = format!("openshell cluster replace <a member's id> --with {node}");
@@ -75,7 +77,7 @@ async fn a_dead_member_is_replaced_while_writes_go_on_and_is_never_let_in_again(
     let expected: Vec<u64> = (1..=4).filter(|node| *node != old).collect();
     all_see(&nodes, &expected).await;
     until("the new node is ready", || nodes.node(4).ready().ok()).await;
-    let state = nodes.node(4).read(openshell_raft::Consistency::Linearizable, soon()).await.expect("read");
+    let state = nodes.node(4).read(Consistency::Linearizable, soon()).await.expect("read");
     assert_eq!(version(&state, "a"), 101);
     assert_eq!(state.cluster().expect("formed").value.removed_nodes, [old]);
     // To ask again is to hear the same.
@@ -91,6 +93,10 @@ async fn a_dead_member_is_replaced_while_writes_go_on_and_is_never_let_in_again(
     for node in &expected {
         nodes.stop(*node).await;
     }
+    // With nobody there to say it again, the old one takes no part from its first moment on.
+    nodes.start(old).await.expect("started");
+    assert!(nodes.node(old).withdrawn().is_some_and(|reason| reason.contains(&told)));
+    nodes.stop(old).await;
     for node in &expected {
         nodes.start(*node).await.expect("started");
     }
@@ -135,8 +141,8 @@ async fn a_replacement_that_cannot_be_is_refused_before_it_has_any_effect() {
     let peers = nodes.places.values().flat_map(|place| place.initial.values().cloned()).collect();
     nodes.places.get_mut(&down).expect("a place").join = peers;
     nodes.start(down).await.expect("started");
-    let fault = nodes.fault(down).await;
-    assert!(fault.contains(&format!("node {down} was removed from the cluster")), "{fault}");
+    let refusal = nodes.node(down).refused().await;
+    assert!(refusal.contains(&format!("node {down} was removed from the cluster")), "{refusal}");
     nodes.stop(down).await;
     refused(&nodes, old, down, &format!("node id {down} was used in this cluster before")).await;
 }
@@ -150,8 +156,8 @@ async fn a_member_that_lost_its_disk_is_not_taken_for_a_new_node() {
     let place = nodes.places.get_mut(&lost).expect("a place");
     (place.disk, place.join) = (simulated(), peers);
     nodes.start(lost).await.expect("started");
-    let fault = nodes.fault(lost).await;
-    assert!(fault.contains(&format!("node {lost} is empty, but is a member of this cluster")), "{fault}");
+    let refusal = nodes.node(lost).refused().await;
+    assert!(refusal.contains(&format!("node {lost} is empty, but is a member of this cluster")), "{refusal}");
     assert_eq!(nodes.node(lost).gauges().last_log_index, 0);
 }
 
@@ -202,4 +208,51 @@ async fn a_replacement_by_a_node_that_was_lost_is_given_up_for_another() {
     assert_eq!((cluster.replacement, cluster.removed_nodes.as_slice()), (None, [4, old].as_slice()));
     assert!(leader.members().iter().all(|member| member.id != 4 && member.id != old));
     insist(&nodes, call(None), bump("a")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_node_that_lost_its_disk_before_it_was_a_member_is_not_taken_back() {
+    let (mut nodes, old, disk) = half_done().await;
+    disk.hold_syncs(false);
+    insist(&nodes, call(None), bump("a")).await;
+    until("the new node has what was written", || (version(&nodes.node(4).state(), "a") == 2).then_some(())).await;
+    nodes.stop(4).await;
+    nodes.places.get_mut(&4).expect("a place").disk = simulated();
+    nodes.start(4).await.expect("started");
+    let refusal = nodes.node(4).refused().await;
+    assert!(refusal.contains("node 4 lost its data while it was being added, and its id is spent"), "{refusal}");
+    assert_eq!(nodes.node(4).gauges().last_log_index, 0, "it took no entry");
+    refused(&nodes, old, 4, "node 4 lost its data while it was being added").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_that_hears_nobody_is_not_ready_and_has_only_what_it_had() {
+    let mut nodes = Nodes::formed(3).await;
+    insist(&nodes, call(None), bump("a")).await;
+    nodes.agree().await;
+    let old = nodes.follower().await.node();
+    nodes.stop(old).await;
+    start_newcomer(&mut nodes, 4).await;
+    replace(&nodes, old, 4).await.expect("replaced");
+    let others: Vec<u64> = nodes.running.keys().copied().collect();
+    for node in &others {
+        nodes.stop(*node).await;
+    }
+    // Nobody told it, and nobody is there to tell it: it is as a node that is cut off.
+    nodes.start(old).await.expect("started");
+    let local = nodes.node(old).read(Consistency::Local, soon()).await.expect("what it has");
+    assert_eq!(version(&local, "a"), 1);
+    let short = Instant::now() + Duration::from_millis(500);
+    let read = nodes.node(old).read(Consistency::Linearizable, short).await;
+    assert!(matches!(read, Err(Unavailable::NotDone { .. })));
+    assert_eq!(nodes.node(old).withdrawn(), None);
+    assert!(nodes.node(old).ready().is_err());
+    for node in &others {
+        nodes.start(*node).await.expect("started");
+    }
+    until("it hears that it was removed", || {
+        assert!(nodes.node(old).ready().is_err(), "never ready");
+        nodes.node(old).withdrawn()
+    })
+    .await;
 }

@@ -21,13 +21,14 @@ use tonic::Status;
 
 use crate::grpc::context::{CALL_MAX, Context};
 use crate::grpc::errand::{Errand, Next};
+use crate::grpc::finish;
 use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
-use crate::watch::Hub;
+use crate::watch::{Hub, Limits};
 
 /// How long a node waits to catch up with what its caller has seen before it asks the leader.
 const CATCH_UP: Duration = Duration::from_millis(250);
@@ -81,7 +82,8 @@ impl Gateway {
             stop.run_until_cancelled(withdrawing.until_withdrawn()).await;
             ending.cancel();
         });
-        let hub = Hub::new(cluster.clone());
+        let age = (facts.when_stale == WhenStale::Refuse).then_some(facts.stale_after);
+        let hub = Hub::new(Arc::new(cluster.clone()), Limits { age, ..Limits::default() });
         let gateway = Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, facts, hub, streams_end });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
@@ -140,10 +142,10 @@ impl Gateway {
                     if let Some(seen) = context.min_revision.filter(|seen| *seen > revision) {
                         self.at_least(seen, context.deadline).await?;
                     }
+                    let complete = finish.as_ref().map(|finish| finish(&request)).transpose()?.flatten();
                     let answer = self.submit(method, context, &request).await?;
-                    let Some(finish) = finish else { return Ok(answer) };
-                    let reply = answer.reply.and_then(|reply| finish(self, &context.principal, &request, reply));
-                    Ok(Answer { reply, ..answer })
+                    let Some(complete) = complete else { return Ok(answer) };
+                    Ok(finish::completed(self, context, complete, answer).await)
                 }
             }
         };
@@ -218,7 +220,8 @@ impl Gateway {
     }
 
     /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
-    /// with every attempt, so that at most one takes effect.
+    /// with every attempt, so that at most one takes effect. A leader that lost its majority gives
+    /// up at once: only another node can find the next leader.
     async fn submit(self: &Arc<Self>, method: &Method, context: &Context, request: &Bytes) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
@@ -241,6 +244,9 @@ impl Gateway {
                 Next::GiveUp(error) => return Err(unavailable(&error)),
                 Next::Again(error) => error,
             };
+            if let Some(lost) = self.cluster.quorum_lost() {
+                return Err(unavailable(&errand.unanswered(lost)));
+            }
             if Instant::now() + RETRY_PAUSE >= context.deadline {
                 return Err(unavailable(&errand.unanswered(error)));
             }

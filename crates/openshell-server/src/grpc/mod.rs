@@ -4,6 +4,7 @@
 mod codec;
 mod context;
 mod errand;
+mod finish;
 mod gateway;
 mod node;
 mod sandbox;

@@ -15,6 +15,7 @@ use zeroize::Zeroize;
 
 use crate::grpc::gateway::Gateway;
 use crate::grpc::status::refused;
+use crate::grpc::table::Complete;
 
 /// Most extension services that one call may name (`config.md` AU-14).
 const EXTENSION_SERVICES_MAX: usize = 64;
@@ -109,21 +110,18 @@ pub(super) fn issue(
 
 /// The end of `CreateSandbox`, on the node that the caller asked: puts a token into the answer when the
 /// request asked for one. The remembered answer has none; a repetition gets a token of its own.
-///
+pub(super) fn created(request: CreateSandboxRequest) -> Option<Complete> {
+    request.issue_token.then(|| -> Complete {
+        Box::new(move |gateway, principal, reply| with_token(gateway, principal, &request.workspace, reply))
+    })
+}
+
 /// # Errors
 /// `PERMISSION_DENIED` when a repetition comes from who is no longer an admin; as `Tokens::mint`. The
 /// sandbox is there all the same, and a retry under the same request id is safe.
-pub(super) fn created(
-    gateway: &Gateway,
-    principal: &Principal,
-    request: &CreateSandboxRequest,
-    reply: Bytes,
-) -> Result<Bytes, Status> {
-    if !request.issue_token {
-        return Ok(reply);
-    }
+fn with_token(gateway: &Gateway, principal: &Principal, workspace: &str, reply: Bytes) -> Result<Bytes, Status> {
     let state = gateway.cluster.state();
-    let role = principal.require_role(&state, workspace_or_default(&request.workspace), Role::Admin);
+    let role = principal.require_role(&state, workspace_or_default(workspace), Role::Admin);
     role.map_err(|refusal| refused(&refusal))?;
     let unreadable = |error| Status::internal(format!("the answer to a creation does not decode: {error}"));
     let mut answer = SandboxResponse::decode(reply).map_err(unreadable)?;

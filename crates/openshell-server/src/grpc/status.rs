@@ -53,6 +53,19 @@ pub(crate) fn settle(status: &mut Status) {
     status.metadata_mut().insert("x-openshell-outcome", MetadataValue::from_static("refused"));
 }
 
+/// The call took effect and its answer cannot be completed: the code of what is missing, and
+/// `x-openshell-outcome: unknown`, because a failed call whose effect is there is no refusal. The same
+/// request id hears the answer again.
+pub(crate) fn incomplete(reason: &Status) -> Status {
+    let text = format!(
+        "the call took effect, but its answer could not be completed: {}; repeat it with the same x-openshell-request-id",
+        reason.message()
+    );
+    let mut status = Status::new(reason.code(), text);
+    status.metadata_mut().insert("x-openshell-outcome", MetadataValue::from_static("unknown"));
+    status
+}
+
 /// The cluster cannot say. Whether the call may have taken effect is in the header
 /// `x-openshell-outcome`: `not-done` or `unknown`.
 pub(crate) fn unavailable(error: &Unavailable) -> Status {

@@ -29,7 +29,9 @@ type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refus
 /// Reads a request and answers it from a state, with the node's key in hand.
 type WithKey = Box<dyn Fn(&Gateway, &State, &Principal, &[u8]) -> Result<Bytes, Status> + Send + Sync>;
 /// Adds to the leader's answer, on the node that the caller asked, what is never kept.
-type Finish = Box<dyn Fn(&Gateway, &Principal, &[u8], Bytes) -> Result<Bytes, Status> + Send + Sync>;
+pub(crate) type Complete = Box<dyn FnOnce(&Gateway, &Principal, Bytes) -> Result<Bytes, Status> + Send>;
+/// Reads a request and says what completes its answer, if anything does.
+pub(crate) type Finish = Box<dyn Fn(&[u8]) -> Result<Option<Complete>, Status> + Send + Sync>;
 /// Reads a request and answers it by what the node knows about itself.
 type Own = Box<dyn Fn(Arc<Gateway>, Principal, Bytes) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
 
@@ -102,12 +104,9 @@ impl Table {
     where
         Q: Message + Default + 'static,
         F: for<'a> Fn(Call<'a>, &Q) -> Result<Decision, Refusal> + Copy + Send + Sync + 'static,
-        T: Fn(&Gateway, &Principal, &Q, Bytes) -> Result<Bytes, Status> + Send + Sync + 'static,
+        T: Fn(Q) -> Option<Complete> + Send + Sync + 'static,
     {
-        let finish: Finish = Box::new(move |gateway, principal, bytes, reply| {
-            let request: Q = read(bytes)?;
-            finish(gateway, principal, &request, reply)
-        });
+        let finish: Finish = Box::new(move |bytes| read(bytes).map(&finish));
         self.method(name, Handler::Decide { prepare: prepare(rule), finish: Some(finish) })
     }
 

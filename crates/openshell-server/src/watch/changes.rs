@@ -19,16 +19,13 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 
 use crate::grpc::{Context, Gateway, Method, refused};
-use crate::watch::hub::{Counted, Hub, Subscription};
+use crate::watch::census::{Admitted, Subject};
+use crate::watch::hub::{Hub, Subscription};
 use crate::watch::pinned::Pinned;
 use crate::watch::queue::{End, Taken};
 
-/// How long a reader may take for the state that a watch begins with.
-const LISTING_MAX: Duration = Duration::from_secs(60);
 /// Bytes of records in one message of that state, about.
 const INITIAL_BYTES: usize = 256 * 1024;
-/// After so long without a message the reader is told how far it is.
-const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Says at which revision, or a later one, to begin anew.
 const LIST_REVISION: &str = "x-openshell-list-revision";
 /// Says from which revision to go on.
@@ -51,18 +48,17 @@ struct Watcher {
     epoch: u64,
     /// Everything through this revision was sent.
     position: u64,
-    /// The position that the reader knows of.
-    told: u64,
     last_sent: Instant,
     stage: Stage,
     stop: CancellationToken,
-    _counted: Counted,
+    _admitted: Admitted,
 }
 
-/// Begins a watch; says on which revision.
+/// Begins a watch of this node; says on which revision.
 ///
 /// # Errors
-/// A refusal about the request, the caller or the position, or the cluster cannot say.
+/// A refusal about the request, the caller, the position or the number of watches, or the cluster
+/// cannot say.
 pub(crate) async fn open(
     gateway: Arc<Gateway>,
     method: Arc<Method>,
@@ -75,54 +71,65 @@ pub(crate) async fn open(
         context.min_revision = context.min_revision.max(Some(from.revision));
     }
     let state = gateway.state_for(&method, &context).await?;
-    let interest = Interest::read(&state, &context.principal, &request).map_err(|refusal| refused(&refusal))?;
-    let hub = Arc::clone(&gateway.hub);
-    let revision = state.revision();
-    let (position, stage) = match request.from {
-        Some(from) => {
-            let floor = hub.cluster().history().floor();
-            if from.revision < floor {
-                return Err(gone(from.revision, floor));
-            }
-            (from.revision, Stage::CatchingUp(Vec::new().into_iter()))
-        }
-        None => (revision, Stage::Listing(Pinned::new(Arc::clone(&state), LISTING_MAX), None)),
-    };
-    let watcher = Watcher {
-        principal: context.principal,
-        interest,
-        epoch: state.epoch(),
-        position,
-        told: position,
-        last_sent: Instant::now(),
-        stage,
-        stop: gateway.streams_end.clone(),
-        _counted: hub.count(),
-        hub,
-    };
-    let responses = stream::unfold(Some(watcher), |watcher| async move {
-        let mut watcher = watcher?;
-        match watcher.next().await {
-            Ok(response) => Some((Ok(response), Some(watcher))),
-            Err(status) => Some((Err(status), None)),
-        }
-    });
-    Ok((revision, responses))
+    let watcher = Watcher::begin(&gateway.hub, &state, context.principal, &request, gateway.streams_end.clone())?;
+    Ok((state.revision(), watcher.messages()))
 }
 
 impl Watcher {
+    fn begin(
+        hub: &Arc<Hub>,
+        state: &Arc<State>,
+        principal: Principal,
+        request: &WatchRequest,
+        stop: CancellationToken,
+    ) -> Result<Self, Status> {
+        let interest = Interest::read(state, &principal, request).map_err(|refusal| refused(&refusal))?;
+        let admitted = hub.admit(Subject::Changes, &principal)?;
+        let (position, stage) = match request.from {
+            Some(from) => {
+                let floor = hub.feed().floor();
+                if from.revision < floor {
+                    return Err(gone(from.revision, floor));
+                }
+                (from.revision, Stage::CatchingUp(Vec::new().into_iter()))
+            }
+            None => {
+                let pinned = Pinned::new(Arc::clone(state), hub.limits().listing);
+                (state.revision(), Stage::Listing(pinned, None))
+            }
+        };
+        Ok(Self {
+            hub: Arc::clone(hub),
+            principal,
+            interest,
+            epoch: state.epoch(),
+            position,
+            last_sent: Instant::now(),
+            stage,
+            stop,
+            _admitted: admitted,
+        })
+    }
+
+    /// Everything that this watch has to say, until it ends.
+    fn messages(self) -> impl Stream<Item = Result<WatchResponse, Status>> + use<> {
+        stream::unfold(Some(self), |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.next().await {
+                Ok(response) => Some((Ok(response), Some(watcher))),
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
     /// The next message. Nothing is lost when it is dropped while it waits.
     async fn next(&mut self) -> Result<WatchResponse, Status> {
         loop {
-            if self.stop.is_cancelled() {
-                return Err(self.stopping());
-            }
-            let state = self.hub.cluster().state();
-            self.interest.permit(&state, &self.principal).map_err(|refusal| refused(&refusal))?;
-            drop(state);
+            self.may_go_on()?;
             let entry = match &mut self.stage {
                 Stage::Listing(pinned, after) => {
-                    let (state, after) = (pinned.state().ok_or_else(overdue)?, after.clone());
+                    let (state, after) =
+                        (pinned.state().ok_or_else(|| overdue(self.hub.limits().listing))?, after.clone());
                     return Ok(self.list(&state, after));
                 }
                 Stage::CatchingUp(entries) => match entries.next() {
@@ -149,10 +156,27 @@ impl Watcher {
                     }
                 }
             };
-            if let Some(changes) = self.changes(&entry)? {
-                return Ok(changes);
+            if let Some(message) = self.changes(&entry)?.or_else(|| self.progress()) {
+                return Ok(message);
             }
         }
+    }
+
+    /// Whether this node still serves this caller.
+    fn may_go_on(&self) -> Result<(), Status> {
+        if self.stop.is_cancelled() {
+            return Err(self.leaving("the node is stopping"));
+        }
+        let feed = self.hub.feed();
+        if let Some(age_max) = self.hub.limits().age {
+            let age = feed.age();
+            if age > age_max {
+                let text =
+                    format!("this node has not heard of the cluster for {} s and ends its watches", age.as_secs());
+                return Err(self.leaving(&text));
+            }
+        }
+        self.interest.permit(&feed.state(), &self.principal).map_err(|refusal| refused(&refusal))
     }
 
     /// Some more of the state, or the mark that it is complete.
@@ -177,7 +201,7 @@ impl Watcher {
         match self.hub.read_after(self.position).await {
             Ok(Page::Entries(entries)) => {
                 // Not what is ahead of the published state.
-                let applied = self.hub.cluster().state().revision();
+                let applied = self.hub.feed().state().revision();
                 let entries: Vec<_> = entries.into_iter().take_while(|entry| entry.revision <= applied).collect();
                 self.stage = Stage::CatchingUp(entries.into_iter());
                 // The runtime has others to serve.
@@ -208,26 +232,27 @@ impl Watcher {
 
     /// Waits for something to happen; a message when nothing did for a while.
     async fn rest(&mut self) -> Result<Option<WatchResponse>, Status> {
-        let due = self.last_sent + QUIET_MAX;
-        if Instant::now() >= due {
-            self.last_sent = Instant::now();
-            if self.told < self.position {
-                return Ok(Some(self.message(Type::Progress)));
-            }
-            return Ok(None);
+        if let Some(progress) = self.progress() {
+            return Ok(Some(progress));
         }
+        let due = self.last_sent + self.hub.limits().quiet;
         let Stage::Live(subscription) = &self.stage else { return Ok(None) };
         tokio::select! {
             () = subscription.queue.woken() => Ok(None),
             () = sleep_until(due) => Ok(None),
-            () = self.stop.cancelled() => Err(self.stopping()),
+            () = self.stop.cancelled() => Err(self.leaving("the node is stopping")),
         }
+    }
+
+    /// How far the reader is, when it heard nothing for a while. Also when it knows: a reader who hears
+    /// nothing takes the node for one that is gone.
+    fn progress(&mut self) -> Option<WatchResponse> {
+        (self.last_sent.elapsed() >= self.hub.limits().quiet).then(|| self.message(Type::Progress))
     }
 
     /// A message that the reader can go on from, unless it is of the state.
     fn message(&mut self, of: Type) -> WatchResponse {
         self.last_sent = Instant::now();
-        self.told = self.position;
         let position = Some(Position { epoch: self.epoch, revision: self.position });
         WatchResponse { r#type: of as i32, position, ..WatchResponse::default() }
     }
@@ -240,11 +265,15 @@ impl Watcher {
         with(Status::resource_exhausted(text), RESUME_REVISION, self.position)
     }
 
-    fn stopping(&self) -> Status {
-        let text = format!("the node is stopping; go on at another node from revision {}", self.position);
+    /// This node serves the watch no longer; another one can.
+    fn leaving(&self, reason: &str) -> Status {
+        let position = self.position;
         match self.stage {
-            Stage::Listing(..) => Status::unavailable("the node is stopping; begin anew at another node"),
-            Stage::CatchingUp(_) | Stage::Live(_) => with(Status::unavailable(text), RESUME_REVISION, self.position),
+            Stage::Listing(..) => Status::unavailable(format!("{reason}; begin anew at another node")),
+            Stage::CatchingUp(_) | Stage::Live(_) => {
+                let text = format!("{reason}; go on at another node from revision {position}");
+                with(Status::unavailable(text), RESUME_REVISION, position)
+            }
         }
     }
 }
@@ -257,10 +286,12 @@ fn gone(position: u64, floor: u64) -> Status {
     with(Status::out_of_range(text), LIST_REVISION, floor)
 }
 
-fn overdue() -> Status {
+/// There is nothing to go on from, and whoever began anew would be as slow.
+fn overdue(limit: Duration) -> Status {
     Status::resource_exhausted(format!(
-        "this reader did not take the state within {} s and was cut off; begin anew",
-        LISTING_MAX.as_secs()
+        "this reader did not take the state within {} s and was cut off; it has to read faster, or to watch less: one \
+         workspace, some kinds, or a selector of labels",
+        limit.as_secs()
     ))
 }
 
@@ -268,3 +299,6 @@ fn with(mut status: Status, name: &'static str, revision: u64) -> Status {
     status.metadata_mut().insert(name, MetadataValue::from(revision));
     status
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,23 @@
 //! entry to the queues of those whom it concerns, found by workspace and by sandbox: what a change
 //! costs grows with its audience, not with the number of watchers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openshell_proto::log::{HistoryEntry, Kind};
-use openshell_raft::{Cluster, Page, PageLimit};
+use openshell_raft::{Page, PageLimit};
 use openshell_state::Key;
+use openshell_state::access::Principal;
 use openshell_state::query::watch::{Audience, Interest, audience};
 use prost::Message;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
+use crate::watch::census::{Admitted, Census, Limits, Subject};
+use crate::watch::feed::Feed;
 use crate::watch::queue::{End, Queue};
 
 /// What is read of the history at a time.
@@ -21,9 +26,10 @@ pub(super) const PAGE: PageLimit = PageLimit { entries: 512, bytes: 1024 * 1024 
 
 /// The distributor of a node.
 pub(crate) struct Hub {
-    cluster: Cluster,
+    feed: Arc<dyn Feed>,
+    limits: Limits,
+    census: Arc<Census>,
     inner: Mutex<Inner>,
-    watches: AtomicU64,
     cut_off: AtomicU64,
     queued_bytes: Arc<AtomicU64>,
 }
@@ -34,7 +40,8 @@ struct Inner {
     next_id: u64,
     /// By workspace; none for those who watch all.
     queues: BTreeMap<Option<Arc<str>>, BTreeMap<u64, Arc<Queue>>>,
-    /// By the key of the sandbox, and by the key of its policies without their version.
+    /// By the key of the sandbox, by the key of its policies without their version, and by the key of
+    /// the membership by which its watcher may see it.
     bells: BTreeMap<Key, BTreeMap<u64, Arc<Notify>>>,
 }
 
@@ -48,10 +55,9 @@ pub(crate) struct HubGauges {
     pub(crate) queued_bytes: u64,
     /// Readers that were cut off since start.
     pub(crate) cut_off: u64,
+    /// Watches that were not taken, since start, because there were too many.
+    pub(crate) refused: u64,
 }
-
-/// Ends the watch that is counted when it goes.
-pub(super) struct Counted(Arc<Hub>);
 
 /// A queue at the hub; it is taken away when this goes.
 pub(super) struct Subscription {
@@ -61,22 +67,23 @@ pub(super) struct Subscription {
     pub(super) queue: Arc<Queue>,
 }
 
-/// Rings when a sandbox may have changed; it is taken away when this goes.
+/// Rings when a sandbox, or who may see it, may have changed; it is taken away when this goes.
 pub(super) struct Bell {
     hub: Arc<Hub>,
     id: u64,
-    keys: [Key; 2],
+    keys: Vec<Key>,
     bell: Arc<Notify>,
 }
 
 impl Hub {
-    pub(crate) fn new(cluster: Cluster) -> Arc<Self> {
+    pub(crate) fn new(feed: Arc<dyn Feed>, limits: Limits) -> Arc<Self> {
         let inner =
-            Inner { routed: cluster.state().revision(), next_id: 0, queues: BTreeMap::new(), bells: BTreeMap::new() };
+            Inner { routed: feed.state().revision(), next_id: 0, queues: BTreeMap::new(), bells: BTreeMap::new() };
         Arc::new(Self {
-            cluster,
+            feed,
+            census: Census::new(&limits),
+            limits,
             inner: Mutex::new(inner),
-            watches: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             queued_bytes: Arc::default(),
         })
@@ -84,7 +91,7 @@ impl Hub {
 
     /// Distributes what is applied until the node stops.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut revisions = self.cluster.watch_revision();
+        let mut revisions = self.feed.revisions();
         let following = async {
             loop {
                 let applied = *revisions.borrow_and_update();
@@ -97,6 +104,7 @@ impl Hub {
         stop.run_until_cancelled(following).await;
     }
 
+    /// Distributes what is published through `applied`.
     async fn route_through(&self, applied: u64) {
         loop {
             let routed = self.routed();
@@ -105,6 +113,9 @@ impl Hub {
             }
             match self.read_after(routed).await {
                 Ok(Page::Entries(entries)) => self.deliver(&entries, applied),
+                // What follows is gone before the state that takes its place is published, and who were
+                // told now would look at the old one. The publication comes here again.
+                Ok(Page::Gone { floor }) if floor > applied => return,
                 Ok(Page::Gone { floor }) => self.skip_to(floor),
                 Err(reason) => {
                     tracing::error!(routed, applied, reason, "the change history cannot be read: watches begin anew");
@@ -119,11 +130,11 @@ impl Hub {
     /// # Errors
     /// The disk's, in words.
     pub(super) async fn read_after(&self, revision: u64) -> Result<Page, String> {
-        if let Some(page) = self.cluster.history().recent_after(revision, PAGE) {
+        if let Some(page) = self.feed.recent_after(revision, PAGE) {
             return Ok(page);
         }
-        let history = self.cluster.history().clone();
-        match tokio::task::spawn_blocking(move || history.read_after(revision, PAGE)).await {
+        let feed = Arc::clone(&self.feed);
+        match tokio::task::spawn_blocking(move || feed.read_after(revision, PAGE)).await {
             Ok(page) => page.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         }
@@ -138,7 +149,8 @@ impl Hub {
             let keys = entry.changes.iter().filter_map(|change| Key::from_proto(change.key.as_ref()?).ok());
             let keys: Vec<Key> = keys.collect();
             let cut = inner.offer(entry, &keys);
-            self.cut_off.fetch_add(cut, Ordering::Relaxed);
+            let relieved = inner.relieve(&self.queued_bytes, self.limits.queued_bytes);
+            self.cut_off.fetch_add(cut + relieved, Ordering::Relaxed);
             inner.ring(&keys);
         }
         inner.routed = match published.last() {
@@ -147,11 +159,12 @@ impl Hub {
         };
     }
 
-    /// The node jumped, and nobody knows what happened in between.
+    /// The node jumped, and nobody knows what happened in between. The state that it jumped to is
+    /// published.
     fn skip_to(&self, floor: u64) {
         let mut inner = self.lock();
         for queue in inner.queues.values().flat_map(BTreeMap::values) {
-            queue.end(End::Gone { floor });
+            queue.skip_to(floor);
         }
         for bell in inner.bells.values().flat_map(BTreeMap::values) {
             bell.notify_one();
@@ -170,7 +183,7 @@ impl Hub {
         const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
         let mut inner = self.lock();
         if position < inner.routed {
-            match self.cluster.history().recent_after(position, ONE) {
+            match self.feed.recent_after(position, ONE) {
                 Some(Page::Entries(entries)) if entries.first().is_none_or(|next| next.revision > inner.routed) => {}
                 Some(_) | None => return None,
             }
@@ -182,9 +195,12 @@ impl Hub {
         Some(Subscription { hub: Arc::clone(self), id, scope, queue })
     }
 
-    /// A bell for a sandbox, by its key and its id.
-    pub(super) fn bell(self: &Arc<Self>, sandbox: &Key, id: &str) -> Bell {
-        let keys = [sandbox.clone(), Key::new(Kind::PolicyRevision, &sandbox.workspace, id)];
+    /// A bell for a sandbox, by its key and its id, for a watcher.
+    pub(super) fn bell(self: &Arc<Self>, sandbox: &Key, id: &str, principal: &Principal) -> Bell {
+        let mut keys = vec![sandbox.clone(), Key::new(Kind::PolicyRevision, &sandbox.workspace, id)];
+        if let Principal::User(user) = principal {
+            keys.push(Key::member(&sandbox.workspace, &user.subject));
+        }
         let bell = Arc::new(Notify::new());
         let mut inner = self.lock();
         let number = inner.new_id();
@@ -195,29 +211,31 @@ impl Hub {
     }
 
     /// Counts a watch for as long as it goes on.
-    pub(super) fn count(self: &Arc<Self>) -> Counted {
-        self.watches.fetch_add(1, Ordering::Relaxed);
-        Counted(Arc::clone(self))
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when there are too many; another node may take it.
+    pub(super) fn admit(&self, subject: Subject, principal: &Principal) -> Result<Admitted, Status> {
+        self.census.admit(subject, principal)
     }
 
-    /// The cluster whose changes these are.
-    pub(super) fn cluster(&self) -> &Cluster {
-        &self.cluster
+    /// The node whose changes these are.
+    pub(super) fn feed(&self) -> &dyn Feed {
+        &*self.feed
+    }
+
+    /// What watches may cost here.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Numbers for the metrics page.
     pub(crate) fn gauges(&self) -> HubGauges {
         HubGauges {
-            watches: self.watches.load(Ordering::Relaxed),
-            sandbox_watches: self
-                .lock()
-                .bells
-                .iter()
-                .filter(|(key, _)| key.kind == Kind::Sandbox)
-                .map(|(_, bells)| bells.len() as u64)
-                .sum(),
+            watches: self.census.count(Subject::Changes),
+            sandbox_watches: self.census.count(Subject::Sandbox),
             queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
             cut_off: self.cut_off.load(Ordering::Relaxed),
+            refused: self.census.refused(),
         }
     }
 
@@ -255,6 +273,26 @@ impl Inner {
         scopes.iter().filter_map(|scope| self.queues.get(scope)).map(offer).sum()
     }
 
+    /// Cuts off the readers for whom most waits, until no more than `bytes_max` waits for all of them
+    /// together, and says how many.
+    fn relieve(&self, queued_bytes: &AtomicU64, bytes_max: u64) -> u64 {
+        if queued_bytes.load(Ordering::Relaxed) <= bytes_max {
+            return 0;
+        }
+        let queues = self.queues.values().flat_map(BTreeMap::values);
+        let mut queues: Vec<(usize, &Arc<Queue>)> = queues.map(|queue| (queue.bytes(), queue)).collect();
+        queues.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        let mut cut = 0;
+        for (bytes, queue) in queues {
+            if bytes == 0 || queued_bytes.load(Ordering::Relaxed) <= bytes_max {
+                break;
+            }
+            queue.end(End::Slow);
+            cut += 1;
+        }
+        cut
+    }
+
     fn ring(&self, keys: &[Key]) {
         for key in keys {
             let bells = match key.name.split_once('/') {
@@ -272,12 +310,6 @@ impl Bell {
     /// Waits until the sandbox may have changed since the last time.
     pub(super) async fn rung(&self) {
         self.bell.notified().await;
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.watches.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -306,3 +338,6 @@ impl Drop for Bell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,13 @@
 //! those whom it concerns ([`hub`]): watches of the whole ([`changes`]), each behind a bounded
 //! queue, and watches of single sandboxes, which are only told to look again ([`sandbox`]).
 
+mod census;
 pub(crate) mod changes;
+mod feed;
 mod hub;
 mod pinned;
 mod queue;
 pub(crate) mod sandbox;
 
+pub(crate) use census::Limits;
 pub(crate) use hub::Hub;

@@ -76,6 +76,18 @@ impl Queue {
         full
     }
 
+    /// The node skipped what came through `floor`. A reader who has that goes on.
+    pub(super) fn skip_to(&self, floor: u64) {
+        if self.after < floor {
+            self.end(End::Gone { floor });
+        }
+    }
+
+    /// Encoded bytes of the entries that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Nothing more comes; what waits is dropped.
     pub(super) fn end(&self, end: End) {
         self.close(&mut self.lock(), end);

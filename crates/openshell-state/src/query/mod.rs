@@ -9,7 +9,7 @@ pub mod settings;
 pub mod watch;
 pub mod workspace;
 
-use crate::access::{Principal, Role};
+use crate::access::{Principal, Role, workspace_or_default};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -21,6 +21,26 @@ fn enter(state: &State, principal: &Principal, workspace: &str, role: Role) -> R
         return Err(Refusal::not_found(format!("workspace {workspace:?} does not exist")));
     }
     Ok(())
+}
+
+/// The workspace that a list or a watch is of, authorised; none for all of them, which is for platform
+/// admins.
+fn scope<'a>(
+    state: &State,
+    principal: &Principal,
+    workspace: &'a str,
+    all_workspaces: bool,
+) -> Result<Option<&'a str>, Refusal> {
+    if !all_workspaces {
+        let workspace = workspace_or_default(workspace);
+        enter(state, principal, workspace, Role::User)?;
+        return Ok(Some(workspace));
+    }
+    if !workspace.is_empty() {
+        return Err(Refusal::invalid("all_workspaces and workspace exclude each other"));
+    }
+    principal.require_platform_admin()?;
+    Ok(None)
 }
 
 /// The part of a list that a page shows: `limit` 0 means `default`, and never more than 1,000

@@ -6,7 +6,7 @@ use openshell_proto::v1::{GetProviderRequest, ListProvidersRequest, ListProvider
 
 use crate::access::{Principal, Role, workspace_or_default};
 use crate::key::Key;
-use crate::query::{enter, page};
+use crate::query::{enter, page, scope};
 use crate::record::{Record, Value};
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -59,16 +59,10 @@ pub fn list(
         Value::Provider(provider) => redacted(provider),
         other => panic!("a provider's key holds {other:?}"),
     };
-    let providers = if request.all_workspaces {
-        if !request.workspace.is_empty() {
-            return Err(Refusal::invalid("all_workspaces and workspace exclude each other"));
-        }
-        principal.require_platform_admin()?;
-        page(state.by_creation_everywhere(Kind::Provider).map(shown), request.offset, request.limit, 100)
-    } else {
-        let workspace = workspace_or_default(&request.workspace);
-        enter(state, principal, workspace, Role::User)?;
-        page(state.by_creation(Kind::Provider, workspace).map(shown), request.offset, request.limit, 100)
+    let (offset, limit) = (request.offset, request.limit);
+    let providers = match scope(state, principal, &request.workspace, request.all_workspaces)? {
+        None => page(state.by_creation_everywhere(Kind::Provider).map(shown), offset, limit, 100),
+        Some(workspace) => page(state.by_creation(Kind::Provider, workspace).map(shown), offset, limit, 100),
     };
     Ok(ListProvidersResponse { providers })
 }

@@ -13,7 +13,7 @@ use crate::effective;
 use crate::key::Key;
 use crate::names;
 use crate::query::provider::redacted;
-use crate::query::{enter, page};
+use crate::query::{enter, page, scope};
 use crate::record::{Record, Value};
 use crate::refusal::{Code, Refusal};
 use crate::state::State;
@@ -109,15 +109,7 @@ pub fn list(
     principal: &Principal,
     request: &ListSandboxesRequest,
 ) -> Result<ListSandboxesResponse, Refusal> {
-    if request.all_workspaces && !request.workspace.is_empty() {
-        return Err(Refusal::invalid("all_workspaces and workspace exclude each other"));
-    }
-    let workspace = workspace_or_default(&request.workspace);
-    if request.all_workspaces {
-        principal.require_platform_admin()?;
-    } else {
-        enter(state, principal, workspace, Role::User)?;
-    }
+    let scope = scope(state, principal, &request.workspace, request.all_workspaces)?;
     let terms = names::selector(&request.label_selector)?;
     let shown = |(_, record): (Key, &std::sync::Arc<Record>)| match &record.value {
         Value::Sandbox(sandbox) => {
@@ -126,11 +118,10 @@ pub fn list(
         }
         other => panic!("a sandbox's key holds {other:?}"),
     };
-    let sandboxes = if request.all_workspaces {
-        let all = state.by_creation_everywhere(Kind::Sandbox).filter_map(shown);
-        page(all, request.offset, request.limit, 100)
-    } else {
-        page(state.by_creation(Kind::Sandbox, workspace).filter_map(shown), request.offset, request.limit, 100)
+    let (offset, limit) = (request.offset, request.limit);
+    let sandboxes = match scope {
+        None => page(state.by_creation_everywhere(Kind::Sandbox).filter_map(shown), offset, limit, 100),
+        Some(workspace) => page(state.by_creation(Kind::Sandbox, workspace).filter_map(shown), offset, limit, 100),
     };
     Ok(ListSandboxesResponse { sandboxes })
 }

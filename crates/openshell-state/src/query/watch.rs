@@ -8,12 +8,12 @@ use openshell_proto::cluster::watch_event::{Act, Object};
 use openshell_proto::cluster::{WatchEvent, WatchKind, WatchOrigin, WatchRequest};
 use openshell_proto::log::{Change, HistoryEntry, Kind, change};
 
-use crate::access::{Principal, Role, workspace_or_default};
+use crate::access::{Principal, Role};
 use crate::composition::Source;
 use crate::fault::Fault;
 use crate::key::Key;
 use crate::names;
-use crate::query::{enter, policy, profile, provider, settings};
+use crate::query::{policy, profile, provider, scope, settings};
 use crate::record::{Record, Value};
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -75,20 +75,14 @@ impl Interest {
     /// # Errors
     /// A refusal about the request, the caller, the workspace or the selector, as of the lists.
     pub fn read(state: &State, principal: &Principal, request: &WatchRequest) -> Result<Self, Refusal> {
-        if request.all_workspaces && !request.workspace.is_empty() {
-            return Err(Refusal::invalid("all_workspaces and workspace exclude each other"));
-        }
-        let workspace = workspace_or_default(&request.workspace);
-        if request.all_workspaces {
-            principal.require_platform_admin()?;
-        } else {
-            enter(state, principal, workspace, Role::User)?;
-        }
+        let workspace = scope(state, principal, &request.workspace, request.all_workspaces)?;
         let mut kinds = 0;
         for number in &request.kinds {
             match WatchKind::try_from(*number) {
                 Ok(WatchKind::Unspecified) | Err(_) => {
-                    let text = format!("kinds holds {number}, which is no kind that this gateway can watch");
+                    let text = format!(
+                        "kinds holds {number}, which is no kind that this gateway can watch; members of workspaces are not among them"
+                    );
                     return Err(Refusal::invalid(text));
                 }
                 Ok(kind) => kinds |= bit(kind),
@@ -96,7 +90,7 @@ impl Interest {
         }
         Ok(Self {
             kinds: if request.kinds.is_empty() { u32::MAX } else { kinds },
-            workspace: (!request.all_workspaces).then(|| workspace.into()),
+            workspace: workspace.map(Into::into),
             terms: names::selector(&request.label_selector)?,
             with_origin: principal.require_platform_admin().is_ok(),
         })

@@ -188,6 +188,10 @@ fn who_may_not_list_may_not_watch_and_hears_when_that_ends() {
     refused(&WatchRequest { workspace: "team".to_owned(), ..all() }, &admin(), Code::InvalidArgument);
     refused(&WatchRequest { kinds: vec![0], ..all() }, &admin(), Code::InvalidArgument);
     refused(&WatchRequest { kinds: vec![77], ..all() }, &admin(), Code::InvalidArgument);
+    // The number that members of workspaces would have: there is nothing to watch of them.
+    let members =
+        Interest::read(&world.state, &admin(), &WatchRequest { kinds: vec![7], ..all() }).expect_err("refused");
+    assert!(members.message.contains("members of workspaces"), "{}", members.message);
     refused(&WatchRequest { label_selector: "gold".to_owned(), ..all() }, &admin(), Code::InvalidArgument);
 
     let interest = interest(&world.state, &mia, &of_team);

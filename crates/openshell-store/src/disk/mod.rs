@@ -21,19 +21,56 @@ pub enum Family {
     /// Vote, marks, identity. Key: a short name.
     Meta,
     /// Records. Key: [`openshell_state::Key::to_bytes`].
-    Records,
+    Records(Half),
     /// Fences. Key: as of records; value: revision, eight bytes big-endian.
-    Fences,
+    Fences(Half),
     /// Remembered requests. Key: the sixteen bytes of the id.
-    Requests,
+    Requests(Half),
     /// Change history. Key: revision, eight bytes big-endian.
     History,
 }
 
+/// The state is stored in one half of its families. A snapshot is written into the other one, piece
+/// by piece, and takes the place of the state when it is complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Half {
+    /// Where the state of a new node is.
+    #[default]
+    First,
+    /// Where the first snapshot goes.
+    Second,
+}
+
+impl Half {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Half::First => Half::Second,
+            Half::Second => Half::First,
+        }
+    }
+}
+
 impl Family {
     /// Every family.
-    pub const ALL: [Family; 6] =
-        [Family::Log, Family::Meta, Family::Records, Family::Fences, Family::Requests, Family::History];
+    pub const ALL: [Family; 9] = [
+        Family::Log,
+        Family::Meta,
+        Family::Records(Half::First),
+        Family::Fences(Half::First),
+        Family::Requests(Half::First),
+        Family::History,
+        Family::Records(Half::Second),
+        Family::Fences(Half::Second),
+        Family::Requests(Half::Second),
+    ];
+
+    /// The families of one half of the state.
+    #[must_use]
+    pub fn of_state(half: Half) -> [Family; 3] {
+        [Family::Records(half), Family::Fences(half), Family::Requests(half)]
+    }
 
     /// What it is called on disk. Never changes.
     #[must_use]
@@ -41,9 +78,12 @@ impl Family {
         match self {
             Family::Log => "log",
             Family::Meta => "meta",
-            Family::Records => "records",
-            Family::Fences => "fences",
-            Family::Requests => "requests",
+            Family::Records(Half::First) => "records",
+            Family::Records(Half::Second) => "records-2",
+            Family::Fences(Half::First) => "fences",
+            Family::Fences(Half::Second) => "fences-2",
+            Family::Requests(Half::First) => "requests",
+            Family::Requests(Half::Second) => "requests-2",
             Family::History => "history",
         }
     }

@@ -51,6 +51,7 @@ impl RocksDisk {
         locked(directory, lock.try_lock())?;
         let database = directory.join(DATABASE);
         check_manifest(&database)?;
+        check_logs(&database)?;
         let database = DB::open_cf_descriptors(&database_options(), &database, families())
             .map_err(|error| name_the_file(&database, error))?;
         Ok(Self { database, directory: directory.to_path_buf(), _lock: lock })
@@ -74,14 +75,15 @@ impl RocksDisk {
         let database = directory.join(DATABASE);
         check_manifest(&database)?;
         let open = |options: &Options| DB::open_cf_descriptors_read_only(options, &database, families(), false);
+        check_logs(&database)?;
         let (opened, damage) = match open(&database_options()) {
             Ok(opened) => (opened, None),
             Err(error) => {
+                let damage = name_the_file(&database, error);
                 let mut lenient = database_options();
                 lenient.set_paranoid_checks(false);
                 lenient.set_track_and_verify_wals_in_manifest(false);
                 lenient.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
-                let damage = name_the_file(&database, error);
                 match open(&lenient) {
                     Ok(opened) => (opened, Some(damage.to_string())),
                     Err(_) => return Err(damage),
@@ -129,19 +131,38 @@ fn check_manifest(database: &Path) -> io::Result<()> {
     frames::check(&database.join(manifest)).map(|_| ())
 }
 
+/// As [`check_manifest`], for the write-ahead logs. Whatever else is wrong with them RocksDB judges.
+fn check_logs(database: &Path) -> io::Result<()> {
+    for log in logs(database)? {
+        if frames::is_endless(&log)? {
+            frames::check(&log)?;
+            let text = format!("{}: its end is damaged", log.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+    }
+    Ok(())
+}
+
+/// The write-ahead logs, oldest first.
+fn logs(database: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(database) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut logs: Vec<_> =
+        paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+    logs.sort();
+    Ok(logs)
+}
+
 /// RocksDB does not say which write-ahead log is damaged.
 fn name_the_file(database: &Path, error: rocksdb::Error) -> io::Error {
     if error.kind() != rocksdb::ErrorKind::Corruption {
         return to_io(error);
     }
-    let mut logs: Vec<_> = fs::read_dir(database)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .collect();
-    logs.sort();
-    let damaged = logs.iter().find_map(|log| frames::check(log).err());
+    let damaged = logs(database).unwrap_or_default().iter().find_map(|log| frames::check(log).err());
     match damaged {
         Some(found) => io::Error::new(io::ErrorKind::InvalidData, format!("{found} ({error})")),
         None => io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", database.display())),
@@ -183,9 +204,10 @@ fn family_options(family: Family, cache: &Cache) -> Options {
         }
         Family::Meta => options.set_write_buffer_size(2 * MIB),
         // Reads are answered from memory; the filter is for the few that are not.
-        Family::Records | Family::Fences | Family::Requests | Family::History => {
+        Family::Records(_) | Family::Fences(_) | Family::Requests(_) | Family::History => {
             options.set_write_buffer_size(16 * MIB);
-            options.set_max_write_buffer_number(2);
+            // A snapshot comes in faster than a table is written: room for a few before writes wait.
+            options.set_max_write_buffer_number(4);
             table.set_bloom_filter(10.0, false);
         }
     }

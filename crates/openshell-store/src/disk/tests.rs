@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use super::simulated::SimulatedDisk;
 use super::*;
 
+const RECORDS: Family = Family::Records(Half::First);
+const FENCES: Family = Family::Fences(Half::First);
+
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn rows(disk: &dyn Disk, family: Family, from: &[u8], to: &[u8]) -> Rows {
@@ -27,36 +30,36 @@ fn row(key: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
 fn conforms(disk: &dyn Disk) {
     let mut batch = Batch::new();
     for (key, value) in [("b", "2"), ("a", "1"), ("d", "4"), ("c", "3")] {
-        batch.put(Family::Records, key, value);
+        batch.put(RECORDS, key, value);
     }
-    batch.put(Family::Fences, "b", "other");
+    batch.put(FENCES, "b", "other");
     disk.write(batch, true).expect("written");
-    assert_eq!(disk.get(Family::Records, b"b").expect("read"), Some(b"2".to_vec()));
-    assert_eq!(disk.get(Family::Records, b"x").expect("read"), None);
-    assert_eq!(rows(disk, Family::Records, b"b", b"d"), [row("b", "2"), row("c", "3")]);
-    assert_eq!(rows(disk, Family::Records, b"d", b"b"), []);
-    assert_eq!(rows(disk, Family::Records, &[], &END).len(), 4);
+    assert_eq!(disk.get(RECORDS, b"b").expect("read"), Some(b"2".to_vec()));
+    assert_eq!(disk.get(RECORDS, b"x").expect("read"), None);
+    assert_eq!(rows(disk, RECORDS, b"b", b"d"), [row("b", "2"), row("c", "3")]);
+    assert_eq!(rows(disk, RECORDS, b"d", b"b"), []);
+    assert_eq!(rows(disk, RECORDS, &[], &END).len(), 4);
 
     // Steps of a batch take effect in order; a range leaves its end and other families alone.
     let mut batch = Batch::new();
-    batch.delete_range(Family::Records, "a", "c");
-    batch.put(Family::Records, "b", "5");
-    batch.delete(Family::Records, "d");
-    batch.delete(Family::Records, "never there");
-    batch.delete_range(Family::Records, "z", "a");
+    batch.delete_range(RECORDS, "a", "c");
+    batch.put(RECORDS, "b", "5");
+    batch.delete(RECORDS, "d");
+    batch.delete(RECORDS, "never there");
+    batch.delete_range(RECORDS, "z", "a");
     disk.write(batch, false).expect("written");
-    assert_eq!(rows(disk, Family::Records, &[], &END), [row("b", "5"), row("c", "3")]);
-    assert_eq!(rows(disk, Family::Fences, &[], &END), [row("b", "other")]);
+    assert_eq!(rows(disk, RECORDS, &[], &END), [row("b", "5"), row("c", "3")]);
+    assert_eq!(rows(disk, FENCES, &[], &END), [row("b", "other")]);
 
     let mut batch = Batch::new();
-    batch.clear(Family::Records);
-    batch.put(Family::Records, [0xfe; 20], "high");
+    batch.clear(RECORDS);
+    batch.put(RECORDS, [0xfe; 20], "high");
     disk.write(batch, true).expect("written");
-    assert_eq!(rows(disk, Family::Records, &[], &END), [(vec![0xfe; 20], b"high".to_vec())]);
+    assert_eq!(rows(disk, RECORDS, &[], &END), [(vec![0xfe; 20], b"high".to_vec())]);
     disk.write(Batch::new(), true).expect("an empty batch may be synced");
 
     let mut visited = 0;
-    let stop = disk.scan(Family::Fences, &[], &END, &mut |_, _| {
+    let stop = disk.scan(FENCES, &[], &END, &mut |_, _| {
         visited += 1;
         Err(io::Error::other("the visitor's own"))
     });
@@ -175,7 +178,7 @@ mod rocks {
         let directory = tempfile::tempdir().expect("a temporary directory");
         conforms(&RocksDisk::open(directory.path()).expect("opened"));
         let disk = RocksDisk::open(directory.path()).expect("opened again");
-        assert_eq!(rows(&disk, Family::Records, &[], &END).len(), 1);
+        assert_eq!(rows(&disk, RECORDS, &[], &END).len(), 1);
         assert_eq!(disk.mark().expect("read"), 8);
     }
 

@@ -65,13 +65,14 @@ impl LogStore {
 
     /// The entries of a range from its first one on, at most `bytes_max` of them but one at
     /// least when there is one.
-    fn read_piece(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Sized>> {
+    async fn read_piece(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Sized>> {
         loop {
             let look = self.tail().look(range.clone(), bytes_max);
             let mut entries = if look.on_disk.is_empty() {
                 Vec::new()
             } else {
-                match entry::read(&**self.0.writer.disk(), look.on_disk.clone(), bytes_max) {
+                let on_disk = look.on_disk.clone();
+                match self.0.writer.read(move |disk| entry::read(disk, on_disk, bytes_max)).await {
                     Ok(entries) => entries,
                     // Entries were removed under the reader: it looks again. Removals are rare.
                     Err(_) if self.tail().removals() != look.removals => continue,
@@ -144,7 +145,15 @@ impl RaftLogReader<TypeConfig> for LogStore {
         &mut self,
         range: RB,
     ) -> io::Result<Vec<Entry>> {
-        self.read_piece(bounds(&range), usize::MAX).map(entries)
+        // Complete, whatever it takes: openraft counts on it. In pieces, so that no read is long.
+        let Range { mut start, end } = bounds(&range);
+        let mut found = Vec::new();
+        loop {
+            let piece = self.read_piece(start..end, READ_BYTES_MAX).await?;
+            let Some(last) = piece.last() else { return Ok(found) };
+            start = last.entry.log_id.index + 1;
+            found.extend(entries(piece));
+        }
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -152,7 +161,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read_piece(start..end, READ_BYTES_MAX).map(entries)
+        self.read_piece(start..end, READ_BYTES_MAX).await.map(entries)
     }
 
     /// In pieces: what is to be applied after a stall or a start has no bound.
@@ -161,7 +170,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         let pieces = stream::unfold((self.clone(), bounds(&range)), |(log, range)| async move {
-            match log.read_piece(range.clone(), READ_BYTES_MAX) {
+            match log.read_piece(range.clone(), READ_BYTES_MAX).await {
                 Err(error) => Some((vec![Err(error)], (log, range.end..range.end))),
                 Ok(piece) => {
                     let next = piece.last()?.entry.log_id.index + 1;

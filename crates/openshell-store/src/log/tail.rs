@@ -104,7 +104,9 @@ impl Tail {
 
     /// Everything up to this append is on disk: what is beyond the bound may go.
     pub(super) fn durable_through(&mut self, append: u64, bytes_max: usize) {
-        for cached in self.cached.iter_mut().skip_while(|cached| cached.durable) {
+        // What is durable is in front: looking for its end must not cost what is cached.
+        let first = self.cached.partition_point(|cached| cached.durable);
+        for cached in self.cached.range_mut(first..) {
             if cached.append > append {
                 break;
             }

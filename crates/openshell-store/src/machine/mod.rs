@@ -13,7 +13,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use openshell_state::State;
 
-use crate::disk::{Batch, Disk};
+use crate::disk::{Batch, Disk, Half};
 use crate::fault::{FaultHook, OpenError};
 use crate::history::History;
 use crate::identity::Identity;
@@ -33,9 +33,22 @@ pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Option<LogId>, StoredMembe
     Ok((state, applied, membership))
 }
 
-/// Writes a whole state in place of what is stored.
-pub(crate) fn put_all(batch: &mut Batch, state: &State, applied: LogId, membership: StoredMembership) {
-    stored::put_all(batch, state);
+pub(crate) use stored::{clear_spare, half};
+
+/// Writes the items of a state into an empty disk, in pieces that memory bears. Nothing is synced.
+pub(crate) fn put_items(disk: &dyn Disk, state: &State) -> io::Result<()> {
+    let mut piece = Batch::new();
+    for item in state.items() {
+        stored::put_item(&mut piece, Half::default(), item);
+        if piece.bytes() >= PIECE_BYTES_MAX {
+            disk.write(std::mem::take(&mut piece), false)?;
+        }
+    }
+    disk.write(piece, false)
+}
+
+/// Says that the items are those of a state, and where its node is in the log.
+pub(crate) fn put_position(batch: &mut Batch, state: &State, applied: LogId, membership: StoredMembership) {
     stored::put_position(batch, state, &Position { applied: Some(applied), membership });
 }
 
@@ -50,6 +63,7 @@ pub struct Machine {
     on_fault: FaultHook,
     publisher: Publisher,
     position: Position,
+    half: Half,
 }
 
 /// What was applied and waits to be written, published and answered.
@@ -61,6 +75,12 @@ struct Piece {
 }
 
 impl Machine {
+    /// The members as of the last entry applied; none before the first.
+    #[must_use]
+    pub fn membership(&self) -> &StoredMembership {
+        &self.position.membership
+    }
+
     pub(crate) fn open(
         writer: Writer,
         history: History,
@@ -68,7 +88,8 @@ impl Machine {
         on_fault: FaultHook,
     ) -> Result<Self, OpenError> {
         let (state, position) = stored::load(&**writer.disk())?;
-        Ok(Self { writer, history, identity, on_fault, publisher: Publisher::new(state), position })
+        let half = stored::half(&**writer.disk()).map_err(OpenError::io("reading the state"))?;
+        Ok(Self { writer, history, identity, on_fault, publisher: Publisher::new(state), position, half })
     }
 
     /// The published state, for everyone.
@@ -89,6 +110,7 @@ impl Machine {
 
     fn apply_one(&mut self, piece: &mut Piece, entry: &Entry) -> io::Result<ProposalOutcome> {
         let index = entry.log_id.index;
+        // One that is missing was noticed where the log was read.
         if let Some(applied) = self.position.applied
             && index <= applied.index
         {
@@ -107,7 +129,7 @@ impl Machine {
                 let command = proposal.decode()?;
                 let applied = piece.state.apply(index, &command).map_err(io::Error::other)?;
                 for change in &applied.changes {
-                    stored::put_change(&mut piece.batch, change);
+                    stored::put_change(&mut piece.batch, self.half, change);
                 }
                 if let Some(history) = applied.history {
                     self.history.add(&mut piece.batch, history);
@@ -180,14 +202,27 @@ impl Machine {
         if *meta != data.meta() {
             return Err(io::Error::other(format!("the snapshot {} was announced as {meta}", data.meta())));
         }
+        let (before, half) = (self.half, self.half.other());
         let mut batch = Batch::new();
+        // What an installation left behind that did not come to its end.
+        stored::clear(&mut batch, half);
+        for item in data.state.items() {
+            stored::put_item(&mut batch, half, item);
+            if batch.bytes() >= PIECE_BYTES_MAX {
+                // One at a time, so that a vote or an append stands behind one piece at most.
+                self.writer.write(std::mem::take(&mut batch), false).await?;
+            }
+        }
+        // With this batch, and not before, the state is the new one.
         let position = Position { applied: data.last_log_id, membership: data.membership };
-        stored::put_all(&mut batch, &data.state);
         stored::put_position(&mut batch, &data.state, &position);
-        self.history.restart_at(&mut batch, data.state.revision());
+        stored::put_half(&mut batch, half);
+        stored::clear(&mut batch, before);
+        History::clear(&mut batch, data.state.revision());
         // Synced: the entries that it stands for are not in this node's log.
         self.writer.write(batch, true).await?;
-        self.position = position;
+        (self.position, self.half) = (position, half);
+        self.history.begin_at(data.state.revision());
         self.publisher.publish_install(data.state);
         Ok(())
     }

@@ -8,7 +8,7 @@ use openshell_proto::log::{Record, RememberedRequest, SnapshotItem, StateMarks};
 use openshell_state::{Fault, Key, State, StateChange};
 use prost::Message;
 
-use crate::disk::{Batch, Disk, END, Family};
+use crate::disk::{Batch, Disk, END, Family, Half};
 use crate::fault::OpenError;
 use crate::meta;
 use crate::types::{LogId, StoredMembership};
@@ -20,16 +20,17 @@ pub(crate) struct Position {
     pub(super) membership: StoredMembership,
 }
 
-/// Writes one change.
-pub(super) fn put_change(batch: &mut Batch, change: &StateChange) {
+/// Writes one change of the state in this half.
+pub(super) fn put_change(batch: &mut Batch, half: Half, change: &StateChange) {
+    let (records, fences, requests) = (Family::Records(half), Family::Fences(half), Family::Requests(half));
     match change {
         StateChange::Record(key, Some(record)) => {
-            batch.put(Family::Records, key.to_bytes(), record.to_proto().encode_to_vec());
+            batch.put(records, key.to_bytes(), record.to_proto().encode_to_vec());
         }
-        StateChange::Record(key, None) => batch.delete(Family::Records, key.to_bytes()),
-        StateChange::Fence(key, revision) => batch.put(Family::Fences, key.to_bytes(), revision.to_be_bytes()),
-        StateChange::Remembered(id, request) => batch.put(Family::Requests, *id.as_bytes(), request.encode_to_vec()),
-        StateChange::Forgotten(id) => batch.delete(Family::Requests, *id.as_bytes()),
+        StateChange::Record(key, None) => batch.delete(records, key.to_bytes()),
+        StateChange::Fence(key, revision) => batch.put(fences, key.to_bytes(), revision.to_be_bytes()),
+        StateChange::Remembered(id, request) => batch.put(requests, *id.as_bytes(), request.encode_to_vec()),
+        StateChange::Forgotten(id) => batch.delete(requests, *id.as_bytes()),
     }
 }
 
@@ -43,24 +44,57 @@ pub(super) fn put_position(batch: &mut Batch, state: &State, position: &Position
     meta::put_message(batch, meta::MEMBERSHIP, &position.membership);
 }
 
-/// Replaces everything by this state.
-pub(super) fn put_all(batch: &mut Batch, state: &State) {
-    for family in [Family::Records, Family::Fences, Family::Requests] {
+/// Says which half the state is in from now on.
+pub(super) fn put_half(batch: &mut Batch, half: Half) {
+    meta::put(
+        batch,
+        meta::HALF,
+        &[match half {
+            Half::First => 0,
+            Half::Second => 1,
+        }],
+    );
+}
+
+/// Removes whatever is in a half.
+pub(super) fn clear(batch: &mut Batch, half: Half) {
+    for family in Family::of_state(half) {
         batch.clear(family);
     }
-    for item in state.items() {
-        match item.item.expect("the state yields items with content") {
-            Item::Record(KeyedRecord { key, record }) => {
-                let record = record.expect("the state yields records with content");
-                batch.put(Family::Records, stored_key(key.as_ref()), record.encode_to_vec());
-            }
-            Item::Fence(FenceMark { key, revision }) => {
-                batch.put(Family::Fences, stored_key(key.as_ref()), revision.to_be_bytes());
-            }
-            Item::Request(request) => {
-                let value = request.encode_to_vec();
-                batch.put(Family::Requests, request.request_id, value);
-            }
+}
+
+/// Removes what an installation left behind that did not come to its end. For a store that is being
+/// opened: nobody else writes.
+pub(crate) fn clear_spare(disk: &dyn Disk) -> io::Result<()> {
+    let spare = half(disk)?.other();
+    let mut found = false;
+    for family in Family::of_state(spare) {
+        disk.scan(family, &[], &END, &mut |_, _| {
+            found = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+    }
+    if !found {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    clear(&mut batch, spare);
+    disk.write(batch, false)
+}
+
+/// Writes one item of a state into a half.
+pub(super) fn put_item(batch: &mut Batch, half: Half, item: SnapshotItem) {
+    match item.item.expect("the state yields items with content") {
+        Item::Record(KeyedRecord { key, record }) => {
+            let record = record.expect("the state yields records with content");
+            batch.put(Family::Records(half), stored_key(key.as_ref()), record.encode_to_vec());
+        }
+        Item::Fence(FenceMark { key, revision }) => {
+            batch.put(Family::Fences(half), stored_key(key.as_ref()), revision.to_be_bytes());
+        }
+        Item::Request(request) => {
+            let value = request.encode_to_vec();
+            batch.put(Family::Requests(half), request.request_id, value);
         }
     }
 }
@@ -70,10 +104,19 @@ fn stored_key(key: Option<&openshell_proto::log::Key>) -> Vec<u8> {
     Key::from_proto(key).expect("the state yields keys that it knows").to_bytes()
 }
 
+/// The half that the state is in.
+pub(crate) fn half(disk: &dyn Disk) -> io::Result<Half> {
+    match meta::read_array(disk, meta::HALF)? {
+        None | Some([0]) => Ok(Half::First),
+        Some([1]) => Ok(Half::Second),
+        Some([other]) => Err(invalid(format!("it is in a half number {other}"))),
+    }
+}
+
 /// Reads the whole state back and compares its digest with the one stored.
 pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
     let reading = OpenError::io("reading the state");
-    let (items, marks, position, digest) = read(disk).map_err(reading)?;
+    let (items, marks, position, digest) = half(disk).and_then(|half| read(disk, half)).map_err(reading)?;
     let state = State::from_items(&marks, items.into_iter().map(Ok::<_, Fault>))?;
     let found = state.digest();
     let expected = digest.unwrap_or_else(|| State::empty().digest().to_bytes());
@@ -87,21 +130,21 @@ pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
 
 type Stored = (Vec<SnapshotItem>, StateMarks, Position, Option<[u8; 32]>);
 
-fn read(disk: &dyn Disk) -> io::Result<Stored> {
+fn read(disk: &dyn Disk, half: Half) -> io::Result<Stored> {
     let mut items = Vec::new();
     let mut visit = |item: Item| {
         items.push(SnapshotItem { item: Some(item) });
         Ok(ControlFlow::Continue(()))
     };
-    disk.scan(Family::Records, &[], &END, &mut |key, value| {
+    disk.scan(Family::Records(half), &[], &END, &mut |key, value| {
         let record = Record::decode(value).map_err(invalid)?;
         visit(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) }))
     })?;
-    disk.scan(Family::Fences, &[], &END, &mut |key, value| {
+    disk.scan(Family::Fences(half), &[], &END, &mut |key, value| {
         let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
         visit(Item::Fence(FenceMark { key: Some(read_key(key)?), revision }))
     })?;
-    disk.scan(Family::Requests, &[], &END, &mut |_, value| {
+    disk.scan(Family::Requests(half), &[], &END, &mut |_, value| {
         visit(Item::Request(RememberedRequest::decode(value).map_err(invalid)?))
     })?;
     let marks = match meta::read(disk, meta::MARKS)? {

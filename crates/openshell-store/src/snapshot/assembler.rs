@@ -10,13 +10,15 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::{PART_BYTES_MAX, SNAPSHOT_FORMAT, SnapshotData};
-use crate::types::{Durable, LogId, StoredMembership};
+use crate::types::{Durable, LeaderId, LogId, StoredMembership};
 
 /// What a receiver accepts.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The cluster that the snapshot must be of; none for a node that belongs to none yet.
     pub cluster_id: Option<String>,
+    /// Who sends it: no leader has entries of a later one. None where nobody sends it.
+    pub leader: Option<LeaderId>,
     /// Bytes of all parts together.
     pub bytes_max: u64,
 }
@@ -150,9 +152,17 @@ impl Assembler {
                 marks.revision, last_log_id.index
             )));
         }
+        let last_log_id = LogId::from_message(last_log_id).map_err(malformed)?;
+        if let Some(leader) = &self.limits.leader
+            && last_log_id.committed_leader_id() > leader
+        {
+            return Err(refuse(format!(
+                "its log ends with entry {last_log_id}, of a later leader than its sender, {leader}"
+            )));
+        }
         Ok(Header {
             cluster_id: header.cluster_id,
-            last_log_id: LogId::from_message(last_log_id).map_err(malformed)?,
+            last_log_id,
             membership: StoredMembership::from_message(membership).map_err(malformed)?,
             marks,
             item_count: header.item_count,

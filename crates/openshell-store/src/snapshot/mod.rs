@@ -47,6 +47,14 @@ impl SnapshotData {
         &self.cluster_id
     }
 
+    /// The last entry of the log that is in the state; none before the first. Of several nodes of one
+    /// cluster, the one whose last entry is the greatest has everything that any of them acknowledged
+    /// (Raft, 5.4.1).
+    #[must_use]
+    pub fn last_log_id(&self) -> Option<LogId> {
+        self.last_log_id
+    }
+
     fn header(&self) -> SnapshotHeader {
         SnapshotHeader {
             format_version: SNAPSHOT_FORMAT,

@@ -113,6 +113,22 @@ impl Writer {
         receiver.await.map_err(|_| io::Error::other("the storage writer ended before the write was done"))?
     }
 
+    /// Reads the disk where that holds up no other task: on a thread for it, or at once where the
+    /// writes are carried out at once as well.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Disk) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        if self.0.thread.is_none() {
+            return read(&**self.disk());
+        }
+        let disk = Arc::clone(self.disk());
+        tokio::task::spawn_blocking(move || read(&*disk)).await.map_err(io::Error::other)?
+    }
+
     /// The disk, for reading.
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         &self.0.core.disk

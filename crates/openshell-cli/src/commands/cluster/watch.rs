@@ -65,6 +65,7 @@ pub(super) async fn run(arguments: WatchArguments, context: &mut Context<'_>) ->
         label_selector: arguments.selector,
         from,
     };
+    let mut shown = None;
     let mut watch = Watch::new(session.client.clone(), request, PATIENCE);
     loop {
         let response = match watch.next().await {
@@ -72,6 +73,13 @@ pub(super) async fn run(arguments: WatchArguments, context: &mut Context<'_>) ->
             Err(openshell_client::WatchError::Call(error)) => return Err(error.into()),
             Err(error) => return Err(Failure::new(error.to_string())),
         };
+        // A quiet node says every few seconds where it is; a line says it once.
+        if response.r#type() == Type::Progress && response.position == shown {
+            continue;
+        }
+        if response.r#type() != Type::Initial {
+            shown = response.position;
+        }
         for line in lines(&response, arguments.output) {
             context.console.line(&line);
         }

@@ -41,6 +41,38 @@ impl Talk {
         tokio::join!(dialled, answered)
     }
 
+    /// What the listener says to a dialler that holds the key and checks nothing itself.
+    async fn welcome(&self) -> Welcome {
+        let (mut near, mut far) = tokio::io::duplex(1024);
+        let Self { dialler, listener, to, dialler_binding } = self;
+        let dialling = async {
+            let hello = Hello {
+                protocol_version: PROTOCOL_VERSION,
+                feature_level: openshell_state::FEATURE_LEVEL,
+                cluster_id: dialler.cluster_id().as_ref().clone(),
+                from: dialler.node,
+                to: *to,
+                nonce: nonce(),
+            };
+            frame::send(&mut near, &hello).await?;
+            let challenge: Challenge = frame::receive(&mut near).await?;
+            let proof = prove(&dialler.key, DIALLER_LABEL, &hello, &challenge, dialler_binding);
+            frame::send(&mut near, &Proof { proof }).await?;
+            frame::receive::<_, Welcome>(&mut near).await
+        };
+        let (welcome, answered) = tokio::join!(dialling, answer(&mut far, listener, &NO_TLS));
+        let welcome = welcome.expect("the listener says something");
+        assert_eq!(answered.is_ok(), welcome.refusal.is_empty(), "the listener lets in whom it welcomes: {answered:?}");
+        welcome
+    }
+
+    /// The listener itself refuses, whatever the dialler checked.
+    async fn turned_away(&self, sentence: &str) {
+        let welcome = self.welcome().await;
+        assert!(welcome.refusal.contains(sentence), "{:?} should say {sentence:?}", welcome.refusal);
+        assert_eq!(welcome.removed, sentence.contains("was removed"));
+    }
+
     async fn refused(&self, sentence: &str) {
         let (dialled, answered) = self.run().await;
         let text = dialled.expect_err("refused").to_string();
@@ -84,6 +116,24 @@ async fn a_wrong_target_is_refused() {
 #[tokio::test]
 async fn a_node_does_not_talk_to_itself() {
     Talk { dialler: myself(2, "c", 7), ..Talk::new() }.refused("node 2 too").await;
+}
+
+#[tokio::test]
+async fn the_listener_itself_turns_away_who_checks_nothing() {
+    // This dialler is let in where nothing is wrong.
+    assert_eq!(Talk::new().welcome().await, Welcome::default());
+    let key = Talk { dialler: myself(1, "c", 8), ..Talk::new() };
+    key.turned_away("node 1 does not hold this cluster's key").await;
+    let target = Talk { to: 3, ..Talk::new() };
+    target.turned_away("node 3 is wanted here, but this is node 2").await;
+    let cluster = Talk { dialler: myself(1, "other", 7), ..Talk::new() };
+    cluster.turned_away("node 1 belongs to cluster other, this node to cluster c").await;
+    let same_id = Talk { dialler: myself(2, "c", 7), ..Talk::new() };
+    same_id.turned_away("the other end is node 2 too").await;
+    let removed = Talk { dialler: myself(9, "c", 7), ..Talk::new() };
+    removed.turned_away("node 9 was removed from the cluster").await;
+    let session = Talk { dialler_binding: [9; 32], ..Talk::new() };
+    session.turned_away("does not hold this cluster's key").await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The framing of RocksDB's write-ahead logs and manifests, checked record by record. Nothing is
 //! interpreted: this is for telling whether a file is sound, and which one is not. RocksDB itself
 //! names no file when a log is damaged, takes a manifest with a damaged length for a shorter one,
-//! and reads some damaged manifests for ever.
+//! and reads some damaged files for ever: 11.8 does not go on from a record whose kind says that it is
+//! in a recycled file when the first record of the file did not.
 //!
 //! A file is blocks of 32 KiB; a record is `[crc u32][length u16][type u8][content]`, numbers
 //! little-endian, and never crosses a block. The checksum is CRC-32C over type and content,
@@ -57,7 +58,7 @@ fn check_bytes(bytes: &[u8]) -> Result<End, usize> {
         }
         let Some(header) = bytes[at..].first_chunk::<HEADER>() else { return Ok(End::Torn(at)) };
         let [c0, c1, c2, c3, l0, l1, kind] = *header;
-        let overhead = if matches!(kind, 5..=8 | 11 | 131) { RECYCLED_HEADER } else { HEADER };
+        let overhead = if is_recycled(kind) { RECYCLED_HEADER } else { HEADER };
         let end = at + overhead + usize::from(u16::from_le_bytes([l0, l1]));
         if end > block_end {
             return Err(at);
@@ -69,6 +70,36 @@ fn check_bytes(bytes: &[u8]) -> Result<End, usize> {
         at = end;
     }
     Ok(End::Whole)
+}
+
+fn is_recycled(kind: u8) -> bool {
+    matches!(kind, 5..=8 | 11 | 131)
+}
+
+/// Whether RocksDB, told to pass over what is damaged, would come to a record that it never leaves.
+///
+/// # Errors
+/// The file's.
+pub(super) fn is_endless(path: &Path) -> io::Result<bool> {
+    Ok(is_endless_in(&fs::read(path)?))
+}
+
+/// Walks as RocksDB does, which goes on with the next block after a record that is damaged.
+fn is_endless_in(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(header) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEADER>) {
+        let block_end = (at / BLOCK + 1) * BLOCK;
+        let [c0, c1, c2, c3, l0, l1, kind] = *header;
+        let end = at + HEADER + usize::from(u16::from_le_bytes([l0, l1]));
+        if block_end - at >= HEADER && is_recycled(kind) {
+            return true;
+        }
+        let covered = bytes.get(at + 6..end).filter(|_| end <= block_end && kind != 0);
+        let sound =
+            covered.is_some_and(|covered| mask(crc32c::crc32c(covered)) == u32::from_le_bytes([c0, c1, c2, c3]));
+        at = if sound { end } else { block_end };
+    }
+    false
 }
 
 /// RocksDB stores checksums masked, so that a checksum of data with checksums in it is one.
@@ -100,6 +131,24 @@ mod tests {
                 assert_ne!(check_bytes(&damaged), Ok(End::Whole), "byte {byte} bit {bit}");
             }
         }
+    }
+
+    #[test]
+    fn a_record_that_claims_to_be_recycled_is_damaged_and_never_left() {
+        let block = record(&vec![7; BLOCK - HEADER]);
+        let sound = [block.clone(), record(b"first"), record(b"second")].concat();
+        assert!(!is_endless_in(&sound));
+        let at = block.len() + record(b"first").len() + 6;
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1 << 2;
+        // The longer header goes beyond the end, as that of a torn record would.
+        assert_eq!(check_bytes(&damaged), Ok(End::Torn(at - 6)));
+        assert!(is_endless_in(&damaged));
+        // Damage before it, in another block, does not hide it; damage of another kind is passed over.
+        damaged[100] ^= 1;
+        assert!(is_endless_in(&damaged));
+        damaged[at] = sound[at];
+        assert!(check_bytes(&damaged).is_err() && !is_endless_in(&damaged));
     }
 
     #[test]

@@ -1,22 +1,19 @@
 //! Power is cut under RocksDB: its real files, with the write-ahead log ending at a random moment
 //! at or after the last sync. The same claims as of the simulated disk in `power_loss.rs`.
-#![cfg(feature = "rocksdb")]
 #![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
-
-mod support;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::support::damage::{Kind, Random, crashed_copy, files, first_seed, length, newest, truncate};
+use crate::support::{apply, blank, log_id, open_with, replayed, workload};
 use openraft::RaftLogReader;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::rocks::RocksDisk;
 use openshell_store::disk::{Batch, Disk, Family, Visit};
 use openshell_store::{Opened, Vote, WriterMode};
-use support::damage::{Kind, Random, crashed_copy, files, first_seed, length, newest, truncate};
-use support::{apply, blank, log_id, open_with, replayed, workload};
 
 const MARK: &str = "high-water-mark";
 

@@ -1,18 +1,15 @@
 //! What a stopped node has stored can be read, also when some of it is damaged; a running one is
 //! left alone.
-#![cfg(feature = "rocksdb")]
-
-mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::damage::{Kind, crashed_copy, flip, length, newest};
+use crate::support::{apply, blank, open_with, workload};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::rocks::RocksDisk;
 use openshell_store::inspect::{Found, inspect};
 use openshell_store::{Opened, Vote, WriterMode};
-use support::damage::{Kind, crashed_copy, flip, length, newest};
-use support::{apply, blank, open_with, workload};
 
 async fn fill(directory: &Path) -> Opened {
     let mut store = open_with(Arc::new(RocksDisk::open(directory).expect("opened")), WriterMode::Inline);
@@ -43,6 +40,7 @@ fn count(found: &[Found], kind: &str) -> usize {
         Found::Damage { .. } => kind == "damage",
         Found::Identity { .. } => kind == "identity",
         Found::Marks { .. } => kind == "marks",
+        Found::Withdrawn { .. } => kind == "withdrawn",
     };
     found.iter().filter(of_kind).count()
 }

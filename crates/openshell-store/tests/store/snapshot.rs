@@ -1,22 +1,21 @@
 //! A snapshot equals the replay of the log it stands for, and nothing damaged is accepted.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{apply, blank, entry, open_with, put_large_workspace, workload};
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 use openshell_proto::log::SnapshotPart;
 use openshell_store::disk::simulated::SimulatedDisk;
+use openshell_store::disk::{Family, Half};
 use openshell_store::snapshot::{Assembler, Limits, SnapshotError, parts};
-use openshell_store::{Opened, SnapshotData, WriterMode};
+use openshell_store::{LeaderId, Opened, SnapshotData, WriterMode};
 use prost::Message;
-use support::{apply, blank, open_with, workload};
 
 const CLUSTER: &str = "cluster-1";
 
 fn limits() -> Limits {
-    Limits { cluster_id: Some(CLUSTER.into()), bytes_max: 1 << 30 }
+    Limits { cluster_id: Some(CLUSTER.into()), leader: None, bytes_max: 1 << 30 }
 }
 
 async fn applied(count: u64) -> Opened {
@@ -66,6 +65,51 @@ async fn an_installed_snapshot_equals_the_replayed_log_and_survives_a_power_loss
         apply(&mut store.machine, workload(51, 20)).await.expect("applied");
     }
     assert_eq!(found.view.load().digest(), sender.view.load().digest());
+}
+
+/// A state of several megabytes.
+async fn large(number: u64) -> SnapshotData {
+    let mut store = open_with(Arc::new(SimulatedDisk::new()), WriterMode::Inline);
+    store.identity.adopt_cluster_id(CLUSTER).await.expect("adopted");
+    let entries = (1..=number).map(|at| entry(1, at, &put_large_workspace(at, &format!("large-{at}"), 250_000)));
+    apply(&mut store.machine, entries).await.expect("applied");
+    snapshot(&mut store).await
+}
+
+/// How many rows of state are in a half.
+fn rows(disk: &SimulatedDisk, half: Half) -> usize {
+    disk.dump().iter().filter(|(family, ..)| Family::of_state(half).contains(family)).count()
+}
+
+#[tokio::test]
+async fn power_that_is_lost_while_a_snapshot_is_installed_leaves_the_state_before_it_or_the_new_one() {
+    let disk = SimulatedDisk::new();
+    let mut receiver = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    apply(&mut receiver.machine, workload(1, 12)).await.expect("applied");
+    let mut tried = 0;
+    // The second one goes back to the half that the first one left.
+    for entries in [20, 24] {
+        let new = large(entries).await;
+        let (before, begin) = (receiver.view.load().digest(), disk.written());
+        receiver.machine.install_snapshot(&new.meta(), new.clone()).await.expect("installed");
+        assert!(disk.written() >= begin + 4, "it is written in pieces");
+        for kept in begin..=disk.written() {
+            let found = disk.image(kept);
+            let mut store = open_with(Arc::new(found.clone()), WriterMode::Inline);
+            let expected = if kept == disk.written() { new.state().digest() } else { before };
+            assert_eq!(store.view.load().digest(), expected, "{kept} batches kept of {}", disk.written());
+            let spare = if entries == 20 { Half::Second } else { Half::First };
+            if kept < disk.written() {
+                assert_eq!(rows(&found, spare), 0, "what an unfinished one left behind is removed");
+            }
+            store.machine.install_snapshot(&new.meta(), new.clone()).await.expect("installed again");
+            let again = open_with(Arc::new(found.lose_power()), WriterMode::Inline);
+            assert_eq!(again.view.load().digest(), new.state().digest());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10, "{tried} points were tried");
+    assert_eq!((rows(&disk, Half::First) > 24, rows(&disk, Half::Second)), (true, 0), "one half is in use");
 }
 
 #[tokio::test]
@@ -133,11 +177,28 @@ async fn a_snapshot_of_another_cluster_or_beyond_the_limit_is_refused_in_words()
 }
 
 #[tokio::test]
+async fn a_snapshot_that_ends_beyond_its_senders_term_is_refused_with_its_header() {
+    let mut store = applied(15).await;
+    let snapshot = snapshot(&mut store).await;
+    let header = parts(&snapshot).next().expect("a header");
+    let last = *snapshot.last_log_id().expect("entries").committed_leader_id();
+    let push = |leader| Assembler::new(Limits { leader: Some(leader), ..limits() }).push(&header);
+    push(last).expect("its own");
+    push(LeaderId { term: last.term + 1, ..last }).expect("a later leader's");
+    let error = push(LeaderId { term: last.term - 1, ..last }).expect_err("refused").to_string();
+    assert!(error.contains("of a later leader than its sender"), "{error}");
+}
+
+#[tokio::test]
 async fn a_large_state_is_sent_in_bounded_chunks() {
     let mut store = open_with(Arc::new(SimulatedDisk::new()), WriterMode::Inline);
     store.identity.adopt_cluster_id(CLUSTER).await.expect("adopted");
     let large = |index: u64| {
-        support::entry(1, index, &support::put_workspace(index, &format!("{index}{}", "x".repeat(60_000))))
+        crate::support::entry(
+            1,
+            index,
+            &crate::support::put_workspace(index, &format!("{index}{}", "x".repeat(60_000))),
+        )
     };
     apply(&mut store.machine, [blank(1, 0)]).await.expect("applied");
     apply(&mut store.machine, (1..40).map(large)).await.expect("applied");

@@ -2,18 +2,16 @@
 //! row is a fact that the store above relies on, not a wish: where RocksDB notices nothing, the
 //! row says so, and the high-water mark or a checksum of ours has to. An upgrade that changes a
 //! row is noticed here.
-#![cfg(feature = "rocksdb")]
 #![expect(clippy::print_stdout, reason = "a trial that fails is repeated from what the test printed")]
-
-mod support;
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use crate::support::damage::{Kind, Random, crashed_copy, files, first_seed, flip, length, newest, truncate, zero};
 use openshell_store::disk::rocks::RocksDisk;
 use openshell_store::disk::{Batch, Disk, END, Family};
-use support::damage::{Kind, Random, crashed_copy, files, first_seed, flip, length, newest, truncate, zero};
+use rocksdb::{DB, DBRecoveryMode, IteratorMode, Options};
 use tempfile::TempDir;
 
 const COUNT: usize = 400;
@@ -116,6 +114,80 @@ fn without_damage_everything_is_there() {
     assert_eq!(found(in_a_table().path()), Prefix(COUNT));
 }
 
+/// Opens the bare database with one recovery mode and all other options as they come.
+fn found_in_mode(directory: &Path, mode: DBRecoveryMode) -> Found {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(mode);
+    let names = Family::ALL.map(Family::name);
+    let database = match DB::open_cf(&options, directory.join("db"), names) {
+        Ok(database) => database,
+        Err(error) => return Refused(error.to_string()),
+    };
+    let family = database.cf_handle(Family::Log.name()).expect("opened");
+    let mut numbers = Vec::new();
+    for item in database.iterator_cf(family, IteratorMode::Start) {
+        match item {
+            Ok((key, _)) => numbers.push(u64::from_be_bytes((*key).try_into().expect("eight bytes")) as usize),
+            Err(error) => return Unreadable(error.to_string()),
+        }
+    }
+    match numbers.iter().copied().eq(0..numbers.len()) {
+        true => Prefix(numbers.len()),
+        false => Found::Holes(numbers.len()),
+    }
+}
+
+/// One fault of the table: its name, and what does it to the log.
+type Fault = (&'static str, fn(&Path));
+
+/// The table of `reliability.md` 3.7, in its order, on the version that we build: why the log is opened in
+/// the second mode and in no other. A letter for each mode: refused, short, holes, or nothing missing but
+/// the torn record.
+#[test]
+fn only_one_recovery_mode_refuses_damage_and_forgives_a_torn_record() {
+    let modes = [
+        DBRecoveryMode::PointInTime,
+        DBRecoveryMode::TolerateCorruptedTailRecords,
+        DBRecoveryMode::AbsoluteConsistency,
+        DBRecoveryMode::SkipAnyCorruptedRecord,
+    ];
+    let faults: [Fault; 7] = [
+        ("one bit in the middle", |log| flip(log, share(log, 500), 3)),
+        ("one bit in the last record", |log| flip(log, length(log) - 20, 3)),
+        ("torn last record", |log| truncate(log, length(log) - 37)),
+        // Within a record.
+        ("cut in half", |log| truncate(log, share(log, 500) + 10)),
+        ("4 KiB zeroed in the middle", |log| zero(log, share(log, 500), 4096)),
+        ("4 KiB zeroed at the end", |log| zero(log, length(log) - 4096, 4096)),
+        ("gone", |log| fs::remove_file(log).expect("removed")),
+    ];
+    let base = in_the_log();
+    let table = faults.map(|(name, damage)| {
+        let row = modes.map(|mode| {
+            let copy = crashed_copy(base.path());
+            damage(&newest(copy.path(), Kind::Wal));
+            match found_in_mode(copy.path(), mode) {
+                Refused(_) | Unreadable(_) => 'r',
+                Prefix(count) if name == "torn last record" && count == COUNT - 1 => 't',
+                Prefix(count) if count < COUNT => 's',
+                Prefix(_) => '=',
+                Found::Holes(_) => 'h',
+            }
+        });
+        (name, String::from_iter(row))
+    });
+    let expected = [
+        ("one bit in the middle", "srrh"),
+        ("one bit in the last record", "srrs"),
+        ("torn last record", "ttrt"),
+        ("cut in half", "ssrs"),
+        ("4 KiB zeroed in the middle", "srrh"),
+        ("4 KiB zeroed at the end", "srrs"),
+        ("gone", "ssss"),
+    ];
+    assert_eq!(table.each_ref().map(|(name, row)| (*name, row.as_str())), expected);
+}
+
 #[test]
 fn a_flipped_bit_in_the_middle_of_the_log_is_refused() {
     assert!(matches!(after(&in_the_log(), Kind::Wal, |log| flip(log, share(log, 500), 3)), Refused(_)));
@@ -130,6 +202,22 @@ fn a_flipped_bit_in_the_last_record_of_the_log_is_refused() {
 fn every_flipped_bit_of_the_log_is_refused() {
     let found = flips(&in_the_log(), Kind::Wal, 60);
     assert!(found.iter().all(|found| matches!(found, Refused(_))), "{found:?}");
+}
+
+#[test]
+fn a_log_that_rocksdb_would_read_for_ever_is_refused() {
+    // The first record that has its kind in one bit: of the kind of a recycled file it has two.
+    let flip_a_kind = |log: &Path| {
+        let bytes = fs::read(log).expect("read");
+        let second = 7 + usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+        assert_eq!(bytes[second + 6], 1, "a whole record");
+        flip(log, second as u64 + 6, 2);
+    };
+    let Refused(error) = after(&in_the_log(), Kind::Wal, flip_a_kind) else { panic!("it opens") };
+    assert!(error.contains(".log: the record at byte"), "{error}");
+    let copy = crashed_copy(in_the_log().path());
+    flip_a_kind(&newest(copy.path(), Kind::Wal));
+    assert!(RocksDisk::open_read_only(copy.path()).is_err(), "not even what is left can be read");
 }
 
 #[test]

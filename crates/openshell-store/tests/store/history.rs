@@ -1,16 +1,14 @@
 //! The change history: what is kept, where it begins, and that a reader who follows it misses
 //! nothing, wherever the entries come from.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{apply, blank, open_with, options, put_workspace, try_open, workload};
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 use openshell_proto::log::{HistoryEntry, change::Act};
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::{History, Opened, Options, Page, PageLimit, Retention, WriterMode};
-use support::{apply, blank, open_with, options, put_workspace, try_open, workload};
 
 const PAGE: PageLimit = PageLimit { entries: 5, bytes: usize::MAX };
 
@@ -126,7 +124,7 @@ async fn after_a_snapshot_the_history_begins_with_it_and_survives_a_restart() {
     apply(&mut receiver.machine, workload(1, 20)).await.expect("applied");
     assert_eq!(revisions(&page(&receiver.history, 10, PAGE)), [11, 12, 13, 14, 15]);
     receiver.machine.install_snapshot(&snapshot.meta, snapshot.snapshot).await.expect("installed");
-    let next = support::entry(1, 51, &put_workspace(51, "w"));
+    let next = crate::support::entry(1, 51, &put_workspace(51, "w"));
     apply(&mut receiver.machine, [next]).await.expect("applied");
     for history in [receiver.history, open_with(Arc::new(disk), WriterMode::Inline).history] {
         for gone in [0, 10, 20, 49] {

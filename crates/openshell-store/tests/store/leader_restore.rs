@@ -3,13 +3,12 @@
 //! and comes back. With the rule all nodes end alike. Without it the leader resumes its term,
 //! gives the lost entry's log id to another, and nodes differ for ever.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{options, put_workspace, try_open};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::network::v2::RaftNetworkV2;
@@ -21,7 +20,6 @@ use openshell_store::settings::{Timings, raft_config};
 use openshell_store::{
     Member, NodeId, Proposal, Raft, SnapshotData, StateSnapshot, StateView, TypeConfig, Vote, WriterMode,
 };
-use support::{options, put_workspace, try_open};
 
 const NODES: [NodeId; 3] = [1, 2, 3];
 const PATIENCE: Duration = Duration::from_secs(20);

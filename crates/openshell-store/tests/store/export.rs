@@ -1,17 +1,15 @@
 //! Exports of a stopped node, and what is made of them: the same records in the next epoch, or
 //! nothing at all.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support::{BEGIN_MS, apply, blank, entry, expected, log_id, open_with, options, try_open, workload};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_proto::log::{self, Command, Origin, command};
 use openshell_state::{Draft, Key};
 use openshell_store::disk::simulated::SimulatedDisk;
-use openshell_store::{OpenError, WriterMode, export, offline};
-use support::{BEGIN_MS, apply, blank, entry, expected, log_id, open_with, options, try_open, workload};
+use openshell_store::{Divergence, OpenError, WriterMode, export, offline};
 
 const CLUSTER: &str = "cluster-1";
 const APPLIED: u64 = 20;
@@ -75,7 +73,7 @@ async fn a_restored_node_has_the_same_records_in_the_next_epoch_and_no_cluster_y
     let disk = SimulatedDisk::new();
     let export = export::read(&mut bytes.as_slice()).expect("sound");
     let (digest, sha256) = (export.records_digest.clone(), export.sha256);
-    offline::restore(&disk, export, &expected(1), &members()).expect("restored");
+    offline::restore(&disk, export, &expected(1), &members(), None).expect("restored");
     let mut store = try_open(Arc::new(disk.clone()), options(1, WriterMode::Inline)).expect("opens");
     let state = store.view.load();
     assert_eq!(state.records_digest().to_string(), digest);
@@ -84,14 +82,15 @@ async fn a_restored_node_has_the_same_records_in_the_next_epoch_and_no_cluster_y
     assert_eq!((state.epoch(), state.revision(), state.is_formed()), (5, LAST, false));
     assert!(state.cluster().expect("a record").value.removed_nodes.is_empty(), "ids belong to a cluster");
     assert_eq!(store.identity.cluster_id(), "");
-    assert_eq!(store.identity.restored_from(), Some(sha256));
+    let origin = store.identity.restored_from().expect("it was restored");
+    assert_ne!(origin, sha256, "the epoch is part of where it comes from");
     assert_eq!(store.history.floor(), LAST);
     let log = store.log.get_log_state().await.expect("readable");
     assert_eq!(log.last_purged_log_id, log.last_log_id);
     assert_eq!(log.last_log_id.expect("a log id").index, LAST);
     // What is there is not overwritten.
     let again = export::read(&mut bytes.as_slice()).expect("sound");
-    assert!(matches!(offline::restore(&disk, again, &expected(1), &members()), Err(OpenError::NotEmpty)));
+    assert!(matches!(offline::restore(&disk, again, &expected(1), &members(), None), Err(OpenError::NotEmpty)));
 }
 
 #[tokio::test]
@@ -106,4 +105,49 @@ async fn a_damaged_export_is_refused_wherever_the_damage_is() {
     }
     let longer = [bytes.as_slice(), &[0]].concat();
     assert!(export::read(&mut longer.as_slice()).is_err(), "something after the end");
+}
+
+#[tokio::test]
+async fn a_restore_that_is_cut_off_is_opened_by_nobody() {
+    let bytes = exported().await;
+    let disk = SimulatedDisk::new();
+    let restore = |disk: &SimulatedDisk| {
+        let export = export::read(&mut bytes.as_slice()).expect("sound");
+        offline::restore(disk, export, &expected(1), &members(), None)
+    };
+    restore(&disk).expect("restored");
+    assert!(disk.written() >= 3, "the mark, pieces, and what makes them a node's");
+    for kept in 1..disk.written() {
+        let cut = disk.image(kept);
+        let Err(error) = try_open(Arc::new(cut.clone()), options(1, WriterMode::Inline)) else {
+            panic!("opened after {kept} batches")
+        };
+        assert!(matches!(error, OpenError::Restoring), "{kept} batches: {error}");
+        assert!(matches!(offline::read(&cut), Err(OpenError::Restoring)));
+        assert!(matches!(restore(&cut), Err(OpenError::NotEmpty)));
+    }
+    try_open(Arc::new(disk.image(disk.written())), options(1, WriterMode::Inline)).expect("opens");
+}
+
+#[tokio::test]
+async fn an_epoch_that_is_not_later_is_refused_before_anything_is_written() {
+    let bytes = exported().await;
+    let disk = SimulatedDisk::new();
+    let restore = |epoch| {
+        let export = export::read(&mut bytes.as_slice()).expect("sound");
+        offline::restore(&disk, export, &expected(1), &members(), Some(epoch))
+    };
+    assert!(matches!(restore(4), Err(OpenError::Export(_))));
+    assert_eq!(disk.written(), 0);
+    assert_eq!(restore(9).expect("restored").epoch(), 9);
+}
+
+#[tokio::test]
+async fn a_node_that_differs_from_its_cluster_is_not_exported() {
+    let disk = stopped().await;
+    assert!(offline::read(&disk).is_ok());
+    let store = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    let digest = store.view.load().digest().to_bytes();
+    store.identity.diverge(Divergence { revision: 1, mine: digest, theirs: [9; 32] }).await.expect("written down");
+    assert!(matches!(offline::read(&disk), Err(OpenError::Differs)));
 }

@@ -1,5 +1,5 @@
 //! What the tests of this crate share: opening stores, and transactions to apply.
-// Each test file is a crate of its own and uses a part of this.
+// Without the feature `rocksdb` some of it has no user.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod damage;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use openshell_proto::datamodel::Workspace;
+use openshell_proto::datamodel::{ObjectMeta, Workspace};
 use openshell_proto::log::{self, Command, Kind, Origin, Transaction, Write, command, write};
 use openshell_state::State;
 use openshell_store::disk::Disk;
@@ -100,6 +100,13 @@ fn transaction(number: u64, name: &str, change: write::Change) -> Command {
 /// Writes the record of a workspace.
 pub fn put_workspace(number: u64, name: &str) -> Command {
     transaction(number, name, write::Change::Put(Workspace::default().encode_to_vec()))
+}
+
+/// Writes the record of a workspace that takes so many bytes.
+pub fn put_large_workspace(number: u64, name: &str, bytes: usize) -> Command {
+    let metadata = ObjectMeta { name: "x".repeat(bytes), ..ObjectMeta::default() };
+    let workspace = Workspace { metadata: Some(metadata), ..Workspace::default() };
+    transaction(number, name, write::Change::Put(workspace.encode_to_vec()))
 }
 
 /// Deletes it.

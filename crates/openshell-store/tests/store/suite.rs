@@ -1,7 +1,5 @@
 //! openraft's own storage suite, on every disk and both kinds of writer.
 
-mod support;
-
 use std::sync::Arc;
 
 use openraft::StorageError;
@@ -14,7 +12,7 @@ struct Simulated(WriterMode);
 
 impl StoreBuilder<TypeConfig, LogStore, Machine, ()> for Simulated {
     async fn build(&self) -> Result<((), LogStore, Machine), StorageError<TypeConfig>> {
-        let opened = support::open_with(Arc::new(SimulatedDisk::new()) as Arc<dyn Disk>, self.0);
+        let opened = crate::support::open_with(Arc::new(SimulatedDisk::new()) as Arc<dyn Disk>, self.0);
         Ok(((), opened.log, opened.machine))
     }
 }
@@ -42,7 +40,7 @@ mod rocks {
         async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<TypeConfig>> {
             let directory = tempfile::tempdir().expect("a temporary directory");
             let disk = RocksDisk::open(directory.path()).expect("opened");
-            let opened = support::open_with(Arc::new(disk), WriterMode::Thread);
+            let opened = crate::support::open_with(Arc::new(disk), WriterMode::Thread);
             Ok((directory, opened.log, opened.machine))
         }
     }

@@ -99,12 +99,13 @@ pub fn crashed_copy(directory: &Path) -> tempfile::TempDir {
     copy
 }
 
-fn copy_into(from: &Path, to: &Path) {
+/// Copies what is in a directory into another one, made when it is not there.
+pub fn copy_into(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("listed") {
         let entry = entry.expect("listed");
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            fs::create_dir(&target).expect("made");
             copy_into(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), target).expect("copied");

@@ -2,13 +2,12 @@
 //! test, in hexadecimal. Files are added, never edited: with `GOLDEN=add` in the environment
 //! a missing one is written, and one that is there is only ever compared.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::{apply, blank, entry, log_id, open_with, put_workspace};
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_proto::log::change::Act;
@@ -17,7 +16,6 @@ use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::snapshot::parts;
 use openshell_store::{Durable, Entry, LogId, Member, Membership, Proposal, StoredMembership, Vote, WriterMode};
 use prost::Message;
-use support::{apply, blank, entry, log_id, open_with, put_workspace};
 
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
@@ -31,14 +29,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn check(name: &str, bytes: &[u8]) {
-    let path = Path::new("tests/golden").join(format!("{name}.hex"));
+    let path = Path::new("tests/store/golden").join(format!("{name}.hex"));
     let found = hex(bytes);
     match std::fs::read_to_string(&path) {
         Ok(kept) => assert_eq!(found, kept, "{name}: what is written now differs from what was written before"),
         Err(_) if std::env::var("GOLDEN").is_ok_and(|value| value == "add") => {
             std::fs::write(path, found).expect("written");
         }
-        Err(_) => panic!("there is no tests/golden/{name}.hex; if the format is new, add it with GOLDEN=add"),
+        Err(_) => panic!("there is no tests/store/golden/{name}.hex; if the format is new, add it with GOLDEN=add"),
     }
 }
 
@@ -87,7 +85,7 @@ fn messages_are_encoded_as_ever() {
 #[test]
 fn what_was_encoded_once_is_read_for_ever() {
     let read = |name: &str| {
-        let path = Path::new("tests/golden").join(format!("{name}.hex"));
+        let path = Path::new("tests/store/golden").join(format!("{name}.hex"));
         let text: String = std::fs::read_to_string(path).expect("kept").split_whitespace().collect();
         let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
         (0..text.len()).step_by(2).map(byte).collect::<Vec<u8>>()

@@ -1,13 +1,11 @@
 //! Opening: whose data it is, and what is refused in which words.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Recorder, apply, expected, open_with, options, try_open, workload};
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::disk::{Batch, Disk, Family};
 use openshell_store::{Expected, OpenError, Options, WriterMode};
-use support::{Recorder, apply, expected, open_with, options, try_open, workload};
 
 fn refusal(disk: &SimulatedDisk, change: impl FnOnce(&mut Expected)) -> String {
     let mut options = options(1, WriterMode::Inline);
@@ -100,7 +98,7 @@ async fn every_damaged_byte_of_the_stored_state_is_refused() {
     drop(store);
     let mut damaged = 0;
     for (family, key, value) in disk.dump() {
-        if !matches!(family, Family::Records | Family::Fences | Family::Requests) {
+        if !matches!(family, Family::Records(_) | Family::Fences(_) | Family::Requests(_)) {
             continue;
         }
         for byte in 0..value.len() {

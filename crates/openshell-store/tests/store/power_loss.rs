@@ -1,15 +1,13 @@
 //! Power is cut at every point of a workload. What was reported durable is found again, the
 //! state is one that the log led to, and going on from there leads to the same state.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{apply, blank, log_id, open_with, options, replayed, try_open, workload};
 use openraft::RaftLogReader;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::{OpenError, Opened, Vote, WriterMode};
-use support::{apply, blank, log_id, open_with, options, replayed, try_open, workload};
 
 const ENTRIES: u64 = 60;
 

@@ -1,21 +1,21 @@
 //! Whole node stores on real files, damaged in every way that a disk may: the node comes up with
 //! everything that was reported synced, or refuses in a sentence; it is never silently short.
 //! What RocksDB alone does is in `rocksdb.rs`; what the mark cannot notice in `power_loss.rs`.
-#![cfg(feature = "rocksdb")]
 #![expect(clippy::print_stdout, reason = "figures of the trials, and what to repeat them with")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::damage::{
+    Kind, Random, copy_into, crashed_copy, files, first_seed, flip, length, newest, truncate, zero,
+};
+use crate::support::{apply, blank, log_id, options, replayed, try_open, workload};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::rocks::RocksDisk;
+use openshell_store::disk::{Batch, Disk, Family};
 use openshell_store::{OpenError, Opened, Page, PageLimit, Vote, WriterMode};
-use support::damage::{Kind, Random, crashed_copy, files, first_seed, flip, length, newest, truncate};
-use support::{apply, blank, log_id, options, replayed, try_open, workload};
 use tempfile::TempDir;
 
 /// Entries of the workload, all synced; the last three are applied without a sync.
@@ -110,6 +110,10 @@ fn cut(path: &Path, random: &mut Random) {
     truncate(path, random.below(length(path)));
 }
 
+fn zeroes(path: &Path, random: &mut Random) {
+    zero(path, random.below(length(path)), 4096);
+}
+
 fn remove(path: &Path, _: &mut Random) {
     fs::remove_file(path).expect("removed");
 }
@@ -117,9 +121,11 @@ fn remove(path: &Path, _: &mut Random) {
 const TRIALS: &[(Kind, &str, Damage, u64)] = &[
     (Kind::Wal, "one bit flipped", flip_one, 80),
     (Kind::Wal, "truncated", cut, 120),
+    (Kind::Wal, "4 KiB zeroed", zeroes, 20),
     (Kind::Wal, "removed", remove, 1),
     (Kind::Sst, "one bit flipped", flip_one, 80),
     (Kind::Sst, "truncated", cut, 10),
+    (Kind::Sst, "4 KiB zeroed", zeroes, 20),
     (Kind::Sst, "removed", remove, 5),
     (Kind::Manifest, "one bit flipped", flip_one, 120),
     (Kind::Manifest, "truncated", cut, 60),
@@ -177,4 +183,93 @@ async fn a_write_ahead_log_cut_anywhere_below_the_mark_is_refused_and_above_it_o
     // The last write was not synced: cutting it off is what a loss of power does.
     outcomes.dedup();
     assert_eq!(outcomes, [Outcome::Refused, Outcome::EverythingSynced]);
+}
+
+/// As [`node`], but ended while its newest writes are in two write-ahead logs: a table of one family was
+/// written in between, and the log before it is closed and still needed for the others.
+async fn node_with_a_closed_log() -> TempDir {
+    let directory = node().await;
+    let disk = Arc::new(RocksDisk::open(directory.path()).expect("opened"));
+    let shared: Arc<dyn Disk> = Arc::clone(&disk) as Arc<dyn Disk>;
+    let mut store = try_open(shared, options(1, WriterMode::Inline)).expect("opened again");
+    work(&mut store, LAST + 1, LAST + 30).await;
+    // More than the family of marks keeps in memory.
+    for number in 0..30_u8 {
+        let mut filling = Batch::new();
+        filling.put(Family::Meta, "filling", vec![number; 100 * 1024]);
+        disk.write(filling, true).expect("written");
+    }
+    work(&mut store, LAST + 31, LAST + 60).await;
+    let crashed = crashed_copy(directory.path());
+    drop(store);
+    assert_eq!(files(crashed.path(), Kind::Wal).len(), 2, "a closed log and an open one");
+    crashed
+}
+
+#[tokio::test]
+async fn a_closed_write_ahead_log_that_is_damaged_is_refused() {
+    let base = node_with_a_closed_log().await;
+    let opened = open(crashed_copy(base.path()).path()).expect("sound");
+    assert_eq!(opened.view.load().revision(), LAST + 60);
+    drop(opened);
+    let seed = first_seed();
+    println!("STORE_TEST_SEED={seed}");
+    for (name, damage, count) in [
+        ("one bit flipped", flip_one as Damage, 25),
+        ("truncated", cut, 25),
+        ("4 KiB zeroed", zeroes, 10),
+        ("removed", remove, 1),
+    ] {
+        for number in 0..count {
+            let mut random = Random::new(seed.wrapping_add(number));
+            let copy = crashed_copy(base.path());
+            damage(&files(copy.path(), Kind::Wal)[0], &mut random);
+            assert!(open(copy.path()).is_err(), "{name}, trial {number}: opened");
+        }
+    }
+}
+
+#[tokio::test]
+async fn power_that_is_lost_after_a_table_was_written_leaves_what_was_synced_before_and_after_it() {
+    let base = node_with_a_closed_log().await;
+    let log = newest(base.path(), Kind::Wal);
+    let mut opened = 0;
+    for thousandths in (0..1000).step_by(20) {
+        let copy = crashed_copy(base.path());
+        truncate(&newest(copy.path(), Kind::Wal), length(&log) * thousandths / 1000);
+        // The mark of then, not the one that was kept since.
+        for mark in files(copy.path(), Kind::Mark) {
+            fs::remove_file(mark).expect("removed");
+        }
+        let store = open(copy.path()).expect("an open log that ends early is what a loss of power leaves");
+        let state = store.view.load();
+        assert!(state.revision() >= LAST + 30, "what the closed log held: {}", state.revision());
+        assert_eq!(state.digest(), replayed(state.revision()).digest());
+        opened += 1;
+    }
+    assert_eq!(opened, 50);
+}
+
+#[tokio::test]
+async fn a_database_that_is_swapped_for_an_older_copy_is_refused_unless_the_mark_goes_back_with_it() {
+    let base = node().await;
+    let older = crashed_copy(base.path());
+    let mut store = open(base.path()).expect("opened again");
+    work(&mut store, LAST + 1, LAST + 30).await;
+    drop(store);
+    let swap = |with_mark: bool| {
+        let copy = crashed_copy(base.path());
+        let (newer, older) = (copy.path().join("db"), older.path().join("db"));
+        fs::remove_dir_all(&newer).expect("removed");
+        copy_into(&older, &newer);
+        if with_mark {
+            fs::copy(older.with_file_name("high-water-mark"), newer.with_file_name("high-water-mark")).expect("copied");
+        }
+        copy
+    };
+    let Err(error) = open(swap(false).path()) else { panic!("an older copy is taken for the newest data") };
+    assert!(matches!(error, OpenError::LostWrites { .. }), "{error}");
+    // The limit that docs/operations.md states.
+    let opened = open(swap(true).path()).expect("nothing tells it from what it was");
+    assert_eq!(opened.view.load().revision(), LAST);
 }

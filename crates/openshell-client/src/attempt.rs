@@ -1,0 +1,142 @@
+//! One attempt at one endpoint, of a call or to open a stream, and what its end means.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tonic::client::Grpc;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::error::EndpointFailure;
+use crate::line::Line;
+use crate::options::CallOptions;
+use crate::seen::Seen;
+
+/// What came of one attempt.
+pub(crate) enum Outcome<T> {
+    Answered(T, Seen),
+    Refused(Status),
+    /// A node answered, and promised that nothing happened.
+    NotDone(Status),
+    /// A node may have received the call.
+    Doubt(Status),
+    /// Certainly nothing was sent.
+    NotReached(EndpointFailure),
+}
+
+impl Client {
+    /// Connects, asks, and judges what came of it. With several endpoints an attempt has a share of
+    /// the time, so that a silent one leaves some for the rest.
+    pub(crate) async fn attempt<M, F>(
+        &self,
+        line: &Line,
+        deadline: Instant,
+        ask: impl FnOnce(Grpc<Channel>, Duration) -> F,
+    ) -> Outcome<M>
+    where
+        F: Future<Output = Result<Response<M>, Status>>,
+    {
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        let connection = match line.connection(self.connect_limit(remaining())).await {
+            Ok(connection) => connection,
+            Err(failure) => return Outcome::NotReached(failure),
+        };
+        let limit = match self.inner.lines.len() {
+            1 => remaining(),
+            _ => remaining().min(self.inner.attempt_limit),
+        };
+        let asking = async {
+            let mut grpc = Grpc::new(connection.channel.clone());
+            grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+            ask(grpc, limit).await
+        };
+        let outcome = match timeout(limit, asking).await {
+            Ok(Ok(response)) => {
+                let seen = Seen::from_metadata(response.metadata());
+                Outcome::Answered(response.into_inner(), seen)
+            }
+            Ok(Err(status)) => judge(line, status),
+            Err(_) => Outcome::Doubt(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis()))),
+        };
+        match &outcome {
+            Outcome::Answered(..) | Outcome::Refused(_) | Outcome::NotDone(_) => {}
+            Outcome::Doubt(_) | Outcome::NotReached(_) => line.forget(&connection).await,
+        }
+        outcome
+    }
+
+    /// An equal share of the time for connecting, so that one silent endpoint leaves time for the rest.
+    fn connect_limit(&self, remaining: Duration) -> Duration {
+        let endpoints = u32::try_from(self.inner.lines.len()).unwrap_or(u32::MAX);
+        remaining.min(self.inner.connect_limit / endpoints)
+    }
+
+    pub(crate) fn headed<Q>(&self, message: Q, options: &CallOptions, request_id: Uuid, attempt: u32) -> Request<Q> {
+        let mut request = Request::new(message);
+        let metadata = request.metadata_mut();
+        for (name, value) in &self.inner.headers {
+            metadata.insert(name, value.clone());
+        }
+        let mut id = Uuid::encode_buffer();
+        let id: &str = request_id.hyphenated().encode_lower(&mut id);
+        if let Ok(id) = id.parse::<MetadataValue<Ascii>>() {
+            metadata.insert("x-openshell-request-id", id);
+        }
+        metadata.insert("x-openshell-attempt", MetadataValue::from(attempt));
+        if let Some(consistency) = options.consistency {
+            metadata.insert("x-openshell-consistency", MetadataValue::from_static(consistency.as_str()));
+        }
+        if let Some((epoch, revision)) = options.at_least {
+            metadata.insert("x-openshell-epoch", MetadataValue::from(epoch));
+            metadata.insert("x-openshell-min-revision", MetadataValue::from(revision));
+        }
+        request
+    }
+}
+
+/// What a failed attempt means. tonic gives a status a source exactly when it made the status itself,
+/// out of a broken connection or a timer; one without a source was said by a node.
+fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
+    if let Some(source) = std::error::Error::source(&status) {
+        return match connect_error(source) {
+            Some(error) => Outcome::NotReached(line.failure(error)),
+            None => Outcome::Doubt(status),
+        };
+    }
+    match status.code() {
+        Code::Unavailable if outcome_is(&status, "not-done") => Outcome::NotDone(status),
+        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => Outcome::Doubt(status),
+        // Written out, so that a code added to the library is judged by a person.
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => Outcome::Refused(status),
+    }
+}
+
+pub(crate) fn outcome_is(status: &Status, outcome: &str) -> bool {
+    status.metadata().get("x-openshell-outcome").is_some_and(|value| value == outcome)
+}
+
+fn connect_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<tonic::ConnectError>() {
+            return Some(error);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,127 @@
+//! What a watch says while nothing happens, and how it ends.
+
+use futures::StreamExt;
+use openshell_proto::cluster::WatchKind;
+use tonic::Code;
+
+use super::*;
+use crate::watch::census::Limits;
+use crate::watch::feed::tests::Standing;
+
+/// Far more than anything takes.
+const LIMIT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(5);
+
+type Messages = std::pin::Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>>>>;
+
+fn watch(hub: &Arc<Hub>, request: &WatchRequest) -> Result<Messages, Status> {
+    let state = hub.feed().state();
+    let begun = Watcher::begin(hub, &state, Principal::Cluster, request, CancellationToken::new());
+    Ok(Box::pin(begun?.messages()))
+}
+
+async fn next(messages: &mut Messages) -> Result<WatchResponse, Status> {
+    tokio::time::timeout(LIMIT, messages.next()).await.expect("a message in time").expect("the end is said")
+}
+
+/// Takes the state; the position of the mark that it is complete.
+async fn synced(messages: &mut Messages) -> Position {
+    loop {
+        let message = next(messages).await.expect("the state");
+        match message.r#type() {
+            Type::Initial => {}
+            Type::Synced => return message.position.expect("a position"),
+            other => panic!("{other:?} before the state is complete"),
+        }
+    }
+}
+
+fn everything() -> WatchRequest {
+    WatchRequest { all_workspaces: true, ..WatchRequest::default() }
+}
+
+#[tokio::test]
+async fn a_quiet_watch_is_told_again_and_again_where_it_is() {
+    let hub = Hub::new(Standing::new(), Limits { quiet: SHORT, ..Limits::default() });
+    let mut messages = watch(&hub, &everything()).expect("begun");
+    let position = synced(&mut messages).await;
+    for _ in 0..3 {
+        let message = next(&mut messages).await.expect("a message");
+        assert_eq!((message.r#type(), message.position), (Type::Progress, Some(position)));
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_passes_over_what_it_did_not_ask_for_is_told_how_far_it_is() {
+    let node = Standing::new();
+    let from = Position { epoch: 1, revision: node.publish() };
+    for name in ["a", "b"] {
+        node.create_sandbox(name);
+    }
+    node.publish();
+    let hub = Hub::new(node, Limits { quiet: Duration::ZERO, ..Limits::default() });
+    let kinds = vec![WatchKind::Workspace as i32];
+    let mut messages = watch(&hub, &WatchRequest { kinds, from: Some(from), ..everything() }).expect("begun");
+    for revision in [from.revision + 1, from.revision + 2] {
+        let message = next(&mut messages).await.expect("a message");
+        let position = Some(Position { revision, ..from });
+        assert_eq!((message.r#type(), message.position), (Type::Progress, position));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_ends_its_watches_where_old_state_is_refused() {
+    let age = Duration::from_secs(30);
+    for (limit, ends) in [(Some(age), true), (None, false)] {
+        let node = Standing::new();
+        let hub = Hub::new(node.clone(), Limits { quiet: SHORT, age: limit, ..Limits::default() });
+        let mut messages = watch(&hub, &everything()).expect("begun");
+        let position = synced(&mut messages).await;
+        node.grow_old(age);
+        let message = next(&mut messages).await.expect("it is as old as it may be");
+        assert_eq!((message.r#type(), message.position), (Type::Progress, Some(position)));
+        node.grow_old(age + Duration::from_secs(1));
+        match next(&mut messages).await {
+            Ok(message) => assert_eq!((message.r#type(), ends), (Type::Progress, false)),
+            Err(status) => {
+                assert_eq!((status.code(), ends), (Code::Unavailable, true));
+                assert!(status.message().contains("31 s"), "{}", status.message());
+                let resume = status.metadata().get(RESUME_REVISION).expect("where to go on").to_str();
+                assert_eq!(resume.expect("text"), position.revision.to_string());
+                assert!(messages.next().await.is_none(), "that was all");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_take_the_state_in_time_is_not_told_to_come_back() {
+    let hub = Hub::new(Standing::new(), Limits { listing: Duration::ZERO, ..Limits::default() });
+    let state = hub.feed().state();
+    let holders = Arc::strong_count(&state);
+    let mut messages = watch(&hub, &everything()).expect("begun");
+    assert!(Arc::strong_count(&state) > holders, "the watch holds the state");
+    let let_go = async {
+        while Arc::strong_count(&state) > holders {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, let_go).await.expect("its time is over");
+    let status = next(&mut messages).await.expect_err("the state is let go");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.metadata().get(RESUME_REVISION).is_none(), "there is nothing to go on from");
+    assert!(status.message().contains("watch less"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_watch_too_many_is_refused_and_the_others_go_on() {
+    let hub = Hub::new(Standing::new(), Limits { watches: 1, ..Limits::default() });
+    let mut messages = watch(&hub, &everything()).expect("begun");
+    let Err(status) = watch(&hub, &everything()) else { panic!("there is room for one") };
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    synced(&mut messages).await;
+    assert_eq!((hub.gauges().watches, hub.gauges().refused), (1, 1));
+    drop(messages);
+    assert_eq!(hub.gauges().watches, 0);
+    drop(watch(&hub, &everything()).expect("there is room again"));
+}

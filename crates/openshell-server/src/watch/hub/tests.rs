@@ -1,0 +1,94 @@
+//! What the hub tells to whom, when history and published state are not at one revision, and when
+//! too much waits.
+
+use futures::FutureExt;
+use openshell_proto::cluster::WatchRequest;
+use openshell_proto::datamodel::Workspace;
+
+use super::*;
+use crate::watch::feed::tests::Standing;
+use crate::watch::queue::Taken;
+
+fn all(hub: &Hub) -> Interest {
+    let request = WatchRequest { all_workspaces: true, ..WatchRequest::default() };
+    Interest::read(&hub.feed().state(), &Principal::Cluster, &request).expect("the cluster may watch")
+}
+
+fn has_rung(bell: &Bell) -> bool {
+    bell.rung().now_or_never().is_some()
+}
+
+#[tokio::test]
+async fn a_history_that_jumped_rings_only_once_the_state_that_it_jumped_to_is_published() {
+    let node = Standing::new();
+    let (key, id) = node.create_sandbox("box");
+    let listed = node.publish();
+    let hub = Hub::new(node.clone(), Limits::default());
+    let bell = hub.bell(&key, &id, &Principal::Cluster);
+    let subscription = hub.join(listed, &all(&hub)).expect("nothing is between");
+
+    // An entry is published while a snapshot, or a cut, has already taken the history beyond it.
+    node.create_sandbox("published");
+    let published = node.publish();
+    node.create_sandbox("ahead");
+    let floor = node.forget();
+    assert!(published < floor);
+    hub.route_through(published).await;
+    assert!(!has_rung(&bell), "whoever looks now sees the old state, and is not called again");
+    assert_eq!((hub.routed(), subscription.queue.take()), (listed, Taken::Nothing));
+
+    let published = node.publish();
+    assert_eq!(published, floor);
+    hub.route_through(published).await;
+    assert!(has_rung(&bell), "the state may be another");
+    assert_eq!((hub.routed(), subscription.queue.take()), (floor, Taken::End(End::Gone { floor })));
+}
+
+#[tokio::test]
+async fn who_has_what_was_skipped_goes_on() {
+    let node = Standing::new();
+    let hub = Hub::new(node.clone(), Limits::default());
+    let before = hub.join(hub.routed(), &all(&hub)).expect("nothing is between");
+    node.create_sandbox("box");
+    let floor = node.forget();
+    node.publish();
+    // It listed the new state before the hub came to it.
+    let after = hub.join(floor, &all(&hub)).expect("nothing is between");
+    hub.route_through(floor).await;
+    assert_eq!(before.queue.take(), Taken::End(End::Gone { floor }));
+    assert_eq!(after.queue.take(), Taken::Nothing);
+    node.create_sandbox("next");
+    hub.route_through(node.publish()).await;
+    let Taken::Entry(entry) = after.queue.take() else { panic!("the next change is there") };
+    assert_eq!(entry.revision, floor + 1);
+}
+
+#[tokio::test]
+async fn when_all_together_have_too_much_the_reader_with_the_most_is_cut_off() {
+    let node = Standing::new();
+    let begin = node.publish();
+    let one = |name: &str| {
+        node.write(&Key::workspace(name), Some(&Workspace::default()));
+        node.publish()
+    };
+    // How much one such entry is.
+    let measure = Hub::new(node.clone(), Limits::default());
+    let measured = measure.join(begin, &all(&measure)).expect("nothing is between");
+    measure.route_through(one("a")).await;
+    let bytes = measured.queue.bytes() as u64;
+
+    let hub = Hub::new(node.clone(), Limits { queued_bytes: 3 * bytes, ..Limits::default() });
+    let join = || hub.join(hub.routed(), &all(&hub)).expect("nothing is between");
+    let slow = join();
+    hub.route_through(one("b")).await;
+    let quick = join();
+    hub.route_through(one("c")).await;
+    assert_eq!((hub.gauges().queued_bytes, hub.gauges().cut_off), (3 * bytes, 0), "two for the one, one for the other");
+    hub.route_through(one("d")).await;
+    assert_eq!((hub.gauges().queued_bytes, hub.gauges().cut_off), (2 * bytes, 1));
+    assert_eq!(slow.queue.take(), Taken::End(End::Slow));
+    for revision in [begin + 3, begin + 4] {
+        let Taken::Entry(entry) = quick.queue.take() else { panic!("the other has everything") };
+        assert_eq!(entry.revision, revision);
+    }
+}

@@ -88,7 +88,11 @@ async fn record(stream: &mut Streaming<SandboxStreamEvent>) -> Sandbox {
 }
 
 /// Follows the changes of a profile from a position: every version once, through the last one.
-async fn follow(watching: &mut Watch, mut last_seen: Option<u64>, last: u64) {
+async fn follow(watching: &mut Watch, last_seen: Option<u64>, last: u64) {
+    tokio::time::timeout(LIMIT, follow_all(watching, last_seen, last)).await.expect("the node goes on by entries");
+}
+
+async fn follow_all(watching: &mut Watch, mut last_seen: Option<u64>, last: u64) {
     while last_seen != Some(last) {
         let response = next(watching).await.expect("changes");
         assert_ne!(response.r#type(), Type::Initial);

@@ -1,6 +1,7 @@
 //! The append stream, sending side: requests go out without waiting for answers, answers come
 //! back in order. A stream on which a sent request stays unanswered for too long fails, since
-//! openraft itself puts no bound on it; an idle stream does not.
+//! openraft itself puts no bound on it; an idle stream does not. One that ends before all is answered
+//! fails as well: openraft would repeat an order that it has given up since.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +9,15 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use openraft::base::BoxStream;
-use openraft::errors::{RPCError, Timeout};
+use openraft::errors::{RPCError, Timeout, Unreachable};
 use openraft::network::RPCTypes;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use openshell_proto::peer::AppendResponse;
 use openshell_store::TypeConfig;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
-use tonic::Streaming;
+use tonic::Status;
 
+use super::lend::{Lender, lend};
 use super::links::{Client, within};
 use super::messages;
 use super::network::{malformed, rpc_error};
@@ -35,8 +37,11 @@ pub(super) struct Ends {
 /// When the requests without an answer were sent, oldest first.
 type Unanswered = Arc<Mutex<VecDeque<Instant>>>;
 
-struct Answers {
-    stream: Streaming<AppendResponse>,
+/// Answers of the type `T`, to requests of the type `S`.
+struct Answers<T, S> {
+    stream: T,
+    /// No request is made for longer than answers are read.
+    _requests: Lender<S>,
     unanswered: Unanswered,
     looks: Interval,
     ends: Ends,
@@ -51,7 +56,7 @@ type Item = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 /// so a stream that was opened before would be opened again at once, without end, while a peer is down.
 pub(super) async fn pipeline<'s, S>(
     mut client: Client,
-    mut input: S,
+    input: S,
     ends: Ends,
     silence_max: Duration,
 ) -> Result<BoxStream<'s, Item>, RPCError<TypeConfig>>
@@ -60,27 +65,36 @@ where
 {
     let unanswered = Unanswered::default();
     let sent = Arc::clone(&unanswered);
+    let (lender, mut input) = lend(input);
     let Some(first) = input.next().await else { return Ok(futures::stream::empty().boxed()) };
-    let requests = futures::stream::iter([first]).chain(input).map(move |request| {
+    // Noted before it goes, so that a stream that ends without any answer is not taken for one that is done.
+    let sent = move |request| {
         sent.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
         messages::append_request(&request)
-    });
+    };
+    let requests = futures::stream::iter([sent(first)]).chain(input.map(sent));
     let stream = within(OPEN_TIMEOUT, client.append_stream(requests))
         .await
         .map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, ends.node, ends.target, OPEN_TIMEOUT))?;
     let mut looks = interval(silence_max / LOOKS);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let answers = Answers { stream, unanswered, looks, ends, silence_max };
+    let answers = Answers { stream, _requests: lender, unanswered, looks, ends, silence_max };
     Ok(futures::stream::unfold(Some(answers), next).boxed())
 }
 
-async fn next(answers: Option<Answers>) -> Option<(Item, Option<Answers>)> {
+async fn next<T, S>(answers: Option<Answers<T, S>>) -> Option<(Item, Option<Answers<T, S>>)>
+where
+    T: Stream<Item = Result<AppendResponse, Status>> + Unpin,
+{
     let mut answers = answers?;
     loop {
         tokio::select! {
             biased;
             answer = answers.stream.next() => {
-                let item = answers.read(answer?);
+                let item = match answer {
+                    Some(answer) => answers.read(answer),
+                    None => Err(answers.ended_early()?),
+                };
                 // After an error the stream says nothing true any more.
                 let rest = item.is_ok().then_some(answers);
                 return Some((item, rest));
@@ -92,8 +106,8 @@ async fn next(answers: Option<Answers>) -> Option<(Item, Option<Answers>)> {
     }
 }
 
-impl Answers {
-    fn read(&self, answer: Result<AppendResponse, tonic::Status>) -> Item {
+impl<T, S> Answers<T, S> {
+    fn read(&self, answer: Result<AppendResponse, Status>) -> Item {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Ends { node, target } = self.ends;
         let answer =
@@ -101,10 +115,77 @@ impl Answers {
         messages::read_append_response(answer).map_err(|error| malformed(&error))
     }
 
+    fn oldest_unanswered(&self) -> Option<Instant> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).front().copied()
+    }
+
     fn overdue(&self) -> Option<RPCError<TypeConfig>> {
-        let oldest = *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).front()?;
         let Ends { node: id, target } = self.ends;
-        (oldest.elapsed() > self.silence_max)
+        (self.oldest_unanswered()?.elapsed() > self.silence_max)
             .then(|| Timeout { action: RPCTypes::AppendEntries, id, target, timeout: self.silence_max }.into())
+    }
+
+    fn ended_early(&self) -> Option<RPCError<TypeConfig>> {
+        let target = self.ends.target;
+        self.oldest_unanswered()
+            .map(|_| Unreachable::from_string(format!("node {target} ended the stream before it answered all")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::stream;
+
+    use super::*;
+
+    /// What comes of answers without content to one request more.
+    async fn outcomes(answered: usize, sent: usize) -> Vec<Item> {
+        let unanswered = Unanswered::default();
+        unanswered.lock().expect("sound").extend(vec![Instant::now(); sent]);
+        let answer = messages::append_response(&Ok(None));
+        let (lender, _lent) = lend(stream::empty::<()>());
+        let answers = Answers {
+            stream: stream::iter(vec![Ok(answer); answered]),
+            _requests: lender,
+            unanswered,
+            looks: interval(Duration::from_secs(1)),
+            ends: Ends { node: 1, target: 2 },
+            silence_max: Duration::from_secs(4),
+        };
+        pin!(stream::unfold(Some(answers), next)).collect().await
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_with_every_request_answered_just_ends() {
+        let outcomes = outcomes(2, 2).await;
+        assert!(matches!(outcomes[..], [Ok(Ok(None)), Ok(Ok(None))]), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_before_every_request_is_answered_fails() {
+        let outcomes = outcomes(1, 2).await;
+        assert!(matches!(outcomes[..], [Ok(Ok(None)), Err(RPCError::Unreachable(_))]), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_stays_unanswered_fails_the_stream_in_time_and_ends_its_requests() {
+        let unanswered = Unanswered::default();
+        unanswered.lock().expect("sound").push_back(Instant::now());
+        let (lender, mut lent) = lend(stream::repeat(()));
+        let silence_max = Duration::from_millis(40);
+        let answers = Answers {
+            stream: stream::pending(),
+            _requests: lender,
+            unanswered,
+            looks: interval(silence_max / LOOKS),
+            ends: Ends { node: 1, target: 2 },
+            silence_max,
+        };
+        assert!(lent.next().await.is_some());
+        let (item, rest) = next(Some(answers)).await.expect("an error");
+        assert!(matches!(item, Err(RPCError::Timeout(_))), "{item:?}");
+        assert!(rest.is_none() && lent.next().await.is_none(), "no request is made that nobody reads the answer of");
     }
 }

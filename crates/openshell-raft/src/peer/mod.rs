@@ -6,6 +6,7 @@ mod append;
 mod append_server;
 mod frame;
 mod handshake;
+mod lend;
 mod links;
 mod messages;
 mod network;

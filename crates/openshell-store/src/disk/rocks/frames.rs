@@ -14,8 +14,6 @@ use std::path::Path;
 
 const BLOCK: usize = 32 * 1024;
 const HEADER: usize = 7;
-/// Records of recycled logs carry four bytes more; we recycle none, but may be shown one.
-const RECYCLED_HEADER: usize = 11;
 
 /// How a file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +56,11 @@ fn check_bytes(bytes: &[u8]) -> Result<End, usize> {
         }
         let Some(header) = bytes[at..].first_chunk::<HEADER>() else { return Ok(End::Torn(at)) };
         let [c0, c1, c2, c3, l0, l1, kind] = *header;
-        let overhead = if is_recycled(kind) { RECYCLED_HEADER } else { HEADER };
-        let end = at + overhead + usize::from(u16::from_le_bytes([l0, l1]));
+        // Files are never recycled here, so one that says so is damaged; RocksDB would not leave it.
+        if is_recycled(kind) {
+            return Err(at);
+        }
+        let end = at + HEADER + usize::from(u16::from_le_bytes([l0, l1]));
         if end > block_end {
             return Err(at);
         }
@@ -141,8 +142,8 @@ mod tests {
         let at = block.len() + record(b"first").len() + 6;
         let mut damaged = sound.clone();
         damaged[at] ^= 1 << 2;
-        // The longer header goes beyond the end, as that of a torn record would.
-        assert_eq!(check_bytes(&damaged), Ok(End::Torn(at - 6)));
+        // Also where it is the last one, whose longer header would go beyond the end as a torn record does.
+        assert_eq!(check_bytes(&damaged), Err(at - 6));
         assert!(is_endless_in(&damaged));
         // Damage before it, in another block, does not hide it; damage of another kind is passed over.
         damaged[100] ^= 1;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use openshell_client::{CallError, methods};
+use openshell_proto::cluster::IssueSandboxTokenRequest;
 use openshell_proto::sandbox::GetSandboxConfigRequest;
+use openshell_proto::v1::GetSandboxProviderEnvironmentRequest;
 use openshell_tests::{Cluster, CommandLine, Scene, eventually, gateway_command, http_get, policy_allowing, profile};
+use tonic::Code;
 
 use crate::starts::refusal;
 
@@ -88,6 +91,12 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     assert!(answer.failure().contains("node 9 is not a member"), "{answer:?}");
 }
 
+/// A token of the sandbox `box`.
+async fn a_token(scene: &Scene) -> String {
+    let request = IssueSandboxTokenRequest { name: "box".to_owned(), workspace: scene.workspace.clone() };
+    scene.api.call(&methods::ISSUE_SANDBOX_TOKEN, request).await.expect("an admin gets a token").message.token
+}
+
 #[tokio::test]
 async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch() {
     let mut cluster = Cluster::start().await;
@@ -97,6 +106,13 @@ async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch()
     scene.create_provider("acme-main", "acme").await;
     let sandbox = scene.create_sandbox("box", &["acme-main"], policy_allowing("docs.example.com")).await;
     let before = scene.through(scene.api.linearizable()).config(&sandbox).await;
+    let token = a_token(&scene).await;
+    let asked =
+        GetSandboxProviderEnvironmentRequest { sandbox_id: sandbox.clone(), supports_static_credential_bindings: true };
+    let own = cluster.gateway(1).access().bearer(&token).linearizable();
+    let credentials =
+        own.call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await.expect("its own").message;
+    assert!(!credentials.environment.is_empty());
     let (leader, export) = (cluster.leader().await, cluster.file("export"));
     let data_dir = cluster.gateway(leader).argument("--data-dir").to_owned();
     let words = ["export", "--data-dir", &data_dir, "--to", export.to_str().expect("text")];
@@ -127,6 +143,15 @@ async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch()
         let Err(CallError::Refused(status)) = stale else { panic!("{stale:?}") };
         assert!(status.message().contains("has seen epoch 1, this cluster is in epoch 2"), "{status:?}");
         assert_eq!(status.code() as i32, 9, "FAILED_PRECONDITION");
+    }
+    for (node, access) in restored.ids().map(|id| (id, restored.gateway(id).access())) {
+        let status = access.bearer(&token).call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await;
+        let Err(CallError::Refused(status)) = status else { panic!("a token of before the export: {status:?}") };
+        assert_eq!(status.code(), Code::Unauthenticated, "through node {node}: {status}");
+        let token = a_token(&scene.through(restored.api(node).linearizable())).await;
+        let answer = access.bearer(&token).call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await;
+        let answer = answer.expect("a token of the new cluster").message;
+        assert_eq!(answer.environment, credentials.environment, "sealed with the same key");
     }
     scene.through(restored.api(2)).import(profile("next", &["b.example.com"])).await;
     let digests = restored.digests_at_rest(LIMIT).await.expect("the nodes come to rest");

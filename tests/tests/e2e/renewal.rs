@@ -1,17 +1,22 @@
 //! Members that are replaced, and clusters that are made from an export.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openshell_client::{CallError, methods};
 use openshell_proto::cluster::IssueSandboxTokenRequest;
 use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::GetSandboxProviderEnvironmentRequest;
-use openshell_tests::{Cluster, CommandLine, Scene, eventually, gateway_command, http_get, policy_allowing, profile};
+use openshell_tests::{
+    Api, Cluster, CommandLine, Scene, eventually, gateway_command, http_get, policy_allowing, profile,
+};
 use tonic::Code;
 
 use crate::starts::refusal;
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+type Environment = BTreeMap<String, String>;
 
 #[tokio::test]
 async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
@@ -97,6 +102,33 @@ async fn a_token(scene: &Scene) -> String {
     scene.api.call(&methods::ISSUE_SANDBOX_TOKEN, request).await.expect("an admin gets a token").message.token
 }
 
+/// What the sandbox is given of its providers, as anybody there could see it.
+async fn credentials(own: &Api, sandbox: &str) -> Result<Environment, CallError> {
+    let request = GetSandboxProviderEnvironmentRequest {
+        sandbox_id: sandbox.to_owned(),
+        supports_static_credential_bindings: true,
+    };
+    let answer = own.linearizable().call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, request).await?;
+    Ok(answer.message.environment.into_iter().collect())
+}
+
+async fn credentials_survive_and_tokens_do_not(
+    restored: &Cluster,
+    scene: &Scene,
+    sandbox: &str,
+    token: &str,
+    sealed: &Environment,
+) {
+    for node in restored.ids() {
+        let access = restored.gateway(node).access();
+        let refused = credentials(&access.bearer(token), sandbox).await.expect_err("a token of before the export");
+        assert_eq!(refused.refusal_code(), Some(Code::Unauthenticated), "through node {node}: {refused}");
+        let token = a_token(&scene.through(restored.api(node).linearizable())).await;
+        let found = credentials(&access.bearer(&token), sandbox).await.expect("a token of the new cluster");
+        assert_eq!(found, *sealed, "opened with the same key");
+    }
+}
+
 #[tokio::test]
 async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch() {
     let mut cluster = Cluster::start().await;
@@ -107,12 +139,8 @@ async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch()
     let sandbox = scene.create_sandbox("box", &["acme-main"], policy_allowing("docs.example.com")).await;
     let before = scene.through(scene.api.linearizable()).config(&sandbox).await;
     let token = a_token(&scene).await;
-    let asked =
-        GetSandboxProviderEnvironmentRequest { sandbox_id: sandbox.clone(), supports_static_credential_bindings: true };
-    let own = cluster.gateway(1).access().bearer(&token).linearizable();
-    let credentials =
-        own.call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await.expect("its own").message;
-    assert!(!credentials.environment.is_empty());
+    let sealed = credentials(&cluster.gateway(1).access().bearer(&token), &sandbox).await.expect("its own");
+    assert!(!sealed.is_empty());
     let (leader, export) = (cluster.leader().await, cluster.file("export"));
     let data_dir = cluster.gateway(leader).argument("--data-dir").to_owned();
     let words = ["export", "--data-dir", &data_dir, "--to", export.to_str().expect("text")];
@@ -144,15 +172,7 @@ async fn an_export_makes_a_new_cluster_with_the_same_records_in_the_next_epoch()
         assert!(status.message().contains("has seen epoch 1, this cluster is in epoch 2"), "{status:?}");
         assert_eq!(status.code() as i32, 9, "FAILED_PRECONDITION");
     }
-    for (node, access) in restored.ids().map(|id| (id, restored.gateway(id).access())) {
-        let status = access.bearer(&token).call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await;
-        let Err(CallError::Refused(status)) = status else { panic!("a token of before the export: {status:?}") };
-        assert_eq!(status.code(), Code::Unauthenticated, "through node {node}: {status}");
-        let token = a_token(&scene.through(restored.api(node).linearizable())).await;
-        let answer = access.bearer(&token).call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, asked.clone()).await;
-        let answer = answer.expect("a token of the new cluster").message;
-        assert_eq!(answer.environment, credentials.environment, "sealed with the same key");
-    }
+    credentials_survive_and_tokens_do_not(&restored, &scene, &sandbox, &token, &sealed).await;
     scene.through(restored.api(2)).import(profile("next", &["b.example.com"])).await;
     let digests = restored.digests_at_rest(LIMIT).await.expect("the nodes come to rest");
     assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");

@@ -13,7 +13,8 @@ use openshell_proto::v1::{
 };
 use openshell_proto::{method_rules, pool};
 use openshell_tests::{
-    Api, Cluster, ClusterOptions, Leaks, Scene, eventually, http_get, policy_allowing, profile, scrape, unique,
+    Api, Cluster, ClusterOptions, Leaks, Scene, eventually, gateway_command, http_get, policy_allowing, profile,
+    scrape, unique,
 };
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use tonic::{Code, Status};
@@ -281,12 +282,36 @@ async fn while_a_node_is_away(plot: &mut Plot, cluster: &mut Cluster, scene: &Sc
     there.await.expect("the node that was away knows the last provider");
 }
 
+/// Exports of all nodes, which must be stopped, and what is printed of them. The exports stay in the
+/// cluster's folder.
+fn export_and_inspect(cluster: &Cluster) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for gateway in cluster.gateways() {
+        let file = cluster.file(&format!("export-{}", gateway.id()));
+        let data_dir = gateway.argument("--data-dir");
+        let export = gateway_command(&["export", "--data-dir", data_dir, "--to", file.to_str().expect("text")]);
+        let inspect = gateway_command(&["inspect", "--data-dir", data_dir]);
+        assert!(export.status.success() && inspect.status.success(), "{export:?} {inspect:?}");
+        let said = [export.stdout, export.stderr, std::fs::read(&file).expect("an export")].concat();
+        found.push((format!("the export of node {}", gateway.id()), said));
+        found.push((format!("inspect of node {}", gateway.id()), [inspect.stdout, inspect.stderr].concat()));
+    }
+    found
+}
+
+fn logs_all_there_is(log: &str) {
+    for library in ["TRACE h2::", "TRACE hyper", "TRACE openshell"] {
+        assert!(log.contains(library), "{library} is missing in {} bytes", log.len());
+    }
+}
+
 #[tokio::test]
 async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
     let options = ClusterOptions {
         snapshot_after_entries: 20,
         log_entries_kept: 5,
-        log_level: "debug,openshell=trace",
+        // A filter, since a plain level leaves the libraries out.
+        log_level: "trace,openshell=trace",
         ..Default::default()
     };
     let mut cluster = Cluster::start_with(options).await.expect("a cluster starts");
@@ -328,6 +353,7 @@ async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
     for node in cluster.ids() {
         cluster.kill(node);
     }
+    let exported = export_and_inspect(&cluster);
     cluster.restart_all().await;
     through_a_sandbox(&mut plot, &cluster, &scene, &current).await;
     let answer = scene.try_import(vec![]).await;
@@ -337,9 +363,13 @@ async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
 
     let folder = cluster.folder().expect("the cluster has its files").to_owned();
     for node in cluster.ids() {
-        let found = control.find_in(&folder.join(format!("node-{node}"))).expect("the folder can be read");
-        assert!(!found.is_empty(), "the search finds what is stored in the open on node {node}");
-        assert!(cluster.gateway(node).log_text().contains("DEBUG"), "node {node} logs all there is");
+        logs_all_there_is(&cluster.gateway(node).log_text());
+        let data = control.find_in(&folder.join(format!("node-{node}"))).expect("the folder can be read");
+        assert!(!data.is_empty(), "the search finds what is stored in the open on node {node}");
+    }
+    for (what, bytes) in exported {
+        assert!(!control.find(&what, &bytes).is_empty(), "{what} holds what is stored in the open");
+        said.push((what, String::from_utf8_lossy(&bytes).into_owned()));
     }
     assert!(plot.leaks.planted() > 80, "{:?}", plot.leaks);
     let mut leaks = plot.leaks.find_in(&folder).expect("the files can be read");

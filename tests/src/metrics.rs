@@ -32,7 +32,7 @@ impl Metrics {
 /// Reads the metrics page on a port of this machine.
 ///
 /// # Errors
-/// As [`http_get`], and for any status but 200.
+/// As [`http_get`](crate::http_get), and for any status but 200.
 pub async fn scrape(port: u16) -> anyhow::Result<Metrics> {
     scrape_at(Ipv4Addr::LOCALHOST.into(), port).await
 }

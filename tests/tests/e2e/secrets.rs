@@ -300,7 +300,7 @@ fn export_and_inspect(cluster: &Cluster) -> Vec<(String, Vec<u8>)> {
 }
 
 fn logs_all_there_is(log: &str) {
-    for library in ["TRACE h2::", "TRACE hyper", "TRACE openshell"] {
+    for library in ["TRACE h2::", "DEBUG openraft::", "INFO openshell"] {
         assert!(log.contains(library), "{library} is missing in {} bytes", log.len());
     }
 }

@@ -74,8 +74,8 @@ impl RocksDisk {
         locked(directory, lock.try_lock_shared())?;
         let database = directory.join(DATABASE);
         check_manifest(&database)?;
-        let open = |options: &Options| DB::open_cf_descriptors_read_only(options, &database, families(), false);
         check_logs(&database)?;
+        let open = |options: &Options| DB::open_cf_descriptors_read_only(options, &database, families(), false);
         let (opened, damage) = match open(&database_options()) {
             Ok(opened) => (opened, None),
             Err(error) => {
@@ -133,14 +133,7 @@ fn check_manifest(database: &Path) -> io::Result<()> {
 
 /// As [`check_manifest`], for the write-ahead logs. Whatever else is wrong with them RocksDB judges.
 fn check_logs(database: &Path) -> io::Result<()> {
-    for log in logs(database)? {
-        if frames::is_endless(&log)? {
-            frames::check(&log)?;
-            let text = format!("{}: its end is damaged", log.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-    }
-    Ok(())
+    logs(database)?.iter().try_for_each(|log| frames::refuse_endless(log))
 }
 
 /// The write-ahead logs, oldest first.

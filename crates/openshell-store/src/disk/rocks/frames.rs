@@ -29,11 +29,12 @@ pub(super) enum End {
 /// # Errors
 /// The file's, and `InvalidData` naming file and offset of the first record that is damaged.
 pub(super) fn check(path: &Path) -> io::Result<End> {
-    let bytes = fs::read(path)?;
-    check_bytes(&bytes).map_err(|at| {
-        let text = format!("{}: the record at byte {at} is damaged", path.display());
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    })
+    check_bytes(&fs::read(path)?).map_err(|at| damaged(path, at))
+}
+
+fn damaged(path: &Path, at: usize) -> io::Error {
+    let text = format!("{}: the record at byte {at} is damaged", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// As [`check`], with the offset of the first damaged record for an error.
@@ -77,30 +78,34 @@ fn is_recycled(kind: u8) -> bool {
     matches!(kind, 5..=8 | 11 | 131)
 }
 
-/// Whether RocksDB, told to pass over what is damaged, would come to a record that it never leaves.
+/// Refuses a file in which RocksDB, told to pass over what is damaged, would come to a record that it
+/// never leaves.
 ///
 /// # Errors
-/// The file's.
-pub(super) fn is_endless(path: &Path) -> io::Result<bool> {
-    Ok(is_endless_in(&fs::read(path)?))
+/// The file's, and `InvalidData` naming file and offset of that record.
+pub(super) fn refuse_endless(path: &Path) -> io::Result<()> {
+    match endless_at(&fs::read(path)?) {
+        Some(at) => Err(damaged(path, at)),
+        None => Ok(()),
+    }
 }
 
 /// Walks as RocksDB does, which goes on with the next block after a record that is damaged.
-fn is_endless_in(bytes: &[u8]) -> bool {
+fn endless_at(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(header) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEADER>) {
         let block_end = (at / BLOCK + 1) * BLOCK;
         let [c0, c1, c2, c3, l0, l1, kind] = *header;
         let end = at + HEADER + usize::from(u16::from_le_bytes([l0, l1]));
         if block_end - at >= HEADER && is_recycled(kind) {
-            return true;
+            return Some(at);
         }
         let covered = bytes.get(at + 6..end).filter(|_| end <= block_end && kind != 0);
         let sound =
             covered.is_some_and(|covered| mask(crc32c::crc32c(covered)) == u32::from_le_bytes([c0, c1, c2, c3]));
         at = if sound { end } else { block_end };
     }
-    false
+    None
 }
 
 /// RocksDB stores checksums masked, so that a checksum of data with checksums in it is one.
@@ -138,18 +143,18 @@ mod tests {
     fn a_record_that_claims_to_be_recycled_is_damaged_and_never_left() {
         let block = record(&vec![7; BLOCK - HEADER]);
         let sound = [block.clone(), record(b"first"), record(b"second")].concat();
-        assert!(!is_endless_in(&sound));
+        assert_eq!(endless_at(&sound), None);
         let at = block.len() + record(b"first").len() + 6;
         let mut damaged = sound.clone();
         damaged[at] ^= 1 << 2;
         // Also where it is the last one, whose longer header would go beyond the end as a torn record does.
         assert_eq!(check_bytes(&damaged), Err(at - 6));
-        assert!(is_endless_in(&damaged));
+        assert_eq!(endless_at(&damaged), Some(at - 6));
         // Damage before it, in another block, does not hide it; damage of another kind is passed over.
         damaged[100] ^= 1;
-        assert!(is_endless_in(&damaged));
+        assert_eq!(endless_at(&damaged), Some(at - 6));
         damaged[at] = sound[at];
-        assert!(check_bytes(&damaged).is_err() && !is_endless_in(&damaged));
+        assert!(check_bytes(&damaged).is_err() && endless_at(&damaged).is_none());
     }
 
     #[test]

@@ -108,6 +108,8 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
     }
     match status.code() {
         Code::Unavailable if outcome_is(&status, "not-done") => Outcome::NotDone(status),
+        // Something that the cluster had to call did not answer: that is the answer.
+        Code::Unavailable if outcome_is(&status, "refused") => Outcome::Refused(status),
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => Outcome::Doubt(status),
         // Written out, so that a code added to the library is judged by a person.
         Code::Ok

@@ -26,12 +26,14 @@ use crate::identifiers::RandomIdentifiers;
 use crate::options::{Settings, Tls};
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
-use crate::{http, signals, storage};
+use crate::{http, refresh, signals, storage};
 
 /// How long a stopping leader waits for its successor.
 const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 /// How long calls that are under way may take when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(12);
+/// How long a mint that is under way may take when the node stops.
+const MINT_MAX: Duration = Duration::from_secs(5);
 /// Epoch of a cluster that was not made from a backup.
 const FIRST_EPOCH: u64 = 1;
 
@@ -78,6 +80,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         http::serve(address, http::metrics(cluster.clone(), Arc::clone(&gateway.hub)), stages.closed.clone()).await?;
     }
     let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
+    let minting = tokio::spawn(refresh::run(Arc::clone(&gateway), stages.stop.clone()));
+    let refreshing = Arc::clone(&gateway);
     let upgrade = tokio::spawn(upgrade_catalogue(cluster.clone(), stages.stop.clone()));
     tracing::info!(node = settings.node, clients = %settings.client, peers = %settings.peer, "node started");
     let running = async {
@@ -88,6 +92,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         stages.stop.cancel();
         upgrade.await?;
         distribution.await?;
+        minting.await?;
+        refreshing.refresher.drain(MINT_MAX).await;
         cluster.shutdown().await;
         stages.closed.cancel();
         served

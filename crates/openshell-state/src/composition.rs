@@ -30,6 +30,8 @@ pub(crate) struct View<'a> {
     pub(crate) profiles: BTreeMap<(String, String), Cow<'a, ProviderProfile>>,
     /// (workspace, name) -> the provider proposed.
     pub(crate) providers: BTreeMap<(String, String), Cow<'a, Provider>>,
+    /// The refresh state proposed.
+    pub(crate) refresh: Option<&'a StoredProviderCredentialRefreshState>,
 }
 
 /// Where a resolved profile comes from.
@@ -121,7 +123,7 @@ impl<'a> Subject<'a> {
 impl<'a> View<'a> {
     /// The state as it is.
     pub(crate) fn of(state: &'a State) -> Self {
-        Self { state, profiles: BTreeMap::new(), providers: BTreeMap::new() }
+        Self { state, profiles: BTreeMap::new(), providers: BTreeMap::new(), refresh: None }
     }
 
     /// The profile that a provider resolves to: built-in, or by its `profile_workspace` the
@@ -169,7 +171,12 @@ impl<'a> View<'a> {
     pub(crate) fn member(&self, workspace: &str, name: &str) -> Option<Member<'a>> {
         let provider = self.provider(workspace, name)?;
         let id = provider.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
-        let refreshes = self.state.refresh_states(workspace, id).map(|entry| entry.value).collect();
+        let proposed = self.refresh.filter(|refresh| refresh.provider_id == id);
+        let stored = self.state.refresh_states(workspace, id).map(|entry| entry.value);
+        let replaced = |refresh: &&StoredProviderCredentialRefreshState| {
+            proposed.is_some_and(|proposed| proposed.credential_key == refresh.credential_key)
+        };
+        let refreshes = stored.filter(|refresh| !replaced(refresh)).chain(proposed).collect();
         let resolved = self.resolve(&provider);
         Some(Member { provider, name: name.to_owned(), refreshes, resolved })
     }

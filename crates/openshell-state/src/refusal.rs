@@ -25,6 +25,9 @@ pub enum Code {
     Unimplemented = 12,
     /// The state contradicts itself.
     Internal = 13,
+    /// Something outside of the cluster that the call needs does not answer. Unlike the cluster's own
+    /// unavailability it is an answer, and is remembered like any other.
+    Unavailable = 14,
     /// Nobody is authenticated.
     Unauthenticated = 16,
 }
@@ -34,7 +37,7 @@ impl Code {
     /// that stores a refusal uses.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
-        const ALL: [Code; 11] = [
+        const ALL: [Code; 12] = [
             Code::InvalidArgument,
             Code::NotFound,
             Code::AlreadyExists,
@@ -45,6 +48,7 @@ impl Code {
             Code::OutOfRange,
             Code::Unimplemented,
             Code::Internal,
+            Code::Unavailable,
             Code::Unauthenticated,
         ];
         ALL.into_iter().find(|code| *code as u32 == number).unwrap_or(Code::Internal)

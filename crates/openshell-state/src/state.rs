@@ -187,6 +187,16 @@ impl State {
         Key::policy_revision(workspace, sandbox_id, version)
     );
 
+    /// A refresh state by its key, which [`Key::refresh`] makes.
+    #[must_use]
+    pub fn refresh(&self, key: &Key) -> Option<Entry<'_, StoredProviderCredentialRefreshState>> {
+        let record = self.record(key)?;
+        match &record.value {
+            Value::Refresh(state) => Some(Entry { revision: record.revision, value: &**state }),
+            other => panic!("{key} holds {other:?}"),
+        }
+    }
+
     /// A sandbox by its id, with its key.
     #[must_use]
     pub fn sandbox_by_id(&self, id: &str) -> Option<(&Key, Entry<'_, Sandbox>)> {
@@ -241,6 +251,17 @@ impl State {
                 Value::Refresh(state) => Entry { revision: record.revision, value: &**state },
                 other => panic!("{key} holds {other:?}"),
             })
+    }
+
+    /// The refresh states of all providers.
+    pub fn all_refresh_states(&self) -> impl Iterator<Item = &StoredProviderCredentialRefreshState> {
+        let first = Key::new(Kind::ProviderRefresh, "", "");
+        self.records.range(first..).take_while(|(key, _)| key.kind == Kind::ProviderRefresh).map(|(key, record)| {
+            match &record.value {
+                Value::Refresh(state) => &**state,
+                other => panic!("{key} holds {other:?}"),
+            }
+        })
     }
 
     /// The custom profiles of one scope, in order of id.

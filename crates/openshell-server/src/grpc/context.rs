@@ -34,6 +34,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// A call of the cluster's own, which nobody repeats.
+    pub(crate) fn of_cluster(deadline: Instant) -> Self {
+        Self {
+            principal: Principal::Cluster,
+            request_id: None,
+            repeated_attempt: false,
+            deadline,
+            consistency: None,
+            min_revision: None,
+            epoch: None,
+        }
+    }
+
     /// Reads the headers of a call.
     pub(crate) fn read(metadata: &MetadataMap, principal: Principal) -> Result<Self, Status> {
         let request_id = text(metadata, "x-openshell-request-id")?.map(request_id).transpose()?;

@@ -26,6 +26,7 @@ use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::WhenStale;
+use crate::refresh::Refresher;
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
 use crate::watch::{Hub, Limits};
@@ -48,9 +49,11 @@ pub(crate) struct Facts {
 pub(crate) struct Gateway {
     pub(crate) cluster: Cluster,
     table: Table,
-    secrets: Arc<Secrets>,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) sandboxes: Sandboxes,
-    identifiers: Arc<RandomIdentifiers>,
+    pub(crate) identifiers: Arc<RandomIdentifiers>,
+    /// Mints credentials while this node leads.
+    pub(crate) refresher: Refresher,
     facts: Facts,
     /// Who is told of changes.
     pub(crate) hub: Arc<Hub>,
@@ -84,7 +87,9 @@ impl Gateway {
         });
         let age = (facts.when_stale == WhenStale::Refuse).then_some(facts.stale_after);
         let hub = Hub::new(Arc::new(cluster.clone()), Limits { age, ..Limits::default() });
-        let gateway = Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, facts, hub, streams_end });
+        let refresher = Refresher::new();
+        let gateway =
+            Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, refresher, facts, hub, streams_end });
         gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
         gateway
     }
@@ -128,7 +133,7 @@ impl Gateway {
                 }
                 Handler::Lead(check, _) => {
                     check(&request)?;
-                    self.submit(method, context, &request).await
+                    self.submit(&method.name, context, &request).await
                 }
                 Handler::WithKey(answer) => {
                     let state = self.state_for(method, context).await?;
@@ -143,7 +148,7 @@ impl Gateway {
                         self.at_least(seen, context.deadline).await?;
                     }
                     let complete = finish.as_ref().map(|finish| finish(&request)).transpose()?.flatten();
-                    let answer = self.submit(method, context, &request).await?;
+                    let answer = self.submit(&method.name, context, &request).await?;
                     let Some(complete) = complete else { return Ok(answer) };
                     Ok(finish::completed(self, context, complete, answer).await)
                 }
@@ -222,14 +227,19 @@ impl Gateway {
     /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
     /// with every attempt, so that at most one takes effect. A leader that lost its majority gives
     /// up at once: only another node can find the next leader.
-    async fn submit(self: &Arc<Self>, method: &Method, context: &Context, request: &Bytes) -> Result<Answer, Status> {
+    pub(crate) async fn submit(
+        self: &Arc<Self>,
+        rpc: &str,
+        context: &Context,
+        request: &[u8],
+    ) -> Result<Answer, Status> {
         let id = match &context.request_id {
             Some(id) => *id.as_bytes(),
             // The cluster's time never runs back: an id must not be older than its last entry.
             None => self.identifiers.request_id(SystemClock.now_ms().max(self.cluster.state().last_time_ms())),
         };
         let mut errand = Errand::new(ForwardRequest {
-            rpc: method.name.clone(),
+            rpc: rpc.to_owned(),
             request: request.to_vec(),
             caller: Some(context.principal.to_proto()),
             request_id: id.to_vec(),
@@ -300,20 +310,6 @@ impl Gateway {
             reason: reason.to_owned(),
             ..ForwardResponse::default()
         };
-        let prepare = match self.table.get(&call.rpc).map(|method| &method.handler) {
-            Some(Handler::Decide { prepare, .. }) => prepare,
-            Some(Handler::Lead(_, carry_out)) => {
-                let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
-                let done = carry_out(Arc::clone(self), principal, call.request.clone().into(), deadline).await;
-                // It does not go through the ids that the state remembers.
-                return self.concluded(done, IdStanding::Open);
-            }
-            _ => return not_done("this node does not decide calls of that name; it may be of another version"),
-        };
-        let rule = match prepare(&call.request) {
-            Ok(rule) => rule,
-            Err(status) => return not_done(status.message()),
-        };
         let principal = call.caller.clone().map_or(Principal::Anonymous, Principal::from_proto);
         let fingerprint = self.secrets.fingerprint(&principal.subject(), &call.rpc, &call.request);
         let request_id = RequestId::from_bytes(&call.request_id);
@@ -330,39 +326,45 @@ impl Gateway {
             fingerprint,
             deadline,
         };
-        match self.cluster.decide(context, |call| rule(call)).await {
-            Ok(Answered { reply, revision, standing, .. }) => self.concluded(Ok((reply, revision)), standing),
-            Err(unavailable) => self.concluded(Err(unavailable), IdStanding::Open),
+        if let Some(carry_out) = self.table.carried_out(&call.rpc) {
+            return concluded(carry_out(Arc::clone(self), context, call.request.clone().into()).await);
+        }
+        let Some(Handler::Decide { prepare, .. }) = self.table.get(&call.rpc).map(|method| &method.handler) else {
+            return not_done("this node does not decide calls of that name; it may be of another version");
+        };
+        match prepare(&call.request) {
+            Ok(rule) => concluded(self.cluster.decide(context, |call| rule(call)).await),
+            Err(status) => not_done(status.message()),
         }
     }
+}
 
-    /// What the leader made of a call, for the node that it entered by.
-    fn concluded(&self, outcome: Led, standing: IdStanding) -> ForwardResponse {
-        match outcome {
-            Ok((reply, revision)) => {
-                let outcome = match reply {
-                    Ok(message) => reply::Outcome::Message(message),
-                    Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
-                };
-                ForwardResponse {
-                    outcome: Outcome::Answered as i32,
-                    reply: Some(Reply { outcome: Some(outcome) }),
-                    revision,
-                    settled: standing == IdStanding::Settled,
-                    id_time_ms: match standing {
-                        IdStanding::Untimely { take_ms } => take_ms,
-                        IdStanding::Open | IdStanding::Settled => 0,
-                    },
-                    ..ForwardResponse::default()
-                }
+/// What the leader made of a call, for the node that it entered by.
+fn concluded(outcome: Led) -> ForwardResponse {
+    match outcome {
+        Ok(Answered { reply, revision, standing, .. }) => {
+            let outcome = match reply {
+                Ok(message) => reply::Outcome::Message(message),
+                Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
+            };
+            ForwardResponse {
+                outcome: Outcome::Answered as i32,
+                reply: Some(Reply { outcome: Some(outcome) }),
+                revision,
+                settled: standing == IdStanding::Settled,
+                id_time_ms: match standing {
+                    IdStanding::Untimely { take_ms } => take_ms,
+                    IdStanding::Open | IdStanding::Settled => 0,
+                },
+                ..ForwardResponse::default()
             }
-            Err(Unavailable::NotDone { reason, leader_hint }) => {
-                let outcome = Outcome::NotDone as i32;
-                ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
-            }
-            Err(Unavailable::Unknown { reason }) => {
-                ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
-            }
+        }
+        Err(Unavailable::NotDone { reason, leader_hint }) => {
+            let outcome = Outcome::NotDone as i32;
+            ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
+        }
+        Err(Unavailable::Unknown { reason }) => {
+            ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
         }
     }
 }

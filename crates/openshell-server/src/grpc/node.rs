@@ -12,13 +12,14 @@ use openshell_proto::v1::{
     GetCurrentUserRequest, GetCurrentUserResponse, GetGatewayInfoRequest, GetGatewayInfoResponse, HealthRequest,
     HealthResponse, ServiceStatus,
 };
-use openshell_raft::{MemberInfo, Replaced, Unavailable};
-use openshell_state::Refusal;
+use openshell_raft::{Answered, CallContext, IdStanding, MemberInfo, Replaced};
 use openshell_state::access::Principal;
+use prost::Message;
 use tokio::time::Instant;
 use tonic::Status;
 
 use crate::grpc::gateway::Gateway;
+use crate::grpc::table::Led;
 
 /// The version that answers show.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -134,15 +135,14 @@ pub(super) async fn digest(
 }
 
 /// `Cluster.ReplaceNode`: as far as it comes in one call.
-pub(super) async fn replace(
-    gateway: Arc<Gateway>,
-    principal: Principal,
-    request: ReplaceNodeRequest,
-    deadline: Instant,
-) -> Result<Result<ReplaceNodeResponse, Refusal>, Unavailable> {
-    let replaced = gateway.cluster.replace(&principal, request.old, request.new, deadline).await?;
-    Ok(replaced.map(|replaced| match replaced {
+pub(super) async fn replace(gateway: Arc<Gateway>, context: CallContext, request: ReplaceNodeRequest) -> Led {
+    let replaced = gateway.cluster.replace(&context.principal, request.old, request.new, context.deadline).await?;
+    let reply = replaced.map(|replaced| match replaced {
         Replaced::Done => ReplaceNodeResponse { done: true, ..ReplaceNodeResponse::default() },
         Replaced::CatchingUp { has, of } => ReplaceNodeResponse { done: false, caught_up: has, target: of },
-    }))
+    });
+    let state = gateway.cluster.state();
+    // It does not go through the ids that the state remembers.
+    let standing = IdStanding::Open;
+    Ok(Answered { reply: reply.map(|reply| reply.encode_to_vec()), revision: state.revision(), standing, state })
 }

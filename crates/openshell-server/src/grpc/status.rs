@@ -42,6 +42,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Status {
         Code::OutOfRange => tonic::Code::OutOfRange,
         Code::Unimplemented => tonic::Code::Unimplemented,
         Code::Internal => tonic::Code::Internal,
+        Code::Unavailable => tonic::Code::Unavailable,
         Code::Unauthenticated => tonic::Code::Unauthenticated,
     };
     Status::new(code, refusal.message.clone())

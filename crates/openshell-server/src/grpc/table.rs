@@ -9,11 +9,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use openshell_proto::{MethodRule, Route, method_rules};
-use openshell_raft::Unavailable;
+use openshell_raft::{Answered, CallContext, Unavailable};
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, State};
 use prost::Message;
-use tokio::time::Instant;
 use tonic::Status;
 
 use crate::grpc::context::Context;
@@ -37,10 +36,10 @@ type Own = Box<dyn Fn(Arc<Gateway>, Principal, Bytes) -> BoxFuture<'static, Resu
 
 /// Says whether a request can be read.
 type Check = Box<dyn Fn(&[u8]) -> Result<(), Status> + Send + Sync>;
-/// The answer of the leader and the revision that it speaks of.
-pub(crate) type Led = Result<(Result<Vec<u8>, Refusal>, u64), Unavailable>;
+/// What the leader made of a call.
+pub(crate) type Led = Result<Answered, Unavailable>;
 /// Carries a request out on the leader.
-type CarryOut = Box<dyn Fn(Arc<Gateway>, Principal, Bytes, Instant) -> BoxFuture<'static, Led> + Send + Sync>;
+pub(crate) type CarryOut = Box<dyn Fn(Arc<Gateway>, CallContext, Bytes) -> BoxFuture<'static, Led> + Send + Sync>;
 /// Encoded messages, until the end or an error.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 /// Reads a request and begins its stream, on the revision said.
@@ -56,8 +55,8 @@ pub(crate) enum Handler {
     Decide { prepare: Prepare, finish: Option<Finish> },
     /// From a state.
     Query(Query),
-    /// By the leader, beside the log: what checks the request, and what carries it out. May be carried
-    /// out again at any time.
+    /// By the leader, which does more than to decide: what checks the request, and what carries it out.
+    /// Under one request id it may be carried out any number of times.
     Lead(Check, CarryOut),
     /// From a state, with what this node can open.
     WithKey(WithKey),
@@ -80,6 +79,7 @@ pub(crate) struct Method {
 #[derive(Default)]
 pub(crate) struct Table {
     methods: BTreeMap<String, Arc<Method>>,
+    between_nodes: BTreeMap<&'static str, CarryOut>,
     service: &'static str,
 }
 
@@ -141,28 +141,27 @@ impl Table {
         )
     }
 
-    /// An RPC that the leader carries out beside the log.
-    pub(crate) fn lead<Q, A, F, W>(self, name: &str, carry_out: F) -> Self
+    /// An RPC that the leader carries out, and does more for than to decide.
+    pub(crate) fn lead<Q, F, W>(self, name: &str, carry_out: F) -> Self
     where
         Q: Message + Default + 'static,
-        A: Message,
-        F: Fn(Arc<Gateway>, Principal, Q, Instant) -> W + Send + Sync + 'static,
-        W: Future<Output = Result<Result<A, Refusal>, Unavailable>> + Send + 'static,
+        F: Fn(Arc<Gateway>, CallContext, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Led> + Send + 'static,
     {
         let check = Box::new(|bytes: &[u8]| read::<Q>(bytes).map(drop));
-        let carry_out = move |gateway: Arc<Gateway>, principal, bytes: Bytes, deadline| -> BoxFuture<'static, Led> {
-            let state = Arc::clone(&gateway);
-            let carrying = read::<Q>(&bytes).map(|request| carry_out(gateway, principal, request, deadline));
-            Box::pin(async move {
-                let carrying = match carrying {
-                    Ok(carrying) => carrying,
-                    Err(status) => return Ok((Err(Refusal::invalid(status.message())), 0)),
-                };
-                let answer = carrying.await?;
-                Ok((answer.map(|answer| answer.encode_to_vec()), state.cluster.state().revision()))
-            })
-        };
-        self.method(name, Handler::Lead(check, Box::new(carry_out)))
+        self.method(name, Handler::Lead(check, carried_out(carry_out)))
+    }
+
+    /// What nodes ask of the leader among themselves. No client reaches it.
+    pub(crate) fn between_nodes<Q, F, W>(mut self, name: &'static str, carry_out: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        F: Fn(Arc<Gateway>, CallContext, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Led> + Send + 'static,
+    {
+        let before = self.between_nodes.insert(name, carried_out(carry_out));
+        assert!(before.is_none(), "{name} is answered twice");
+        self
     }
 
     /// An RPC about the node that was asked.
@@ -236,6 +235,31 @@ impl Table {
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Method>> {
         self.methods.get(name)
     }
+
+    /// What the leader carries out under this name, for a client or for another node.
+    pub(crate) fn carried_out(&self, name: &str) -> Option<&CarryOut> {
+        match self.methods.get(name).map(|method| &method.handler) {
+            Some(Handler::Lead(_, carry_out)) => Some(carry_out),
+            Some(_) => None,
+            None => self.between_nodes.get(name),
+        }
+    }
+}
+
+/// Reads the request before it is carried out.
+fn carried_out<Q, F, W>(carry_out: F) -> CarryOut
+where
+    Q: Message + Default + 'static,
+    F: Fn(Arc<Gateway>, CallContext, Q) -> W + Send + Sync + 'static,
+    W: Future<Output = Led> + Send + 'static,
+{
+    Box::new(move |gateway, context, bytes: Bytes| match read::<Q>(&bytes) {
+        Ok(request) => Box::pin(carry_out(gateway, context, request)),
+        Err(status) => {
+            let reason = status.message().to_owned();
+            Box::pin(std::future::ready(Err(Unavailable::NotDone { reason, leader_hint: None })))
+        }
+    })
 }
 
 /// A rule that waits for its request.

@@ -1,7 +1,6 @@
 //! What a node holds for sandboxes beside the state: the key their tokens are signed with, opened,
 //! and their environments, sealed. Which call asks for what is in `grpc/sandbox.rs`.
 
-mod ed25519;
 mod environments;
 pub(crate) mod tokens;
 

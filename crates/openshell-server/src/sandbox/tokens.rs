@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use crate::sandbox::ed25519;
+use crate::jwt;
 
 /// Begins the issuer and audience of every token; the cluster's id follows.
 const ISSUER: &str = "openshell-gateway:";
@@ -72,7 +72,7 @@ struct Claimed {
 
 impl Tokens {
     pub(crate) fn new(opener: Arc<dyn Opener + Send + Sync>, clock: Arc<dyn Clock>, ttl: Duration) -> Self {
-        ed25519::install();
+        jwt::install();
         Self { opener, clock, ttl, opened: Mutex::new(None) }
     }
 
@@ -173,7 +173,7 @@ impl Tokens {
 
 impl SigningKey {
     fn new(seed: &[u8; 32]) -> Self {
-        let public = ed25519::public_key(seed);
+        let public = jwt::public_key(seed);
         Self {
             id: hex::encode(&Sha256::digest(&public)[..8]),
             encoding: EncodingKey::from_ed_der(seed),

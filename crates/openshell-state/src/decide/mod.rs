@@ -9,6 +9,7 @@ pub mod membership;
 pub mod policy;
 pub mod profile;
 pub mod provider;
+pub mod refresh;
 pub mod sandbox;
 pub mod settings;
 pub mod workspace;

@@ -126,7 +126,7 @@ fn no_handles(asked: &Provider) -> Result<(), Refusal> {
 
 /// Sizes of what a provider holds, in the order of `providers.md` 6.2 step 12. `credentials`
 /// are the values sent, the record holds handles.
-fn bounded(credentials: &BTreeMap<String, String>, provider: &Provider) -> Result<(), Refusal> {
+pub(super) fn bounded(credentials: &BTreeMap<String, String>, provider: &Provider) -> Result<(), Refusal> {
     names::bounded_map("provider.credentials", credentials, CREDENTIALS_MAX)?;
     names::bounded_keys("provider.credential_handles", &provider.credential_handles, CREDENTIALS_MAX)?;
     let both = credentials.keys().filter(|key| !provider.credential_handles.contains_key(*key)).count()
@@ -153,7 +153,7 @@ fn env_names(credentials: &BTreeMap<String, String>) -> Result<(), Refusal> {
 }
 
 /// Seals the given credentials into the record's handles.
-fn seal(call: &Call<'_>, provider: &mut Provider, workspace: &str, credentials: &BTreeMap<String, String>) {
+pub(super) fn seal(call: &Call<'_>, provider: &mut Provider, workspace: &str, credentials: &BTreeMap<String, String>) {
     let name = provider.metadata.as_ref().map_or("", |metadata| metadata.name.as_str()).to_owned();
     for (key, value) in credentials {
         let handle = call.stamp.sealer.seal(PROVIDER, workspace, &name, &field(key), value.as_bytes());
@@ -198,7 +198,7 @@ pub fn update(call: Call<'_>, request: &UpdateProviderRequest) -> Result<Decisio
     no_handles(asked)?;
     owned_by_refresh(&call, workspace, before, asked)?;
     let after = merged(&call, workspace, before, asked, &request.credential_expires_at_ms)?;
-    attached_sandboxes(&call, &mut draft, workspace, name, &after)?;
+    attached_sandboxes(&call, &mut draft, workspace, name, View::of(call.state), &after)?;
     let expected = asked.metadata.as_ref().map_or(0, |metadata| metadata.resource_version);
     let current = before.metadata.as_ref().map_or(0, |metadata| metadata.resource_version);
     expect_version(&format!("provider {name:?}"), expected, current)?;
@@ -288,16 +288,16 @@ fn merged(
 }
 
 /// The update leaves every sandbox that lists the provider without collisions (`providers.md`
-/// 5.5), and touches those who rely on it.
-fn attached_sandboxes(
-    call: &Call<'_>,
+/// 5.5), and touches those who rely on it. `view` has what else the change proposes.
+pub(super) fn attached_sandboxes<'a>(
+    call: &Call<'a>,
     draft: &mut Draft,
     workspace: &str,
     name: &str,
-    after: &Provider,
+    mut view: View<'a>,
+    after: &'a Provider,
 ) -> Result<(), Refusal> {
     draft.rely_on(call.state, Key::provider_users(workspace, name));
-    let mut view = View::of(call.state);
     view.providers.insert((workspace.to_owned(), name.to_owned()), Cow::Borrowed(after));
     let mut attached = false;
     for sandbox in call.state.sandboxes_listing(workspace, name) {

@@ -11,6 +11,7 @@ mod policies;
 mod profiles;
 mod providers;
 mod racing;
+mod refresh;
 mod requests;
 mod sandboxes;
 mod settings;

@@ -2,15 +2,19 @@
 
 use std::fmt::Debug;
 
+use openshell_proto::peer::SettleRefreshRequest;
 use openshell_proto::v1::{
-    AttachSandboxProviderRequest, AttachSandboxProviderResponse, CreateProviderRequest, CreateSandboxRequest,
-    CreateWorkspaceRequest, CreateWorkspaceResponse, DeleteProviderProfileRequest, DeleteProviderProfileResponse,
-    DeleteProviderRequest, DeleteProviderResponse, DeleteSandboxRequest, DeleteSandboxResponse, DeleteWorkspaceRequest,
-    DeleteWorkspaceResponse, DetachSandboxProviderRequest, DetachSandboxProviderResponse,
-    ImportProviderProfilesRequest, ImportProviderProfilesResponse, ProviderResponse, SandboxResponse,
+    AttachSandboxProviderRequest, AttachSandboxProviderResponse, ConfigureProviderRefreshRequest,
+    ConfigureProviderRefreshResponse, CreateProviderRequest, CreateSandboxRequest, CreateWorkspaceRequest,
+    CreateWorkspaceResponse, DeleteProviderProfileRequest, DeleteProviderProfileResponse, DeleteProviderRefreshRequest,
+    DeleteProviderRefreshResponse, DeleteProviderRequest, DeleteProviderResponse, DeleteSandboxRequest,
+    DeleteSandboxResponse, DeleteWorkspaceRequest, DeleteWorkspaceResponse, DetachSandboxProviderRequest,
+    DetachSandboxProviderResponse, ImportProviderProfilesRequest, ImportProviderProfilesResponse, ProviderResponse,
+    RotateProviderCredentialRequest, RotateProviderCredentialResponse, SandboxResponse, StoredRefreshClaim,
     UpdateConfigRequest, UpdateConfigResponse, UpdateProviderProfilesRequest, UpdateProviderProfilesResponse,
     UpdateProviderRequest,
 };
+use openshell_state::decide::refresh::Claiming;
 use openshell_state::{Call, Decision, decide};
 
 /// A request that the rules decide.
@@ -52,4 +56,9 @@ rpc! {
     UpdateConfigRequest => decide::update_config, UpdateConfigResponse;
     CreateWorkspaceRequest => decide::workspace::create, CreateWorkspaceResponse;
     DeleteWorkspaceRequest => decide::workspace::delete, DeleteWorkspaceResponse;
+    ConfigureProviderRefreshRequest => decide::refresh::configure, ConfigureProviderRefreshResponse;
+    DeleteProviderRefreshRequest => decide::refresh::delete, DeleteProviderRefreshResponse;
+    Claiming => decide::refresh::claim, StoredRefreshClaim;
+    SettleRefreshRequest => decide::refresh::settle, RotateProviderCredentialResponse;
+    RotateProviderCredentialRequest => decide::refresh::standing, RotateProviderCredentialResponse;
 }

@@ -9,6 +9,7 @@ mod command_line;
 mod fixtures;
 mod gateway;
 mod http;
+mod issuer;
 mod leadership;
 mod leaks;
 mod metrics;
@@ -29,6 +30,7 @@ pub use fixtures::{
 };
 pub use gateway::{Gateway, GatewayPorts};
 pub use http::{http_get, http_get_at};
+pub use issuer::Issuer;
 pub use leadership::{Leadership, leadership_of};
 pub use leaks::{Leak, Leaks};
 pub use metrics::{Metrics, scrape};

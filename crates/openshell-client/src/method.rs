@@ -118,6 +118,14 @@ methods! {
     REFRESH_SANDBOX_TOKEN: "openshell.v1.OpenShell/RefreshSandboxToken",
         v1::RefreshSandboxTokenRequest => v1::RefreshSandboxTokenResponse;
     GET_DIGEST: "openshell.cluster.v1.Cluster/GetDigest", cluster::GetDigestRequest => cluster::GetDigestResponse;
+    GET_PROVIDER_REFRESH_STATUS: "openshell.v1.OpenShell/GetProviderRefreshStatus",
+        v1::GetProviderRefreshStatusRequest => v1::GetProviderRefreshStatusResponse;
+    CONFIGURE_PROVIDER_REFRESH: "openshell.v1.OpenShell/ConfigureProviderRefresh",
+        v1::ConfigureProviderRefreshRequest => v1::ConfigureProviderRefreshResponse;
+    ROTATE_PROVIDER_CREDENTIAL: "openshell.v1.OpenShell/RotateProviderCredential",
+        v1::RotateProviderCredentialRequest => v1::RotateProviderCredentialResponse;
+    DELETE_PROVIDER_REFRESH: "openshell.v1.OpenShell/DeleteProviderRefresh",
+        v1::DeleteProviderRefreshRequest => v1::DeleteProviderRefreshResponse;
     REPLACE_NODE: "openshell.cluster.v1.Cluster/ReplaceNode",
         cluster::ReplaceNodeRequest => cluster::ReplaceNodeResponse;
     WATCH: "openshell.cluster.v1.Cluster/Watch", cluster::WatchRequest => cluster::WatchResponse;

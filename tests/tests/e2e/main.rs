@@ -10,6 +10,7 @@ mod main_job;
 mod partition;
 mod profile_update;
 mod racing;
+mod refresh;
 mod renewal;
 mod retries;
 mod rolling_restart;

@@ -78,6 +78,7 @@ pub struct Cluster {
 pub struct Shared(Arc<Cluster>);
 
 static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
+static SHARED_SINGLE: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
 
 impl Cluster {
     /// Three nodes, formed and ready.
@@ -93,11 +94,23 @@ impl Cluster {
     /// # Panics
     /// When it cannot be started.
     pub async fn shared() -> Shared {
-        let mut shared = SHARED.lock().await;
+        Self::share(&SHARED, ClusterOptions::default()).await
+    }
+
+    /// As [`Cluster::shared`], a cluster of one node.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn shared_single() -> Shared {
+        Self::share(&SHARED_SINGLE, ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await
+    }
+
+    async fn share(place: &Mutex<Weak<Self>>, options: ClusterOptions) -> Shared {
+        let mut shared = place.lock().await;
         if let Some(cluster) = shared.upgrade() {
             return Shared(cluster);
         }
-        let cluster = Arc::new(Self::start().await);
+        let cluster = Arc::new(Self::start_with(options).await.expect("a cluster starts"));
         cluster.api(1).enable_providers_v2(true).await;
         *shared = Arc::downgrade(&cluster);
         Shared(cluster)

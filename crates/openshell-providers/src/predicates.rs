@@ -86,6 +86,22 @@ pub fn additional_outputs(profile: &ProviderProfile, key: &str) -> BTreeMap<Stri
     outputs.filter_map(|output| Some((output.output.trim().to_owned(), variable(&output.credential)?))).collect()
 }
 
+/// The first credential that the application default credentials of gcloud can refresh: by refresh
+/// token, with material for the client and the token.
+///
+/// Source: providers.md PRED-5.
+pub fn adc_credential(profile: &ProviderProfile) -> Option<&ProviderProfileCredential> {
+    let declares = |credential: &&ProviderProfileCredential| {
+        credential.refresh.as_ref().is_some_and(|refresh| {
+            refresh.strategy() == Strategy::Oauth2RefreshToken
+                && ["client_id", "client_secret", "refresh_token"]
+                    .iter()
+                    .all(|name| refresh.material.iter().any(|material| material.name == *name))
+        })
+    };
+    profile.credentials.iter().find(declares)
+}
+
 /// Whether endpoints of this profile carry credentials: it declares any, or an endpoint signs.
 ///
 /// Source: config.md EC-27, providers.md V-EP-30.

@@ -9,6 +9,7 @@ mod identity;
 mod main_job;
 mod partition;
 mod profile_update;
+mod providers;
 mod racing;
 mod refresh;
 mod renewal;

@@ -1,5 +1,6 @@
 //! Profile files: what is read, what is refused, what is written, and that both agree.
 
+mod export;
 mod parsing;
 mod round_trip;
 

@@ -1,7 +1,8 @@
 //! Predicates on small profiles.
 
 use openshell_proto::v1::{
-    ProviderCredentialRefresh, ProviderCredentialRefreshOutput as Output, ProviderCredentialTokenGrant,
+    ProviderCredentialRefresh, ProviderCredentialRefreshMaterial as Material,
+    ProviderCredentialRefreshOutput as Output, ProviderCredentialTokenGrant,
 };
 
 use super::*;
@@ -41,7 +42,7 @@ fn endpoint(host: &str, port: u32, ports: &[u32]) -> NetworkEndpoint {
 }
 
 #[test]
-fn empty_credentials_need_something_that_resolves_and_nothing_required_that_does_not() {
+fn pred_2_empty_credentials_need_something_that_resolves_and_nothing_required_that_does_not() {
     let check = |credentials, wanted| assert_eq!(allows_empty_credentials(&profile(credentials)), wanted);
     let oauth = |required| refreshed("token", required, Strategy::Oauth2ClientCredentials, &[]);
     check(vec![], false);
@@ -55,6 +56,35 @@ fn empty_credentials_need_something_that_resolves_and_nothing_required_that_does
 }
 
 #[test]
+fn pred_1_a_grant_a_mintable_refresh_and_its_outputs_resolve_at_run_time() {
+    let outputs = [("secret_access_key", "secret")];
+    let profile = |strategy| {
+        profile(vec![
+            refreshed("key", true, strategy, &outputs),
+            credential("secret", &["SECRET"], true),
+            credential("other", &["OTHER"], true),
+            granted("token", true),
+        ])
+    };
+    let resolving = |strategy| {
+        let profile = profile(strategy);
+        let found = profile.credentials.iter().filter(|credential| resolves_at_runtime(&profile, credential));
+        found.map(|credential| credential.name.clone()).collect::<Vec<_>>()
+    };
+    for strategy in [
+        Strategy::Oauth2RefreshToken,
+        Strategy::Oauth2ClientCredentials,
+        Strategy::GoogleServiceAccountJwt,
+        Strategy::AwsStsAssumeRole,
+    ] {
+        assert_eq!(resolving(strategy), ["key", "secret", "token"], "{strategy:?}");
+    }
+    for strategy in [Strategy::Unspecified, Strategy::Static, Strategy::External] {
+        assert_eq!(resolving(strategy), ["token"], "{strategy:?}");
+    }
+}
+
+#[test]
 fn the_target_of_a_minted_output_resolves_too() {
     let outputs = [("secret_access_key", " secret ")];
     let minted = refreshed("key", true, Strategy::AwsStsAssumeRole, &outputs);
@@ -65,7 +95,7 @@ fn the_target_of_a_minted_output_resolves_too() {
 }
 
 #[test]
-fn a_key_finds_a_credential_by_name_or_variable() {
+fn pred_3_a_key_finds_a_credential_by_name_or_variable() {
     let profile = profile(vec![credential("one", &["A", "B"], true), credential("two", &["C"], true)]);
     let name = |key| credential_for_key(&profile, key).map(|found| found.name.as_str());
     assert_eq!(name("one"), Some("one"));
@@ -75,7 +105,7 @@ fn a_key_finds_a_credential_by_name_or_variable() {
 }
 
 #[test]
-fn outputs_are_mapped_to_the_one_variable_of_their_credential() {
+fn pred_4_outputs_are_mapped_to_the_one_variable_of_their_credential() {
     let outputs = [("secret_access_key", "secret"), ("session_token", "session"), ("other", "missing")];
     let profile = profile(vec![
         refreshed("key", true, Strategy::AwsStsAssumeRole, &outputs),
@@ -86,6 +116,23 @@ fn outputs_are_mapped_to_the_one_variable_of_their_credential() {
     assert_eq!(additional_outputs(&profile, "KEY"), wanted);
     assert_eq!(additional_outputs(&profile, "key"), wanted);
     assert_eq!(additional_outputs(&profile, "SECRET"), BTreeMap::new());
+}
+
+#[test]
+fn pred_5_gclouds_credential_refreshes_with_a_client_and_a_refresh_token() {
+    let with = |strategy, names: &[&str]| {
+        let mut minted = refreshed("adc", false, strategy, &[]);
+        let material = names.iter().map(|name| Material { name: (*name).to_owned(), ..Default::default() });
+        minted.refresh.as_mut().unwrap().material = material.collect();
+        profile(vec![credential("first", &["FIRST"], true), minted])
+    };
+    let found = |profile: &ProviderProfile| adc_credential(profile).map(|found| found.name.clone());
+    let all = ["refresh_token", "client_id", "other", "client_secret"];
+    assert_eq!(found(&with(Strategy::Oauth2RefreshToken, &all)).as_deref(), Some("adc"));
+    assert_eq!(found(&with(Strategy::Oauth2RefreshToken, &all[..3])), None);
+    assert_eq!(found(&with(Strategy::Oauth2ClientCredentials, &all)), None);
+    let vertex = crate::builtin::catalogue().iter().find(|profile| profile.id == "google-vertex-ai").unwrap();
+    assert_eq!(found(vertex).as_deref(), Some("gcloud_adc_token"));
 }
 
 #[test]

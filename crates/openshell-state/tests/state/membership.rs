@@ -2,9 +2,10 @@
 
 use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::{
-    DeleteProviderProfileRequest, DeleteWorkspaceRequest, GetProviderProfileRequest, GetSandboxRequest,
-    GetWorkspaceRequest, ListProvidersRequest, ListSandboxesRequest, ListWorkspacesRequest, UpdateConfigRequest,
-    WorkspaceRole,
+    DeleteProviderProfileRequest, DeleteProviderRequest, DeleteWorkspaceRequest, GetProviderProfileRequest,
+    GetProviderRequest, GetSandboxRequest, GetWorkspaceRequest, LintProviderProfilesRequest,
+    ListProviderProfilesRequest, ListProvidersRequest, ListSandboxesRequest, ListWorkspacesRequest,
+    UpdateConfigRequest, WorkspaceRole,
 };
 use openshell_state::access::Principal;
 use openshell_state::{Code, Decision, query};
@@ -68,19 +69,59 @@ fn providers_scenario_42_the_platforms_scope_is_for_platform_admins() {
         assert_eq!(code(&world, &admin, request), Code::PermissionDenied);
     }
     let get = GetProviderProfileRequest { id: "github".to_owned(), workspace: String::new() };
-    let refusal = query::profile::get(&world.state, &admin, &get).expect_err("the platform's");
-    says(&refusal.message, &["platform admin role required"]);
+    let refusals = [
+        query::profile::get(&world.state, &admin, &get).expect_err("the platform's"),
+        query::profile::list(&world.state, &admin, &Default::default()).expect_err("the platform's"),
+        query::profile::lint(&world.state, &admin, &Default::default()).expect_err("the platform's"),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code, Code::PermissionDenied);
+        says(&refusal.message, &["platform admin role required"]);
+    }
     assert!(matches!(world.decide_as(&admin, &import("default", &[minimal("x")])), Decision::Transact(_)));
 }
 
 #[test]
 fn providers_scenario_43_a_stranger_learns_nothing_of_workspaces() {
     let world = World::new();
-    let mut request = provider("p", "github", &["KEY"]);
-    request.workspace = "no-such-ws".to_owned();
-    assert_eq!(code(&world, &user("eve", false), &request), Code::PermissionDenied);
-    assert_eq!(code(&world, &world.principal, &request), Code::NotFound);
-    assert_eq!(code(&world, &user("eve", false), &import("no-such-ws", &[minimal("x")])), Code::PermissionDenied);
+    let stranger = user("eve", false);
+    let name = || "p".to_owned();
+    for workspace in ["no-such-ws", "default"] {
+        let workspace = || workspace.to_owned();
+        let mut create = provider("p", "github", &["KEY"]);
+        create.workspace = workspace();
+        let mut change = update_provider("p", &[], &[]);
+        change.workspace = workspace();
+        let requests: [&dyn Decide; 6] = [
+            &create,
+            &change,
+            &DeleteProviderRequest { name: name(), workspace: workspace() },
+            &import(&workspace(), &[minimal("x")]),
+            &update(&workspace(), 1, minimal("x")),
+            &DeleteProviderProfileRequest { id: name(), workspace: workspace() },
+        ];
+        for request in requests {
+            assert_eq!(code(&world, &stranger, request), Code::PermissionDenied, "{request:?}");
+        }
+        let (state, profile) = (&world.state, GetProviderProfileRequest { id: name(), workspace: workspace() });
+        let get = GetProviderRequest { name: name(), workspace: workspace() };
+        let all = ListProvidersRequest { workspace: workspace(), ..Default::default() };
+        let profiles = ListProviderProfilesRequest { workspace: workspace(), ..Default::default() };
+        let lint = LintProviderProfilesRequest { workspace: workspace(), ..Default::default() };
+        let reads = [
+            query::provider::get(state, &stranger, &get).map(drop),
+            query::provider::list(state, &stranger, &all).map(drop),
+            query::profile::get(state, &stranger, &profile).map(drop),
+            query::profile::list(state, &stranger, &profiles).map(drop),
+            query::profile::lint(state, &stranger, &lint).map(drop),
+        ];
+        for read in reads {
+            assert_eq!(read.expect_err("not a member").code, Code::PermissionDenied);
+        }
+    }
+    let mut create = provider("p", "github", &["KEY"]);
+    create.workspace = "no-such-ws".to_owned();
+    assert_eq!(code(&world, &world.principal, &create), Code::NotFound, "who may know it hears it");
 }
 
 #[test]

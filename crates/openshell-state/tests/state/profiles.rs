@@ -123,11 +123,15 @@ fn providers_scenario_5_bad_ids_in_requests() {
 
 #[test]
 fn providers_scenario_6_pages() {
-    let world = World::new();
+    let mut world = World::new();
     assert_eq!(list_page(&world, "", 0, 0).len(), BUILT_IN);
     assert_eq!(list_page(&world, "", 10, 5).len(), BUILT_IN - 10);
     assert_eq!(list_page(&world, "", 50, 5).len(), 0);
     assert_eq!(list_page(&world, "", 0, 5000).len(), BUILT_IN);
+    let many: Vec<_> = (0..1000).map(|number| minimal(&format!("many-{number}"))).collect();
+    assert!(world.ok(&import("", &many)).imported);
+    assert_eq!((list_page(&world, "", 0, 0).len(), list_page(&world, "", 0, 5000).len()), (100, 1000));
+    assert_eq!(list_page(&world, "", 1000, 5000).len(), BUILT_IN);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod floors;
 mod invariants;
 mod licence;
 mod links;
+mod rules;
 mod sources;
 mod tree;
 mod words;
@@ -66,6 +67,7 @@ fn findings(tree: &Tree, packages: &[floors::Package]) -> Vec<Finding> {
         links::check(tree),
         architecture::check(tree, packages),
         invariants::check(tree),
+        rules::check(tree),
         dependencies::check(tree, packages),
     ]
     .concat()

@@ -1,50 +1,10 @@
 //! The scenarios of providers.md 9 that need no state, and rules that the recorded verdicts leave out.
 
 use openshell_proto::sandbox::{NetworkCredentialBinding, NetworkEndpoint};
-use openshell_proto::v1::{ProviderProfile, ProviderProfileDiagnostic, ProviderProfileImportItem};
+use openshell_proto::v1::{ProviderProfile, ProviderProfileImportItem};
 
+use super::{accepted, endpoint, lint, mcp, profile, rejected, reported};
 use crate::{file, token_grant, validate};
-
-fn profile(yaml: &str) -> ProviderProfile {
-    file::lower(file::parse_yaml(yaml).expect(yaml)).expect(yaml)
-}
-
-/// The diagnostics of one profile: a minimal one with these further lines.
-fn lint(lines: &str) -> Vec<ProviderProfileDiagnostic> {
-    validate::profiles(&[("acme.yaml", &profile(&format!("id: acme\ndisplay_name: Acme\n{lines}\n")))])
-}
-
-/// Asserts that the profile is valid.
-fn accepted(lines: &str) {
-    assert_eq!(lint(lines), [], "{lines}");
-}
-
-/// Asserts that there is exactly one problem, in this field, and that its text has these words.
-fn rejected(lines: &str, field: &str, words: &str) {
-    let found = lint(lines);
-    let [only] = found.as_slice() else { panic!("{lines}: {found:?}") };
-    assert_eq!(only.field, field, "{lines}: {only:?}");
-    assert_eq!(
-        (only.source.as_str(), only.profile_id.as_str(), only.severity.as_str()),
-        ("acme.yaml", "acme", "error")
-    );
-    assert!(only.message.contains(words), "{lines}: {only:?}");
-}
-
-/// Asserts that some problem has this field and these words.
-fn reported(found: &[ProviderProfileDiagnostic], field: &str, words: &str) {
-    let matching = found.iter().any(|one| one.field == field && one.message.contains(words));
-    assert!(matching, "{field} {words}: {found:?}");
-}
-
-/// An uncredentialed endpoint with this flow-style body.
-fn endpoint(body: &str) -> String {
-    format!("endpoints: [{{host: api.example.com, port: 443, {body}}}]")
-}
-
-fn mcp(body: &str) -> String {
-    endpoint(&format!("protocol: mcp, {body}"))
-}
 
 #[test]
 fn providers_scenario_12_non_canonical_ids_are_each_reported() {

@@ -63,8 +63,13 @@ fn every_recorded_verdict_is_ours_too() {
             .collect();
         let valid = found.iter().all(|diagnostic| diagnostic.severity != validate::ERROR);
         if got != wanted || Some(valid) != case["valid"].as_bool() {
-            differing.push(format!("{}: wanted {wanted:?}, got {found:?}", case["case"]));
+            differing.push((case["case"].as_str().unwrap(), format!("wanted {wanted:?}, got {found:?}")));
         }
     }
-    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    let listed = include_str!("../../../../../docs/compatibility.md").lines();
+    let listed = listed.filter_map(|row| row.strip_prefix("| `lint.json` | `")?.split_once("` |"));
+    assert!(
+        listed.map(|(case, _)| case).eq(differing.iter().map(|(case, _)| *case)),
+        "docs/compatibility.md lists what differs: {differing:#?}"
+    );
 }

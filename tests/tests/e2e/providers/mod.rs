@@ -1,0 +1,266 @@
+//! Profiles and providers by the contract, `providers.md`: the acceptance scenarios by number and the
+//! recorded answers, through a follower of a cluster of three and on a single node.
+
+mod attaching;
+mod callers;
+mod importing;
+mod reading;
+mod records;
+mod updating;
+mod vectors;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use openshell_client::{CallError, Method, methods};
+use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::v1::{
+    AttachSandboxProviderRequest, AttachSandboxProviderResponse, CreateProviderRequest, CreateSandboxRequest,
+    CreateWorkspaceRequest, DeleteProviderProfileRequest, DeleteProviderProfileResponse, DeleteProviderRequest,
+    DeleteProviderResponse, DeleteWorkspaceRequest, DeleteWorkspaceResponse, GetProviderProfileRequest,
+    GetProviderRequest, ImportProviderProfilesRequest, ImportProviderProfilesResponse, LintProviderProfilesRequest,
+    LintProviderProfilesResponse, ListProviderProfilesRequest, ListProviderProfilesResponse, ListProvidersRequest,
+    ListProvidersResponse, ProviderProfile, ProviderProfileCategory, ProviderProfileDiagnostic,
+    ProviderProfileImportItem, ProviderProfileResponse, ProviderResponse, SandboxResponse,
+    UpdateProviderProfilesRequest, UpdateProviderProfilesResponse, UpdateProviderRequest,
+};
+use openshell_tests::{Api, Cluster, Scene, endpoint, unique};
+use prost::Message;
+use tonic::Code;
+
+/// A request that knows its method.
+trait Rpc: Message + Clone + Debug + 'static {
+    type Answer: Message + Default + Debug + 'static;
+    const METHOD: Method<Self, Self::Answer>;
+}
+
+macro_rules! rpc {
+    ($($request:ty => $method:ident, $answer:ty;)*) => {
+        $(impl Rpc for $request {
+            type Answer = $answer;
+            const METHOD: Method<Self, Self::Answer> = methods::$method;
+        })*
+    };
+}
+
+rpc! {
+    ListProviderProfilesRequest => LIST_PROVIDER_PROFILES, ListProviderProfilesResponse;
+    GetProviderProfileRequest => GET_PROVIDER_PROFILE, ProviderProfileResponse;
+    LintProviderProfilesRequest => LINT_PROVIDER_PROFILES, LintProviderProfilesResponse;
+    ImportProviderProfilesRequest => IMPORT_PROVIDER_PROFILES, ImportProviderProfilesResponse;
+    UpdateProviderProfilesRequest => UPDATE_PROVIDER_PROFILES, UpdateProviderProfilesResponse;
+    DeleteProviderProfileRequest => DELETE_PROVIDER_PROFILE, DeleteProviderProfileResponse;
+    CreateProviderRequest => CREATE_PROVIDER, ProviderResponse;
+    GetProviderRequest => GET_PROVIDER, ProviderResponse;
+    ListProvidersRequest => LIST_PROVIDERS, ListProvidersResponse;
+    UpdateProviderRequest => UPDATE_PROVIDER, ProviderResponse;
+    DeleteProviderRequest => DELETE_PROVIDER, DeleteProviderResponse;
+    CreateSandboxRequest => CREATE_SANDBOX, SandboxResponse;
+    AttachSandboxProviderRequest => ATTACH_SANDBOX_PROVIDER, AttachSandboxProviderResponse;
+    DeleteWorkspaceRequest => DELETE_WORKSPACE, DeleteWorkspaceResponse;
+}
+
+/// A workspace of its own, seen through one node, in which a scenario happens.
+#[derive(Clone)]
+struct Stage {
+    scene: Scene,
+    /// Of the scenario's own; the platform's scope is shared by all.
+    prefix: String,
+}
+
+/// Runs a scenario through a follower of the shared cluster, and on the shared single node.
+async fn everywhere(scenario: impl AsyncFn(Stage)) {
+    let clusters = [Cluster::shared().await, Cluster::shared_single().await];
+    for api in [clusters[0].follower_api().await, clusters[1].api(1)] {
+        scenario(Stage::open(api).await).await;
+    }
+}
+
+impl Stage {
+    async fn open(api: Api) -> Self {
+        Self { scene: Scene::open(api).await, prefix: unique("p") }
+    }
+
+    /// The name of the workspace, which is the scope of its profiles.
+    fn own(&self) -> &str {
+        &self.scene.workspace
+    }
+
+    /// An id that no other scenario uses in the platform's scope.
+    fn platform_id(&self, word: &str) -> String {
+        format!("{}-{word}", self.prefix)
+    }
+
+    /// Another workspace, new.
+    async fn workspace(&self) -> String {
+        let name = unique("other");
+        let request = CreateWorkspaceRequest { name: name.clone(), ..CreateWorkspaceRequest::default() };
+        self.scene.api.call(&methods::CREATE_WORKSPACE, request).await.expect("the workspace is created");
+        name
+    }
+
+    async fn call<R: Rpc>(&self, request: &R) -> Result<R::Answer, CallError> {
+        Ok(self.scene.api.call(&R::METHOD, request.clone()).await?.message)
+    }
+
+    /// A call that must succeed.
+    async fn ok<R: Rpc>(&self, request: &R) -> R::Answer {
+        self.call(request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+    }
+
+    /// A call that must be refused with this code; answers the text.
+    async fn refused<R: Rpc>(&self, code: Code, request: &R) -> String {
+        match self.call(request).await {
+            Err(CallError::Refused(status)) if status.code() == code => status.message().to_owned(),
+            other => panic!("{code:?} was due for {request:?}: {other:?}"),
+        }
+    }
+
+    /// Imports that must succeed.
+    async fn imported(&self, scope: &str, profiles: &[ProviderProfile]) -> Vec<ProviderProfileDiagnostic> {
+        let answer = self.ok(&import(scope, profiles)).await;
+        assert!(answer.imported && answer.profiles.len() == profiles.len(), "{}", texts(&answer.diagnostics));
+        answer.diagnostics
+    }
+
+    /// An import that is answered with diagnostics.
+    async fn not_imported(&self, scope: &str, profiles: &[ProviderProfile]) -> Vec<ProviderProfileDiagnostic> {
+        let answer = self.ok(&import(scope, profiles)).await;
+        assert!(!answer.imported && answer.profiles.is_empty() && !answer.diagnostics.is_empty(), "{answer:?}");
+        answer.diagnostics
+    }
+
+    async fn lint(&self, scope: &str, profiles: &[ProviderProfile]) -> LintProviderProfilesResponse {
+        let profiles = profiles.iter().cloned().map(item).collect();
+        self.ok(&LintProviderProfilesRequest { profiles, workspace: scope.to_owned() }).await
+    }
+
+    async fn get(&self, scope: &str, id: &str) -> ProviderProfile {
+        self.ok(&get(scope, id)).await.profile.expect("a profile")
+    }
+
+    /// A scope shows no profile of this id.
+    async fn missing(&self, scope: &str, id: &str) {
+        self.refused(Code::NotFound, &get(scope, id)).await;
+    }
+
+    /// All profiles that a scope shows.
+    async fn list(&self, scope: &str) -> Vec<ProviderProfile> {
+        self.ok(&page(scope, 0, 1000)).await.profiles
+    }
+
+    /// A provider of this workspace's own scope, not made yet, with the value `secret` under each key.
+    fn provider(&self, name: &str, provider_type: &str, keys: &[&str]) -> CreateProviderRequest {
+        let provider = Provider {
+            metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
+            r#type: provider_type.to_owned(),
+            credentials: keys.iter().map(|key| ((*key).to_owned(), "secret".to_owned())).collect(),
+            profile_workspace: self.own().to_owned(),
+            ..Provider::default()
+        };
+        CreateProviderRequest { provider: Some(provider), workspace: self.own().to_owned() }
+    }
+
+    fn update_provider(&self, name: &str, change: impl FnOnce(&mut Provider)) -> UpdateProviderRequest {
+        let mut provider = Provider {
+            metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
+            ..Provider::default()
+        };
+        change(&mut provider);
+        let workspace = self.own().to_owned();
+        UpdateProviderRequest { provider: Some(provider), workspace, ..UpdateProviderRequest::default() }
+    }
+
+    fn delete_provider(&self, name: &str) -> DeleteProviderRequest {
+        DeleteProviderRequest { name: name.to_owned(), workspace: self.own().to_owned() }
+    }
+
+    fn get_provider(&self, name: &str) -> GetProviderRequest {
+        GetProviderRequest { name: name.to_owned(), workspace: self.own().to_owned() }
+    }
+
+    fn attach(&self, sandbox: &str, provider: &str) -> AttachSandboxProviderRequest {
+        AttachSandboxProviderRequest {
+            sandbox_name: sandbox.to_owned(),
+            provider_name: provider.to_owned(),
+            workspace: self.own().to_owned(),
+            ..AttachSandboxProviderRequest::default()
+        }
+    }
+}
+
+/// "Minimal profile X" of the scenarios.
+fn minimal(id: &str) -> ProviderProfile {
+    ProviderProfile {
+        id: id.to_owned(),
+        display_name: id.to_owned(),
+        category: ProviderProfileCategory::Other.into(),
+        ..ProviderProfile::default()
+    }
+}
+
+/// A profile with one endpoint and no credential.
+fn hosted(id: &str, host: &str) -> ProviderProfile {
+    ProviderProfile { endpoints: vec![endpoint(host)], ..minimal(id) }
+}
+
+/// One whose endpoint has neither host nor port.
+fn broken(id: &str) -> ProviderProfile {
+    let mut broken = hosted(id, "");
+    broken.endpoints[0].port = 0;
+    broken
+}
+
+fn item(profile: ProviderProfile) -> ProviderProfileImportItem {
+    ProviderProfileImportItem { source: format!("{}.yaml", profile.id), profile: Some(profile) }
+}
+
+fn import(scope: &str, profiles: &[ProviderProfile]) -> ImportProviderProfilesRequest {
+    ImportProviderProfilesRequest {
+        profiles: profiles.iter().cloned().map(item).collect(),
+        workspace: scope.to_owned(),
+    }
+}
+
+fn update(scope: &str, expected: u64, profile: ProviderProfile) -> UpdateProviderProfilesRequest {
+    UpdateProviderProfilesRequest {
+        id: profile.id.clone(),
+        profile: Some(item(profile)),
+        expected_resource_version: expected,
+        workspace: scope.to_owned(),
+        updates: Vec::new(),
+    }
+}
+
+fn get(scope: &str, id: &str) -> GetProviderProfileRequest {
+    GetProviderProfileRequest { id: id.to_owned(), workspace: scope.to_owned() }
+}
+
+fn delete(scope: &str, id: &str) -> DeleteProviderProfileRequest {
+    DeleteProviderProfileRequest { id: id.to_owned(), workspace: scope.to_owned() }
+}
+
+fn page(scope: &str, offset: u32, limit: u32) -> ListProviderProfilesRequest {
+    ListProviderProfilesRequest { limit, offset, workspace: scope.to_owned() }
+}
+
+/// Fields of the diagnostics, in order.
+fn fields(diagnostics: &[ProviderProfileDiagnostic]) -> Vec<&str> {
+    diagnostics.iter().map(|diagnostic| diagnostic.field.as_str()).collect()
+}
+
+/// The texts of diagnostics in one.
+fn texts(diagnostics: &[ProviderProfileDiagnostic]) -> String {
+    diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[track_caller]
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{text:?} lacks {word:?}");
+    }
+}

@@ -14,7 +14,7 @@ use super::*;
 async fn endpoint<F, R>(answer: F) -> SocketAddr
 where
     F: Fn() -> R + Clone + Send + Sync + 'static,
-    R: IntoResponse + 'static,
+    R: IntoResponse + Send + 'static,
 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,6 +1,8 @@
 //! Secrets are where they must be and nowhere else: marked ones are planted through every RPC that takes
 //! one, well and badly, and then looked for in whatever a node writes or says.
 
+mod refresh;
+
 use std::time::Duration;
 
 use openshell_client::{CallError, CallOptions, Client, ClientBuilder, Uuid, methods, parse_endpoints};
@@ -340,6 +342,7 @@ async fn no_planted_secret_is_in_files_logs_pages_or_answers() {
     through_what_is_refused(&mut plot, &scene, &endpoint).await;
     through_the_authorization_header(&mut plot, &endpoint).await;
     through_a_sandbox(&mut plot, &cluster, &scene, &current).await;
+    refresh::through_a_refresh(&mut plot, &scene).await;
     let list = ListProvidersRequest { workspace: workspace.clone(), ..ListProvidersRequest::default() };
     let answer = scene.api.call(&methods::LIST_PROVIDERS, list).await;
     plot.hear("ListProviders", &answer);

@@ -4,6 +4,7 @@
 mod create;
 mod discover;
 mod list_profiles;
+mod refresh;
 mod show;
 mod update;
 
@@ -47,6 +48,9 @@ pub(crate) enum ProviderCommand {
     /// Profiles of your own.
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = true)]
     Profile(ProfileCommand),
+    /// Credentials that the cluster mints by itself.
+    #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = true)]
+    Refresh(refresh::RefreshCommand),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +82,7 @@ pub(crate) async fn run(arguments: ProviderArguments, context: &mut Context<'_>)
         Some(ProviderCommand::Delete { names }) => delete(names, context).await,
         Some(ProviderCommand::ListProfiles(arguments)) => list_profiles::run(arguments, context).await,
         Some(ProviderCommand::Profile(command)) => provider_profile::run(command, context).await,
+        Some(ProviderCommand::Refresh(command)) => refresh::run(command, context).await,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::decide::{Need, enter_workspace, expect_version, new_metadata, next_me
 use crate::decision::{Call, Decision, Draft, Opener};
 use crate::key::Key;
 use crate::names;
-use crate::query::provider::redacted;
+use crate::query::provider::{REDACTED, redacted};
 use crate::refusal::Refusal;
 
 /// Names the place where a sealed credential is kept: in the record itself.
@@ -60,6 +60,7 @@ pub fn create(call: Call<'_>, request: &CreateProviderRequest) -> Result<Decisio
         return Err(Refusal::invalid(format!("provider.credential_expires_at_ms[{key:?}] is negative: {expiry}")));
     }
     env_names(&asked.credentials)?;
+    not_redacted(&asked.credentials)?;
     let key = Key::provider(workspace, &metadata.name);
     draft.rely_on(call.state, key.clone());
     if call.state.record(&key).is_some() {
@@ -138,6 +139,18 @@ pub(super) fn bounded(credentials: &BTreeMap<String, String>, provider: &Provide
     }
     names::bounded_map("provider.config", &provider.config, CONFIG_MAX)?;
     names::bounded_keys("provider.credential_expires_at_ms", &provider.credential_expires_at_ms, CREDENTIALS_MAX)
+}
+
+/// What answers show in place of a credential is no credential: whoever sends it back has echoed an
+/// answer, and would replace the secret by that word.
+fn not_redacted(credentials: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    match credentials.iter().find(|(_, value)| *value == REDACTED) {
+        None => Ok(()),
+        Some((key, _)) => Err(Refusal::invalid(format!(
+            "provider.credentials[{key:?}] is {REDACTED:?}, which stands for a value in answers; leave the key out to keep \
+             what is stored, or send the value"
+        ))),
+    }
 }
 
 /// Credentials are injected by name, so that each key is the name of a variable (`providers.md`
@@ -282,6 +295,7 @@ fn merged(
         }
     }
     env_names(&set)?;
+    not_redacted(&set)?;
     bounded(&set, &after)?;
     seal(call, &mut after, workspace, &set);
     Ok(after)

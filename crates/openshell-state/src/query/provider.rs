@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::state::State;
 
 /// Stands for every credential value in answers.
-const REDACTED: &str = "REDACTED";
+pub(crate) const REDACTED: &str = "REDACTED";
 
 /// The provider with every credential key and no credential value.
 #[must_use]

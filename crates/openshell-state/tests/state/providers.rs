@@ -54,6 +54,20 @@ fn providers_scenario_53_round_trip() {
 }
 
 #[test]
+fn an_answer_that_is_sent_back_replaces_no_secret() {
+    let mut world = World::new();
+    world.ok(&provider("p", "github", &["TOKEN"]));
+    let before = world.stored_provider("p").clone();
+    let echoed = get(&world, "p").expect("it is there");
+    assert_eq!(echoed.credentials["TOKEN"], "REDACTED");
+    let update = UpdateProviderRequest { provider: Some(echoed.clone()), ..UpdateProviderRequest::default() };
+    says(&world.refused(Code::InvalidArgument, &update), &["TOKEN", "REDACTED", "leave the key out"]);
+    let create = changed(provider("q", "github", &[]), |asked| asked.credentials = echoed.credentials);
+    says(&world.refused(Code::InvalidArgument, &create), &["TOKEN", "REDACTED"]);
+    assert_eq!(world.stored_provider("p"), &before);
+}
+
+#[test]
 fn no_credential_is_readable_in_any_record_or_entry() {
     let mut world = World::new();
     let canary = "canary-4711";

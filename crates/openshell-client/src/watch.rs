@@ -106,6 +106,13 @@ impl Watch {
             tracing::debug!(%status, from = ?self.request.from, "the watch goes on at another node");
             self.stream = None;
             self.client.prefer_next();
+            // A stream that opens and says nothing is no better than one that does not open.
+            if let Some(lost) = self.lost {
+                if lost.elapsed() >= self.patience {
+                    return Err(CallError::NotDone { status, attempts: 1 }.into());
+                }
+                sleep(PAUSE).await;
+            }
         }
     }
 

@@ -81,7 +81,7 @@ impl Node {
                 agreed!(allowed(&state, &members, old, new));
                 agreed!(self.keeps_quorum(&members, old, new, deadline).await);
                 let under_way = is_under_way(&state, old, new);
-                let member = agreed!(self.admit(&members, new, under_way, deadline).await);
+                let member = agreed!(self.admit(&members, new, under_way, deadline).await?);
                 agreed!(self.decide_on(principal, deadline, |call| membership::begin(call, old, new).into()).await?);
                 if old == self.id {
                     leadership::hand_over(self, deadline).await;
@@ -107,7 +107,9 @@ impl Node {
         deadline: Instant,
     ) -> Result<(), Refusal> {
         let staying: Vec<u64> = members.voter_ids().filter(|id| *id != old && *id != new).collect();
-        let limit = deadline.min(Instant::now() + self.pace.call_limit().max(Duration::from_secs(2)));
+        // A member that stands still must not take the time that is needed for the rest.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Instant::now() + self.pace.call_limit().max(Duration::from_secs(2)).min(left / 3);
         let asked = staying.iter().map(|id| self.peer_status(*id, limit));
         let answers = futures::future::join_all(asked).await;
         let well = answers.iter().flatten().filter(|status| status.withdrawn.is_empty()).count();
@@ -129,42 +131,46 @@ impl Node {
     }
 
     /// Finds the new node and has it take Raft's calls.
-    async fn admit(
-        &self,
-        members: &StoredMembership,
-        new: u64,
-        under_way: bool,
-        deadline: Instant,
-    ) -> Result<Member, Refusal> {
+    async fn admit(&self, members: &StoredMembership, new: u64, under_way: bool, deadline: Instant) -> Step<Member> {
         let known = members.membership().get_node(&new).cloned();
         let patience = deadline.min(Instant::now() + APPLICANT_WAIT);
         let member = loop {
             if let Some(member) = known.clone().or_else(|| self.applicant(new)) {
                 break member;
             }
+            if Instant::now() >= deadline {
+                return Err(Unavailable::not_done("the time was over before the new node was found", Some(self.id)));
+            }
             if Instant::now() >= patience {
-                return Err(Refusal::precondition(format!(
+                return Ok(Err(Refusal::precondition(format!(
                     "no node {new} waits to be added; start it in an empty directory, with the cluster's secrets key: \
                      openshell-gateway --node-id {new} --join {}",
                     self.me.peer_address
-                )));
+                ))));
             }
             sleep(LOOK_PAUSE).await;
         };
         let had_entries = known.is_some() && self.matched(new).is_some();
         let mut control = self.links.to(new, &member.peer_address).channels().control.clone();
         let limit = deadline.saturating_duration_since(Instant::now()).min(APPLICANT_WAIT);
-        match within(limit, control.admit(AdmitRequest { had_entries })).await {
+        let admitted = match within(limit, control.admit(AdmitRequest { had_entries })).await {
             Ok(answer) if had_entries && !answer.initialised => Err(Refusal::precondition(lost(new))),
             Ok(answer) if answer.initialised && !under_way => Err(Refusal::precondition(format!(
                 "node {new} holds data already; a new node starts in an empty directory"
             ))),
             Ok(_) => Ok(member),
+            Err(_) if Instant::now() >= deadline => {
+                return Err(Unavailable::not_done(
+                    format!("the time was over before node {new} answered"),
+                    Some(self.id),
+                ));
+            }
             Err(status) => {
                 let (at, why) = (&member.peer_address, sentence(&status));
                 Err(Refusal::precondition(format!("node {new} at {at} cannot be reached: {why}")))
             }
-        }
+        };
+        Ok(admitted)
     }
 
     /// Has the new node receive the log. One that was given up for it goes.

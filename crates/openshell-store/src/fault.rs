@@ -63,6 +63,9 @@ pub enum OpenError {
     /// What is to be exported differs from its cluster's state.
     #[error("the state of this node was found to differ from that of its cluster; export another node")]
     Differs,
+    /// What is to be exported is of a node that is no member any more.
+    #[error("this node was removed from its cluster, which went on without it; export one of its members")]
+    Removed,
     /// Nothing is there.
     #[error("there is no node's data in the directory")]
     Empty,

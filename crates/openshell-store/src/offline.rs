@@ -40,6 +40,9 @@ pub fn read(disk: &dyn Disk) -> Result<Stopped, OpenError> {
     if meta::read(disk, meta::DIVERGED).map_err(OpenError::io("reading whether the state differs"))?.is_some() {
         return Err(OpenError::Differs);
     }
+    if meta::read(disk, meta::EXPELLED).map_err(OpenError::io("reading whether the node was removed"))?.is_some() {
+        return Err(OpenError::Removed);
+    }
     let counter = meta::read_array(disk, meta::COUNTER).map_err(OpenError::io("reading the counter"))?;
     let stored = counter.map_or(0, u64::from_be_bytes);
     let kept = disk.mark().map_err(OpenError::io("reading the high-water mark"))?;

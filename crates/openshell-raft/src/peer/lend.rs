@@ -7,11 +7,19 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures::{Stream, StreamExt};
 
-type Slot<S> = Arc<Mutex<Option<S>>>;
+type Slot<S> = Arc<Mutex<Inside<S>>>;
+
+/// What both halves reach.
+struct Inside<S> {
+    /// None once it was taken back.
+    stream: Option<S>,
+    /// Who waits for its next item. The stream knows them too, and goes without a word.
+    reader: Option<Waker>,
+}
 
 /// Who lent it: dropping this drops the stream, wherever the other half is.
 pub(super) struct Lender<S>(Slot<S>);
@@ -21,15 +29,21 @@ pub(super) struct Lent<S>(Slot<S>);
 
 /// Parts a stream into the right to end it and the right to read it.
 pub(super) fn lend<S>(stream: S) -> (Lender<S>, Lent<S>) {
-    let slot = Arc::new(Mutex::new(Some(stream)));
+    let slot = Arc::new(Mutex::new(Inside { stream: Some(stream), reader: None }));
     (Lender(Arc::clone(&slot)), Lent(slot))
 }
 
 impl<S> Drop for Lender<S> {
     fn drop(&mut self) {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (stream, reader) = {
+            let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (inside.stream.take(), inside.reader.take())
+        };
         // After the lock is free: what is dropped may wake who waits for it.
         drop(stream);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
@@ -37,8 +51,10 @@ impl<S: Stream + Unpin> Stream for Lent<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_mut().map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(context))
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let polled = inside.stream.as_mut().map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(context));
+        inside.reader = polled.is_pending().then(|| context.waker().clone());
+        polled
     }
 }
 
@@ -65,5 +81,20 @@ mod tests {
         drop(lender);
         assert_eq!(Arc::strong_count(&inside), 1, "dropped at once");
         assert_eq!(lent.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_what_is_taken_back_hears_that_it_has_ended() {
+        let (lender, mut lent) = lend(stream::pending::<u8>());
+        let (said, waits) = tokio::sync::oneshot::channel();
+        let reading = tokio::spawn(async move {
+            assert!(futures::poll!(lent.next()).is_pending());
+            said.send(()).expect("somebody listens");
+            lent.next().await
+        });
+        waits.await.expect("it waits");
+        tokio::task::yield_now().await;
+        drop(lender);
+        assert_eq!(reading.await.expect("it ends"), None);
     }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Limits {
     pub(crate) watches_of_one: u64,
     /// Bytes of changes that wait for all readers, counted once for each.
     pub(crate) queued_bytes: u64,
+    /// Pages of the history that readers hold at once, each of 1 MiB, or of one entry that is larger.
+    pub(crate) pages: usize,
+    /// How long a reader may hold one.
+    pub(crate) page_time: Duration,
     /// How long a reader may take for the state that a watch begins with.
     pub(crate) listing: Duration,
     /// After so long without a message the reader is told how far it is.
@@ -33,6 +37,8 @@ impl Default for Limits {
             watches: 10_000,
             watches_of_one: 1_000,
             queued_bytes: 512 * 1024 * 1024,
+            pages: 64,
+            page_time: Duration::from_secs(5),
             listing: Duration::from_secs(60),
             quiet: Duration::from_secs(5),
             age: None,

@@ -13,6 +13,7 @@ use openshell_raft::Page;
 use openshell_state::access::Principal;
 use openshell_state::query::watch::Interest;
 use openshell_state::{Key, State};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -34,10 +35,26 @@ const RESUME_REVISION: &str = "x-openshell-resume-revision";
 /// Where a reader is.
 enum Stage {
     /// It takes the state, and has had what is up to the key.
-    Listing(Pinned, Option<Key>),
-    /// It has read these entries of the history and not sent them.
-    CatchingUp(std::vec::IntoIter<Arc<HistoryEntry>>),
+    Listing(Pinned<State>, Option<Key>),
+    /// It has read these entries of the history and not sent them; none before it has read any.
+    CatchingUp(Option<Chunk>),
     Live(Subscription),
+}
+
+/// A page of the history that a reader takes, and its room on the node. Let go after a while: who takes it
+/// more slowly reads what is left again.
+struct Chunk {
+    page: Pinned<(Vec<Arc<HistoryEntry>>, OwnedSemaphorePermit)>,
+    taken: usize,
+}
+
+impl Chunk {
+    fn next(&mut self) -> Option<Arc<HistoryEntry>> {
+        let page = self.page.get()?;
+        let entry = page.0.get(self.taken)?;
+        self.taken += 1;
+        Some(Arc::clone(entry))
+    }
 }
 
 /// One watch.
@@ -91,7 +108,7 @@ impl Watcher {
                 if from.revision < floor {
                     return Err(gone(from.revision, floor));
                 }
-                (from.revision, Stage::CatchingUp(Vec::new().into_iter()))
+                (from.revision, Stage::CatchingUp(None))
             }
             None => {
                 let pinned = Pinned::new(Arc::clone(state), hub.limits().listing);
@@ -129,10 +146,10 @@ impl Watcher {
             let entry = match &mut self.stage {
                 Stage::Listing(pinned, after) => {
                     let (state, after) =
-                        (pinned.state().ok_or_else(|| overdue(self.hub.limits().listing))?, after.clone());
+                        (pinned.get().ok_or_else(|| overdue(self.hub.limits().listing))?, after.clone());
                     return Ok(self.list(&state, after));
                 }
-                Stage::CatchingUp(entries) => match entries.next() {
+                Stage::CatchingUp(chunk) => match chunk.as_mut().and_then(Chunk::next) {
                     Some(entry) => entry,
                     None => {
                         self.catch_up().await?;
@@ -167,16 +184,11 @@ impl Watcher {
         if self.stop.is_cancelled() {
             return Err(self.leaving("the node is stopping"));
         }
-        let feed = self.hub.feed();
-        if let Some(age_max) = self.hub.limits().age {
-            let age = feed.age();
-            if age > age_max {
-                let text =
-                    format!("this node has not heard of the cluster for {} s and ends its watches", age.as_secs());
-                return Err(self.leaving(&text));
-            }
+        if let Some(age) = self.hub.too_old() {
+            let text = format!("this node has not heard of the cluster for {} s and ends its watches", age.as_secs());
+            return Err(self.leaving(&text));
         }
-        self.interest.permit(&feed.state(), &self.principal).map_err(|refusal| refused(&refusal))
+        self.interest.permit(&self.hub.feed().state(), &self.principal).map_err(|refusal| refused(&refusal))
     }
 
     /// Some more of the state, or the mark that it is complete.
@@ -185,7 +197,7 @@ impl Watcher {
         match (&mut self.stage, last) {
             (Stage::Listing(_, after), Some(last)) => *after = Some(last),
             _ => {
-                self.stage = Stage::CatchingUp(Vec::new().into_iter());
+                self.stage = Stage::CatchingUp(None);
                 return self.message(Type::Synced);
             }
         }
@@ -198,12 +210,19 @@ impl Watcher {
             self.stage = Stage::Live(subscription);
             return Ok(());
         }
+        // What was read before is let go first: nobody holds two.
+        self.stage = Stage::CatchingUp(None);
+        let room = tokio::select! {
+            room = self.hub.room_for_a_page() => room,
+            () = self.stop.cancelled() => return Err(self.leaving("the node is stopping")),
+        };
         match self.hub.read_after(self.position).await {
             Ok(Page::Entries(entries)) => {
                 // Not what is ahead of the published state.
                 let applied = self.hub.feed().state().revision();
                 let entries: Vec<_> = entries.into_iter().take_while(|entry| entry.revision <= applied).collect();
-                self.stage = Stage::CatchingUp(entries.into_iter());
+                let page = Pinned::new(Arc::new((entries, room)), self.hub.limits().page_time);
+                self.stage = Stage::CatchingUp(Some(Chunk { page, taken: 0 }));
                 // The runtime has others to serve.
                 tokio::task::yield_now().await;
                 Ok(())

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use openshell_proto::log::{HistoryEntry, Kind};
 use openshell_raft::{Page, PageLimit};
@@ -13,7 +14,7 @@ use openshell_state::Key;
 use openshell_state::access::Principal;
 use openshell_state::query::watch::{Audience, Interest, audience};
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -32,6 +33,8 @@ pub(crate) struct Hub {
     inner: Mutex<Inner>,
     cut_off: AtomicU64,
     queued_bytes: Arc<AtomicU64>,
+    /// Room for pages of the history that readers hold.
+    pages: Arc<Semaphore>,
 }
 
 struct Inner {
@@ -82,6 +85,7 @@ impl Hub {
         Arc::new(Self {
             feed,
             census: Census::new(&limits),
+            pages: Arc::new(Semaphore::new(limits.pages)),
             limits,
             inner: Mutex::new(inner),
             cut_off: AtomicU64::new(0),
@@ -123,6 +127,17 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// Waits until one more page may be held by a reader, first come, first served.
+    pub(super) async fn room_for_a_page(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.pages).acquire_owned().await.expect("the room is never closed")
+    }
+
+    /// How old the node's state is, when that is too old for watches.
+    pub(super) fn too_old(&self) -> Option<Duration> {
+        let age = self.feed.age();
+        self.limits.age.is_some_and(|age_max| age > age_max).then_some(age)
     }
 
     /// A page of the history: from memory, or off the hot path from the disk.

@@ -1,37 +1,36 @@
-//! A state that a reader takes piece by piece, let go after a while: a reader that stands still
-//! must not keep an old state in memory.
+//! What a reader takes piece by piece, a state or a page of the history, let go after a while: a reader
+//! that stands still must not keep it in memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openshell_state::State;
 use tokio::task::JoinHandle;
 
-/// A state for a limited time.
-pub(super) struct Pinned {
-    state: Arc<Mutex<Option<Arc<State>>>>,
+/// Something for a limited time.
+pub(super) struct Pinned<T> {
+    held: Arc<Mutex<Option<Arc<T>>>>,
     expiry: JoinHandle<()>,
 }
 
-impl Pinned {
-    pub(super) fn new(state: Arc<State>, limit: Duration) -> Self {
-        let state = Arc::new(Mutex::new(Some(state)));
-        let held = Arc::clone(&state);
+impl<T: Send + Sync + 'static> Pinned<T> {
+    pub(super) fn new(held: Arc<T>, limit: Duration) -> Self {
+        let held = Arc::new(Mutex::new(Some(held)));
+        let expiring = Arc::clone(&held);
         // Aborted when the reader is done or gone.
         let expiry = tokio::spawn(async move {
             tokio::time::sleep(limit).await;
-            held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            expiring.lock().unwrap_or_else(PoisonError::into_inner).take();
         });
-        Self { state, expiry }
+        Self { held, expiry }
     }
 
-    /// The state, unless its time is over.
-    pub(super) fn state(&self) -> Option<Arc<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is held, unless its time is over.
+    pub(super) fn get(&self) -> Option<Arc<T>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for Pinned {
+impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
         self.expiry.abort();
     }
@@ -39,6 +38,8 @@ impl Drop for Pinned {
 
 #[cfg(test)]
 mod tests {
+    use openshell_state::State;
+
     use super::*;
 
     #[tokio::test]
@@ -47,8 +48,8 @@ mod tests {
         let held = Pinned::new(Arc::clone(&state), Duration::from_secs(3600));
         let mut over = Pinned::new(Arc::clone(&state), Duration::ZERO);
         (&mut over.expiry).await.unwrap();
-        assert!(over.state().is_none());
-        assert!(held.state().is_some());
+        assert!(over.get().is_none());
+        assert!(held.get().is_some());
         assert_eq!(Arc::strong_count(&state), 2, "the one here and the one that is held");
         drop(held);
     }

@@ -81,6 +81,12 @@ impl Watcher {
     /// The next event; none when there will be no more.
     async fn next(&mut self) -> Option<Result<SandboxStreamEvent, Status>> {
         while !self.finished {
+            if let Some(age) = self.hub.too_old() {
+                return Some(Err(Status::unavailable(format!(
+                    "this node has not heard of the cluster for {} s and ends its watches; watch through another node",
+                    age.as_secs()
+                ))));
+            }
             let changed = match self.changed()? {
                 Ok(changed) => changed,
                 Err(refusal) => return Some(Err(refused(&refusal))),
@@ -93,6 +99,8 @@ impl Watcher {
             }
             tokio::select! {
                 () = self.bell.rung() => {}
+                // Nothing rings when the node grows old.
+                () = tokio::time::sleep(self.hub.limits().quiet), if self.hub.limits().age.is_some() => {}
                 () = self.stop.cancelled() => {
                     return Some(Err(Status::unavailable("the node is stopping; watch through another node")));
                 }

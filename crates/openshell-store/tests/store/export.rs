@@ -151,3 +151,11 @@ async fn a_node_that_differs_from_its_cluster_is_not_exported() {
     store.identity.diverge(Divergence { revision: 1, mine: digest, theirs: [9; 32] }).await.expect("written down");
     assert!(matches!(offline::read(&disk), Err(OpenError::Differs)));
 }
+
+#[tokio::test]
+async fn a_node_that_was_removed_is_not_exported() {
+    let disk = stopped().await;
+    let store = open_with(Arc::new(disk.clone()), WriterMode::Inline);
+    store.identity.expel().await.expect("written down");
+    assert!(matches!(offline::read(&disk), Err(OpenError::Removed)));
+}

@@ -125,3 +125,30 @@ async fn a_watch_too_many_is_refused_and_the_others_go_on() {
     assert_eq!(hub.gauges().watches, 0);
     drop(watch(&hub, &everything()).expect("there is room again"));
 }
+
+#[tokio::test]
+async fn a_reader_that_stands_still_gives_up_what_was_read_for_it_and_misses_nothing() {
+    let node = Standing::new();
+    let from = Position { epoch: 1, revision: node.publish() };
+    for name in ["a", "b", "c"] {
+        node.create_sandbox(name);
+    }
+    node.publish();
+    let catching_up = WatchRequest { from: Some(from), ..everything() };
+    let hub = Hub::new(node, Limits { pages: 1, page_time: SHORT, ..Limits::default() });
+    let mut still = watch(&hub, &catching_up).expect("begun");
+    let mut seen = vec![next(&mut still).await.expect("a change")];
+    // It holds the only page. Another one gets it all the same, and all that is in it.
+    let mut other = watch(&hub, &catching_up).expect("begun");
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(next(&mut other).await.expect("a change"));
+    }
+    drop(other);
+    for _ in 1..3 {
+        seen.push(next(&mut still).await.expect("a change"));
+    }
+    assert_eq!(seen, others);
+    let revisions: Vec<u64> = seen.iter().filter_map(|message| Some(message.position?.revision)).collect();
+    assert_eq!(revisions, [from.revision + 1, from.revision + 2, from.revision + 3]);
+}

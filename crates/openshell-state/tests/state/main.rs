@@ -8,6 +8,7 @@ mod guards;
 mod laws;
 mod membership;
 mod policies;
+mod profile_race;
 mod profile_rules;
 mod profiles;
 mod providers;

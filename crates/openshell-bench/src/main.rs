@@ -2,6 +2,7 @@
 //! configurations one node answers, how long a leader is missed that was lost or that went in
 //! order, and how soon a node is back that missed much. It prints figures and judges none; every load is bounded in count or time.
 
+mod affected;
 mod failover;
 mod handover;
 mod load;
@@ -35,6 +36,13 @@ enum What {
         /// How long each part runs.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
         seconds: u64,
+    },
+    /// Profile updates beside 10, 1,000 and 10,000 sandboxes of which 10 use the profile, and 10,000 that all
+    /// do, on three processes of its own.
+    Affected {
+        /// Updates for each.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
+        updates: u16,
     },
     /// `GetSandboxConfig` of one node, for a sandbox with three providers.
     Reads {
@@ -85,6 +93,7 @@ async fn main() -> ExitCode {
         What::Updates { gateway_endpoint, clients, seconds } => {
             updates::measure(&gateway_endpoint, clients, seconds).await
         }
+        What::Affected { updates } => affected::measure(updates).await,
         What::Reads { gateway_endpoint, clients, seconds } => reads::measure(&gateway_endpoint, clients, seconds).await,
         What::Failover { loss, from, runs } => failover::measure(runs, loss, from).await,
         What::Handover { runs } => handover::measure(runs).await,

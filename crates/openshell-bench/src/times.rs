@@ -24,15 +24,10 @@ impl Times {
 
     /// All of it in one line.
     pub(crate) fn line(&self, what: &str) -> String {
-        let ms = |percent| self.quantile(percent).as_millis();
-        let (runs, least) = (self.0.len(), self.0.iter().min().copied().unwrap_or_default().as_millis());
-        format!(
-            "{what}, {runs} runs: minimum {least} ms, p50 {} ms, p90 {} ms, p99 {} ms, maximum {} ms",
-            ms(50),
-            ms(90),
-            ms(99),
-            ms(100)
-        )
+        let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+        let (runs, least) = (self.0.len(), self.0.iter().min().copied().unwrap_or_default());
+        let [p50, p90, p99, most] = [50, 90, 99, 100].map(|percent| ms(self.quantile(percent)));
+        format!("{what}, {runs} runs: minimum {}, p50 {p50}, p90 {p90}, p99 {p99}, maximum {most}", ms(least))
     }
 }
 
@@ -44,6 +39,9 @@ mod tests {
     fn quantiles_are_times_that_were_measured() {
         let mut times = Times::default();
         (1..=50).rev().for_each(|ms| times.add(Duration::from_millis(ms)));
-        assert_eq!(times.line("x"), "x, 50 runs: minimum 1 ms, p50 25 ms, p90 45 ms, p99 50 ms, maximum 50 ms");
+        assert_eq!(
+            times.line("x"),
+            "x, 50 runs: minimum 1.0 ms, p50 25.0 ms, p90 45.0 ms, p99 50.0 ms, maximum 50.0 ms"
+        );
     }
 }

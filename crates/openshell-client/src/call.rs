@@ -82,7 +82,7 @@ impl Client {
                 request.set_timeout(limit);
                 async move { grpc.unary(request, path, ProstCodec::<Q, A>::default()).await }
             };
-            match self.attempt(&inner.lines[index], deadline, ask).await {
+            match self.attempt(&inner.lines[index], deadline, options, ask).await {
                 Outcome::Answered(message, seen) => {
                     inner.preferred.store(index, Ordering::Relaxed);
                     return Ok(Answer { message, seen, request_id, attempts: progress.attempts + 1 });

@@ -37,6 +37,7 @@ pub struct CallOptions {
     pub(crate) request_id: Option<Uuid>,
     pub(crate) first_attempt: u32,
     pub(crate) attempts_max: u32,
+    pub(crate) attempt_limit: Option<Duration>,
 }
 
 impl Default for CallOptions {
@@ -48,6 +49,7 @@ impl Default for CallOptions {
             request_id: None,
             first_attempt: 1,
             attempts_max: u32::MAX,
+            attempt_limit: None,
         }
     }
 }
@@ -69,6 +71,13 @@ impl CallOptions {
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// How long one attempt may take while other endpoints are left to ask, for a call whose answer takes
+    /// longer to make than most. Otherwise the client's own limit holds.
+    #[must_use]
+    pub fn attempt_limit(self, attempt_limit: Duration) -> Self {
+        Self { attempt_limit: Some(attempt_limit), ..self }
     }
 
     /// Makes one attempt at one endpoint and reports what came of it: for callers that judge doubt

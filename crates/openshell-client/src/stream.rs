@@ -52,7 +52,7 @@ impl Client {
                 let mut grpc = grpc.max_decoding_message_size(MESSAGE_BYTES_MAX);
                 grpc.server_streaming(request, path, ProstCodec::<Q, A>::default()).await
             };
-            match self.attempt(&inner.lines[index], deadline, ask).await {
+            match self.attempt(&inner.lines[index], deadline, options, ask).await {
                 Outcome::Answered(stream, _) => {
                     inner.preferred.store(index, Ordering::Relaxed);
                     return Ok(stream);

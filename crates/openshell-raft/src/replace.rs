@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::peer::{sentence, within};
 
 const RPC: &str = "openshell.cluster.v1.Cluster/ReplaceNode";
-/// How long a node that was just started may take to say that it waits.
+/// How long a node that was just started may take to say that it waits, when the caller has the time.
 const APPLICANT_WAIT: Duration = Duration::from_secs(3);
 /// How long a call waits for the new node to catch up before it says how far it is.
 const CATCH_UP_SLICE: Duration = Duration::from_secs(2);
@@ -133,7 +133,7 @@ impl Node {
     /// Finds the new node and has it take Raft's calls.
     async fn admit(&self, members: &StoredMembership, new: u64, under_way: bool, deadline: Instant) -> Step<Member> {
         let known = members.membership().get_node(&new).cloned();
-        let patience = deadline.min(Instant::now() + APPLICANT_WAIT);
+        let patience = half_of_what_is_left(deadline, APPLICANT_WAIT);
         let member = loop {
             if let Some(member) = known.clone().or_else(|| self.applicant(new)) {
                 break member;
@@ -192,7 +192,7 @@ impl Node {
 
     /// Waits until the new node has nearly everything; says how far it is when that takes long.
     async fn catch_up(&self, new: u64, deadline: Instant) -> Result<Option<Replaced>, Unavailable> {
-        let slice = deadline.min(Instant::now() + CATCH_UP_SLICE);
+        let slice = half_of_what_is_left(deadline, CATCH_UP_SLICE);
         loop {
             self.check_leading()?;
             let of = self.metrics().last_log_index.unwrap_or(0);
@@ -270,6 +270,12 @@ impl Node {
         };
         Ok(self.decide(&call, &rule).await?.reply.map(drop))
     }
+}
+
+/// When to stop waiting: an answer that comes at the deadline reaches nobody.
+fn half_of_what_is_left(deadline: Instant, longest: Duration) -> Instant {
+    let now = Instant::now();
+    now + longest.min(deadline.saturating_duration_since(now) / 2)
 }
 
 /// What is said of a node that had entries of this cluster before it was a member, and is empty.

@@ -34,11 +34,13 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     let old = cluster.followers().await[0];
     cluster.kill(old);
     let mut gone = cluster.take_out(old);
-    cluster.start_newcomer(4).await.expect("the new node waits");
-    let staying: Vec<u64> = cluster.ids().filter(|id| *id != 4).collect();
+    let staying: Vec<u64> = cluster.ids().collect();
     let endpoints = staying.iter().map(|id| cluster.gateway(*id).endpoint()).collect::<Vec<_>>().join(",");
     let command_line = CommandLine::new();
     let (old_word, through) = (old.to_string(), scene.through(cluster.api_of_all()));
+    let nobody = command_line.run(&endpoints, &["cluster", "replace", &old_word, "--with", "4"]).await;
+    assert!(nobody.failure().contains("no node 4 waits to be added; start it"), "{nobody:?}");
+    cluster.start_newcomer(4).await.expect("the new node waits");
     let updates = async {
         for update in 400..500 {
             stored.display_name = format!("Update {update}");

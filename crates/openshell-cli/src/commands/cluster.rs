@@ -2,6 +2,8 @@
 
 mod watch;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use openshell_client::{CallOptions, methods};
 use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse, MemberStatus, ReplaceNodeRequest};
@@ -10,6 +12,9 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{self, Format, Paint, table};
+
+/// How long one attempt at replacing a member may take: as long as a gateway holds any call.
+const REPLACE_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// `openshell cluster ...`.
 #[derive(Debug, Args)]
@@ -55,7 +60,10 @@ async fn replace(old: u64, new: u64, context: &mut Context<'_>) -> Result<(), Fa
     let mut said = None;
     loop {
         // A call of its own each time: the same request id would hear the same answer.
-        let answer = session.write(&methods::REPLACE_NODE, ReplaceNodeRequest { old, new }).await?;
+        // Nothing remembers it for a second attempt: one that asks the members and the new node needs its time.
+        let options = CallOptions::default().attempt_limit(REPLACE_ATTEMPT);
+        let answer =
+            session.client.call(&methods::REPLACE_NODE, ReplaceNodeRequest { old, new }, &options).await?.message;
         if answer.done {
             context.console.done(&format!("Node {new} took the place of node {old}; node {old} is let in no more"));
             return Ok(());

@@ -138,6 +138,16 @@ async fn a_retry_carries_the_same_request_id_and_a_higher_attempt() {
 }
 
 #[tokio::test]
+async fn a_call_that_takes_its_time_may_have_more_than_others() {
+    let node = Node::default();
+    let client = client(&[&node.start().await, &dead().await]);
+    for options in [CallOptions::default(), CallOptions::default().attempt_limit(Duration::from_millis(300))] {
+        health(&client, options).await.expect("an answer");
+    }
+    assert_eq!(node.heard("grpc-timeout"), ["200000u", "300000u"]);
+}
+
+#[tokio::test]
 async fn every_call_has_its_own_request_id_and_asks_first_whom_it_heard_last() {
     let node = Node::default();
     let client = client(&[&dead().await, &node.start().await]);

@@ -17,6 +17,8 @@ use crate::fixtures::bool_setting;
 pub struct Api {
     client: Client,
     options: CallOptions,
+    endpoints: String,
+    tls: Tls,
 }
 
 impl Api {
@@ -35,9 +37,7 @@ impl Api {
     /// When one is no URL, or the certificates cannot be used.
     #[must_use]
     pub fn with_tls(endpoints: &str, tls: Tls) -> Self {
-        let endpoints = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
-        let client = ClientBuilder::new(endpoints).tls(tls).build().expect("the harness makes good certificates");
-        Self { client, options: CallOptions::default() }
+        Self::of(endpoints, tls, None)
     }
 
     /// A caller of these URLs who shows a token.
@@ -55,9 +55,26 @@ impl Api {
     /// As [`Api::bearer`], and when the certificates cannot be used.
     #[must_use]
     pub fn bearer_with_tls(endpoints: &str, tls: Tls, token: &str) -> Self {
-        let endpoints = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
-        let builder = ClientBuilder::new(endpoints).tls(tls).header("authorization", &format!("Bearer {token}"));
-        Self { client: builder.build().expect("a token fits in a header"), options: CallOptions::default() }
+        Self::of(endpoints, tls, Some(token))
+    }
+
+    /// Another caller of the same URLs, who shows a token.
+    ///
+    /// # Panics
+    /// When the token is no text for a header.
+    #[must_use]
+    pub fn showing(&self, token: &str) -> Self {
+        Self { options: self.options.clone(), ..Self::of(&self.endpoints, self.tls.clone(), Some(token)) }
+    }
+
+    fn of(endpoints: &str, tls: Tls, token: Option<&str>) -> Self {
+        let parsed = parse_endpoints(endpoints).expect("the harness makes well-formed endpoints");
+        let mut builder = ClientBuilder::new(parsed).tls(tls.clone());
+        if let Some(token) = token {
+            builder = builder.header("authorization", &format!("Bearer {token}"));
+        }
+        let client = builder.build().expect("the harness makes good certificates, and tokens that fit in a header");
+        Self { client, options: CallOptions::default(), endpoints: endpoints.to_owned(), tls }
     }
 
     /// The client behind it, for streams and watches.
@@ -103,7 +120,7 @@ impl Api {
     }
 
     fn with(&self, change: impl FnOnce(CallOptions) -> CallOptions) -> Self {
-        Self { client: self.client.clone(), options: change(self.options.clone()) }
+        Self { options: change(self.options.clone()), ..self.clone() }
     }
 
     /// Makes a call.

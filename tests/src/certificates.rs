@@ -1,17 +1,28 @@
-//! Certificates for a cluster off loopback: an authority of its own, a server certificate for each
-//! address, and a client certificate of an administrator. Files for gateways, values for clients.
+//! Certificates for a cluster whose clients show some: an authority of its own, a server certificate
+//! for each address, and client certificates of users. Files for gateways, values for clients.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use openshell_client::Tls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+
+/// The user that the harness is.
+pub(crate) const HARNESS: &str = "harness";
 
 /// The authority of one cluster, and its files in a folder.
 pub(crate) struct Certificates {
     authority: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
+}
+
+impl fmt::Debug for Certificates {
+    /// Without the authority's key.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Certificates").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Certificates {
@@ -35,13 +46,23 @@ impl Certificates {
         Ok(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect())
     }
 
-    /// What a client shows and trusts.
-    pub(crate) fn of_client(&self) -> anyhow::Result<Tls> {
+    /// What a user in some roles, two at most, shows and trusts. Who has no name shows nothing.
+    pub(crate) fn of_client(&self, user: &str, roles: &[&str]) -> anyhow::Result<Tls> {
+        // An organisational unit by its name and by its number: the library takes either once.
+        let units = [DnType::OrganizationalUnitName, DnType::CustomDnType(vec![2, 5, 4, 11])];
+        ensure!(roles.len() <= units.len(), "{roles:?} are more roles than a certificate is made with here");
         let mut parameters = CertificateParams::new(Vec::new())?;
-        parameters.distinguished_name.push(DnType::CommonName, "harness");
-        parameters.distinguished_name.push(DnType::OrganizationalUnitName, "openshell-admin");
-        let (certificate, key) = self.sign(parameters)?;
-        let identity_pem = Some((certificate.into_bytes(), key.into_bytes()));
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, user);
+        for (unit, role) in units.into_iter().zip(roles) {
+            parameters.distinguished_name.push(unit, *role);
+        }
+        let identity_pem = if user.is_empty() {
+            None
+        } else {
+            let (certificate, key) = self.sign(parameters)?;
+            Some((certificate.into_bytes(), key.into_bytes()))
+        };
         Ok(Tls::Bundle { ca_pem: self.authority.pem().into_bytes(), identity_pem })
     }
 

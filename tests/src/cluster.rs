@@ -3,20 +3,18 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::future::join_all;
-use openshell_client::methods;
+use openshell_client::{Tls, methods};
 use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse};
 use tempfile::TempDir;
-use tokio::sync::Mutex;
 
 use crate::api::Api;
+use crate::certificates::Certificates;
 use crate::gateway::{Gateway, GatewayPorts};
 use crate::network::Network;
 use crate::place::{Access, Place, places};
@@ -46,6 +44,8 @@ pub struct ClusterOptions {
     pub stale_after: u64,
     /// `--when-stale`: `serve` or `refuse`.
     pub when_stale: &'static str,
+    /// `--admin-role`: users show certificates, and the harness itself has this role.
+    pub admin_role: Option<&'static str>,
 }
 
 impl Default for ClusterOptions {
@@ -58,6 +58,7 @@ impl Default for ClusterOptions {
             log_level: "info",
             stale_after: 30,
             when_stale: "serve",
+            admin_role: None,
         }
     }
 }
@@ -69,16 +70,10 @@ pub struct Cluster {
     pub(crate) gateways: Vec<Gateway>,
     /// Goes after the processes in it.
     network: Option<Network>,
+    /// Where clients show certificates.
+    certificates: Option<Certificates>,
     pub(crate) directory: Option<TempDir>,
 }
-
-/// A cluster that tests of one program share while any of them holds it; each works in a workspace
-/// of its own, and none hurts the processes.
-#[derive(Debug)]
-pub struct Shared(Arc<Cluster>);
-
-static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
-static SHARED_SINGLE: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
 
 impl Cluster {
     /// Three nodes, formed and ready.
@@ -87,33 +82,6 @@ impl Cluster {
     /// When that does not come about.
     pub async fn start() -> Self {
         Self::start_with(ClusterOptions::default()).await.expect("a cluster of three nodes starts")
-    }
-
-    /// The shared cluster, started if nobody holds it, with `providers_v2_enabled` on.
-    ///
-    /// # Panics
-    /// When it cannot be started.
-    pub async fn shared() -> Shared {
-        Self::share(&SHARED, ClusterOptions::default()).await
-    }
-
-    /// As [`Cluster::shared`], a cluster of one node.
-    ///
-    /// # Panics
-    /// When it cannot be started.
-    pub async fn shared_single() -> Shared {
-        Self::share(&SHARED_SINGLE, ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await
-    }
-
-    async fn share(place: &Mutex<Weak<Self>>, options: ClusterOptions) -> Shared {
-        let mut shared = place.lock().await;
-        if let Some(cluster) = shared.upgrade() {
-            return Shared(cluster);
-        }
-        let cluster = Arc::new(Self::start_with(options).await.expect("a cluster starts"));
-        cluster.api(1).enable_providers_v2(true).await;
-        *shared = Arc::downgrade(&cluster);
-        Shared(cluster)
     }
 
     /// A formed cluster in which every node says that it is ready. Started anew with other ports
@@ -157,7 +125,9 @@ impl Cluster {
             .chunks_exact(4)
             .map(|four| GatewayPorts { client: four[0], peer: four[1], health: four[2], metrics: four[3] })
             .collect();
-        let places = places(options.nodes, network.as_ref(), directory.path())?;
+        let with_certificates = network.is_some() || options.admin_role.is_some();
+        let certificates = with_certificates.then(|| Certificates::new(directory.path())).transpose()?;
+        let places = places(options, network.as_ref(), certificates.as_ref())?;
         let members: Vec<String> =
             (1..).zip(places.iter().zip(&ports)).map(|(id, (place, ports))| place.member(id, *ports)).collect();
         let members = members.join(",");
@@ -165,7 +135,7 @@ impl Cluster {
             let arguments = arguments(id, &place, ports, &members, directory.path(), &key, options);
             Gateway::new(id, ports, arguments, directory.path().join(format!("node-{id}.log"))).standing(place)
         });
-        Ok(Self { gateways: gateways.collect(), network, directory: Some(directory) })
+        Ok(Self { gateways: gateways.collect(), network, certificates, directory: Some(directory) })
     }
 
     pub(crate) async fn start_all(&mut self) -> anyhow::Result<()> {
@@ -213,6 +183,26 @@ impl Cluster {
     #[must_use]
     pub fn api(&self, id: u64) -> Api {
         self.gateway(id).api()
+    }
+
+    /// A caller that knows this node only, with the certificate of a user in some roles; without a
+    /// name, one that shows no certificate.
+    ///
+    /// # Panics
+    /// When clients of this cluster show no certificates.
+    #[must_use]
+    pub fn api_as(&self, id: u64, user: &str, roles: &[&str]) -> Api {
+        Api::with_tls(&self.gateway(id).endpoint(), self.certificate(user, roles))
+    }
+
+    /// What a user in some roles shows and trusts.
+    ///
+    /// # Panics
+    /// As [`Cluster::api_as`].
+    #[must_use]
+    pub fn certificate(&self, user: &str, roles: &[&str]) -> Tls {
+        let certificates = self.certificates.as_ref().expect("clients show certificates");
+        certificates.of_client(user, roles).expect("the authority signs")
     }
 
     /// A caller that knows every node and goes on to the next when one fails it.
@@ -311,7 +301,7 @@ impl Cluster {
     }
 
     #[expect(clippy::print_stderr, reason = "the test runner shows what a failing test printed, and only that")]
-    fn show_logs_of_a_failure(&self) {
+    pub(crate) fn show_logs_of_a_failure(&self) {
         if std::thread::panicking() {
             eprintln!("{}", self.logs(LOG_LINES_SHOWN));
         }
@@ -330,23 +320,6 @@ impl Drop for Cluster {
             let _ = gateway.kill();
         }
         self.show_logs_of_a_failure();
-    }
-}
-
-impl Deref for Shared {
-    type Target = Cluster;
-
-    fn deref(&self) -> &Cluster {
-        &self.0
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // The last holder drops the cluster itself, which shows them.
-        if Arc::strong_count(&self.0) > 1 {
-            self.0.show_logs_of_a_failure();
-        }
     }
 }
 

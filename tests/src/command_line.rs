@@ -18,12 +18,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct CommandLine {
     home: TempDir,
+    variables: Vec<(String, String)>,
 }
 
 /// A command that goes on.
 #[derive(Debug)]
 pub struct Following {
-    _child: Child,
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -45,15 +46,23 @@ impl CommandLine {
     /// When there is no room for it.
     #[must_use]
     pub fn new() -> Self {
-        Self { home: TempDir::new().expect("a temporary directory") }
+        Self { home: TempDir::new().expect("a temporary directory"), variables: Vec::new() }
     }
 
-    /// Writes a file into the home and returns its path.
+    /// The same person with a variable in the environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes a file into the home, with the folders that it lies in, and returns its path.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the home")).expect("folders can be made");
         std::fs::write(&path, text).expect("a file can be written");
         path
     }
@@ -82,7 +91,7 @@ impl CommandLine {
         let mut command = self.command(endpoints, words).expect("the program is there");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let output = child.stdout.take().expect("a pipe was asked for");
-        Following { _child: child, lines: BufReader::new(output).lines() }
+        Following { child, lines: BufReader::new(output).lines() }
     }
 
     async fn try_run(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Output> {
@@ -97,17 +106,17 @@ impl CommandLine {
 
     fn command(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("openshell")?);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
-            command.env_remove(name);
-        }
         command
             .args(words)
             .current_dir(self.home.path())
+            // Variables of whoever runs the tests may hold credentials, which commands would find.
+            .env_clear()
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path().join("config"))
             .env("OPENSHELL_GATEWAY_ENDPOINT", endpoints)
             .env("NO_COLOR", "1")
             .env("NO_GRAPHICS", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         Ok(command)
@@ -122,6 +131,17 @@ impl Following {
     pub async fn line(&mut self) -> String {
         let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
         line.expect("it can be read").expect("the command goes on")
+    }
+
+    /// Waits until the command has ended, well and without another line.
+    ///
+    /// # Panics
+    /// When it prints something, ends otherwise, or does not end within a minute.
+    pub async fn ended(mut self) {
+        let line = timeout(LIMIT, self.lines.next_line()).await.expect("the end in time");
+        assert_eq!(line.expect("it can be read"), None, "nothing more is printed");
+        let status = timeout(LIMIT, self.child.wait()).await.expect("the end in time").expect("it can be waited for");
+        assert!(status.success(), "{status}");
     }
 }
 

@@ -7,7 +7,9 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::api::Api;
@@ -221,7 +223,7 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn ask_to_stop(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGTERM)
+        self.signal(Signal::SIGTERM).map(drop)
     }
 
     /// SIGSTOP: the process lives, keeps its ports and does nothing.
@@ -229,7 +231,15 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGSTOP)
+        let pid = self.signal(Signal::SIGSTOP)?;
+        // One thread takes the signal and stops the rest: on a busy machine others go on answering until it runs.
+        let stopped = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(pid), stopped) {
+                Err(Errno::EINTR) => {}
+                outcome => return outcome.map(drop).with_context(|| format!("pausing node {}", self.id)),
+            }
+        }
     }
 
     /// SIGCONT.
@@ -237,13 +247,26 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGCONT)
+        self.signal(Signal::SIGCONT).map(drop)
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    fn signal(&self, signal: Signal) -> anyhow::Result<Pid> {
         let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
         let pid = Pid::from_raw(i32::try_from(child.id())?);
-        kill(pid, signal).with_context(|| format!("sending {signal} to node {}", self.id))
+        kill(pid, signal).with_context(|| format!("sending {signal} to node {}", self.id))?;
+        Ok(pid)
+    }
+
+    /// How many bytes of memory the process has, of its own and shared.
+    ///
+    /// # Errors
+    /// When it is not running, or the system does not say.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("a number of kB")?;
+        Ok(kib * 1024)
     }
 
     /// The end of what the process wrote, at most `lines` lines.

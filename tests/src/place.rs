@@ -1,5 +1,5 @@
-//! Where a gateway stands and how it is reached: on loopback in plaintext, or in a namespace of
-//! its own with TLS.
+//! Where a gateway stands and how it is reached: on loopback in plaintext or where users show
+//! certificates, or in a namespace of its own with TLS.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::process::Command;
 use openshell_client::Tls;
 
 use crate::api::Api;
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, HARNESS};
+use crate::cluster::ClusterOptions;
 use crate::gateway::GatewayPorts;
 use crate::network::Network;
 
@@ -38,15 +39,19 @@ impl Place {
         Self { address: Ipv4Addr::LOCALHOST.into(), namespace: None, flags: Vec::new(), tls: Tls::None }
     }
 
-    /// A node's namespace of a network; clients show certificates.
-    pub(crate) fn inside(network: &Network, id: u64, certificates: &Certificates) -> anyhow::Result<Self> {
+    /// The same place, where clients show certificates: this process one of the admin role, if the
+    /// gateway knows one.
+    fn secured(self, certificates: &Certificates, admin_role: Option<&str>) -> anyhow::Result<Self> {
+        let mut flags = certificates.of_server(self.address)?;
+        flags.extend(admin_role.into_iter().flat_map(|role| ["--admin-role", role]).map(str::to_owned));
+        let tls = certificates.of_client(HARNESS, admin_role.as_slice())?;
+        Ok(Self { flags, tls, ..self })
+    }
+
+    /// A node's namespace of a network.
+    fn inside(network: &Network, id: u64) -> Self {
         let address = IpAddr::V4(network.address(id));
-        Ok(Self {
-            address,
-            namespace: Some(network.namespace(id)),
-            flags: certificates.of_server(address)?,
-            tls: certificates.of_client()?,
-        })
+        Self { address, namespace: Some(network.namespace(id)), ..Self::loopback() }
     }
 
     /// The entry of a gateway that stands here in `--initial-cluster`.
@@ -73,11 +78,20 @@ impl Place {
     }
 }
 
-/// A place for each node of a cluster, in order; certificates are files in the directory.
-pub(crate) fn places(nodes: u64, network: Option<&Network>, directory: &Path) -> anyhow::Result<Vec<Place>> {
-    let Some(network) = network else { return Ok((1..=nodes).map(|_| Place::loopback()).collect()) };
-    let certificates = Certificates::new(directory)?;
-    (1..=nodes).map(|id| Place::inside(network, id, &certificates)).collect()
+/// A place for each node of a cluster, in order.
+pub(crate) fn places(
+    options: ClusterOptions,
+    network: Option<&Network>,
+    certificates: Option<&Certificates>,
+) -> anyhow::Result<Vec<Place>> {
+    let place = |id| {
+        let place = network.map_or_else(Place::loopback, |network| Place::inside(network, id));
+        match certificates {
+            Some(certificates) => place.secured(certificates, options.admin_role),
+            None => Ok(place),
+        }
+    };
+    (1..=options.nodes).map(place).collect()
 }
 
 impl Access {

@@ -1,4 +1,4 @@
-//! A bounded load: tasks that repeat one call until the time is over, and how long each took.
+//! A bounded load: tasks that repeat one call until the time is over, or so often, and how long each took.
 
 use std::time::{Duration, Instant};
 
@@ -22,26 +22,52 @@ where
     C: Send + 'static,
     F: AsyncCall<C>,
 {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    repeat(callers, move |_| Instant::now() < end, call).await.map(|(figures, _)| figures)
+}
+
+/// Runs one task a caller, each making so many calls, and gives the callers back.
+pub(crate) async fn pass<C, F>(callers: Vec<C>, calls: u64, call: F) -> anyhow::Result<(Figures, Vec<C>)>
+where
+    C: Send + 'static,
+    F: AsyncCall<C>,
+{
+    repeat(callers, move |done| done < calls, call).await
+}
+
+/// `goes_on` says, by the number of calls made, whether a caller makes another.
+async fn repeat<C, F>(
+    callers: Vec<C>,
+    goes_on: impl Fn(u64) -> bool + Copy + Send + 'static,
+    call: F,
+) -> anyhow::Result<(Figures, Vec<C>)>
+where
+    C: Send + 'static,
+    F: AsyncCall<C>,
+{
     let begin = Instant::now();
-    let end = begin + Duration::from_secs(seconds);
     let mut tasks = Vec::new();
     for mut caller in callers {
         let call = call.clone();
         tasks.push(tokio::spawn(async move {
             let mut times_us = Histogram::<u64>::new_with_max(LONGEST_US, DIGITS)?;
-            while Instant::now() < end {
+            while goes_on(times_us.len()) {
                 let before = Instant::now();
                 caller = call.call(caller).await?;
                 times_us.saturating_record(u64::try_from(before.elapsed().as_micros()).unwrap_or(LONGEST_US));
             }
-            anyhow::Ok(times_us)
+            anyhow::Ok((times_us, caller))
         }));
     }
-    let mut times_us = Histogram::<u64>::new_with_max(LONGEST_US, DIGITS)?;
+    let mut figures = Figures::none()?;
+    let mut callers = Vec::new();
     for task in tasks {
-        times_us.add(task.await??).context("adding up the times")?;
+        let (times_us, caller) = task.await??;
+        figures.times_us.add(times_us).context("adding up the times")?;
+        callers.push(caller);
     }
-    Ok(Figures { times_us, elapsed: begin.elapsed() })
+    figures.elapsed = begin.elapsed();
+    Ok((figures, callers))
 }
 
 /// One call of a caller, which it gives back for the next.
@@ -51,6 +77,22 @@ pub(crate) trait AsyncCall<C>: Clone + Send + Sync + 'static {
 }
 
 impl Figures {
+    /// Of no call yet.
+    pub(crate) fn none() -> anyhow::Result<Self> {
+        Ok(Self { times_us: Histogram::new_with_max(LONGEST_US, DIGITS)?, elapsed: Duration::ZERO })
+    }
+
+    /// Adds what came to pass after it.
+    pub(crate) fn add(&mut self, later: &Self) -> anyhow::Result<()> {
+        self.elapsed += later.elapsed;
+        self.times_us.add(&later.times_us).context("adding up the times")
+    }
+
+    /// How long it all took.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
     /// The figures in one line.
     pub(crate) fn line(&self, what: &str) -> String {
         let ms =

@@ -1,11 +1,13 @@
 //! Measures a cluster: how long updates take, how many there are a second, how many sandbox
-//! configurations one node answers, how long a leader is missed that was lost or that went in
+//! configurations one node answers, what memory they need, how long a leader is missed that was lost or that went in
 //! order, and how soon a node is back that missed much. It prints figures and judges none; every load is bounded in count or time.
 
 mod affected;
 mod failover;
+mod fleet;
 mod handover;
 mod load;
+mod memory;
 mod reads;
 mod rejoin;
 mod times;
@@ -44,17 +46,27 @@ enum What {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
         updates: u16,
     },
-    /// `GetSandboxConfig` of one node, for a sandbox with three providers.
+    /// `GetSandboxConfig` of one node, for sandboxes with three providers each, as it is kept and composed anew.
     Reads {
-        /// URL of the node.
+        /// URL of the node; without it, a follower among three processes of its own.
         #[arg(long)]
-        gateway_endpoint: String,
+        gateway_endpoint: Option<String>,
         /// Clients that work side by side.
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
         clients: u16,
-        /// How long it runs.
+        /// Sandboxes that are asked for in turn.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+        sandboxes: u16,
+        /// How long each part runs.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
         seconds: u64,
+    },
+    /// What a node needs in memory for sandboxes with three providers each, and for their answers, on three
+    /// processes of its own.
+    Memory {
+        /// How many sandboxes.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        sandboxes: u64,
     },
     /// From the loss of the leader to the next acknowledged update, on three processes of its own.
     Failover {
@@ -94,7 +106,10 @@ async fn main() -> ExitCode {
             updates::measure(&gateway_endpoint, clients, seconds).await
         }
         What::Affected { updates } => affected::measure(updates).await,
-        What::Reads { gateway_endpoint, clients, seconds } => reads::measure(&gateway_endpoint, clients, seconds).await,
+        What::Reads { gateway_endpoint, clients, sandboxes, seconds } => {
+            reads::measure(gateway_endpoint.as_deref(), clients, sandboxes, seconds).await
+        }
+        What::Memory { sandboxes } => memory::measure(sandboxes).await,
         What::Failover { loss, from, runs } => failover::measure(runs, loss, from).await,
         What::Handover { runs } => handover::measure(runs).await,
         What::Rejoin { records, runs } => rejoin::measure(records, runs).await,

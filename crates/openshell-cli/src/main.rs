@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod failure;
 mod output;
+mod pages;
 mod run;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ struct Global {
 enum Command {
     /// Shows whether the gateway can be reached and who you are to it.
     Status(commands::status::StatusArguments),
+    /// Shows who you are to the gateway.
+    Whoami(commands::whoami::WhoamiArguments),
     /// Local registrations of gateways.
     #[command(visible_alias = "gw", disable_help_subcommand = true)]
     Gateway(commands::gateway::GatewayArguments),
@@ -58,9 +61,15 @@ enum Command {
     /// Sandbox records and the providers attached to them.
     #[command(visible_alias = "sb", disable_help_subcommand = true)]
     Sandbox(commands::sandbox::SandboxArguments),
+    /// What sandboxes have logged.
+    #[command(visible_alias = "lg")]
+    Logs(commands::logs::LogsArguments),
     /// The policy of a sandbox, or of all of them.
     #[command(visible_alias = "pol", disable_help_subcommand = true)]
     Policy(commands::policy::PolicyArguments),
+    /// The network rules that a sandbox proposes.
+    #[command(alias = "rl", hide = true, disable_help_subcommand = true)]
+    Rule(commands::rule::RuleArguments),
     /// Settings of a sandbox, or of all of them.
     #[command(disable_help_subcommand = true)]
     Settings(commands::settings::SettingsArguments),

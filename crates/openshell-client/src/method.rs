@@ -75,7 +75,10 @@ methods! {
     GET_SANDBOX: "openshell.v1.OpenShell/GetSandbox", v1::GetSandboxRequest => v1::SandboxResponse;
     LIST_SANDBOXES: "openshell.v1.OpenShell/ListSandboxes", v1::ListSandboxesRequest => v1::ListSandboxesResponse;
     DELETE_SANDBOX: "openshell.v1.OpenShell/DeleteSandbox", v1::DeleteSandboxRequest => v1::DeleteSandboxResponse;
+    STOP_SANDBOX: "openshell.v1.OpenShell/StopSandbox", v1::StopSandboxRequest => v1::SandboxResponse;
+    START_SANDBOX: "openshell.v1.OpenShell/StartSandbox", v1::StartSandboxRequest => v1::SandboxResponse;
     WATCH_SANDBOX: "openshell.v1.OpenShell/WatchSandbox", v1::WatchSandboxRequest => v1::SandboxStreamEvent;
+    GET_SANDBOX_LOGS: "openshell.v1.OpenShell/GetSandboxLogs", v1::GetSandboxLogsRequest => v1::GetSandboxLogsResponse;
     LIST_SANDBOX_PROVIDERS: "openshell.v1.OpenShell/ListSandboxProviders",
         v1::ListSandboxProvidersRequest => v1::ListSandboxProvidersResponse;
     ATTACH_SANDBOX_PROVIDER: "openshell.v1.OpenShell/AttachSandboxProvider",
@@ -108,12 +111,39 @@ methods! {
     UPDATE_CONFIG: "openshell.v1.OpenShell/UpdateConfig", v1::UpdateConfigRequest => v1::UpdateConfigResponse;
     GET_SANDBOX_POLICY_STATUS: "openshell.v1.OpenShell/GetSandboxPolicyStatus",
         v1::GetSandboxPolicyStatusRequest => v1::GetSandboxPolicyStatusResponse;
+    LIST_SANDBOX_POLICIES: "openshell.v1.OpenShell/ListSandboxPolicies",
+        v1::ListSandboxPoliciesRequest => v1::ListSandboxPoliciesResponse;
+    REPORT_POLICY_STATUS: "openshell.v1.OpenShell/ReportPolicyStatus",
+        v1::ReportPolicyStatusRequest => v1::ReportPolicyStatusResponse;
+    REPORT_MAIN_PROCESS_EXIT: "openshell.v1.OpenShell/ReportMainProcessExit",
+        v1::ReportMainProcessExitRequest => v1::ReportMainProcessExitResponse;
     GET_SANDBOX_PROVIDER_ENVIRONMENT: "openshell.v1.OpenShell/GetSandboxProviderEnvironment",
         v1::GetSandboxProviderEnvironmentRequest => v1::GetSandboxProviderEnvironmentResponse;
+    SUBMIT_POLICY_ANALYSIS: "openshell.v1.OpenShell/SubmitPolicyAnalysis",
+        v1::SubmitPolicyAnalysisRequest => v1::SubmitPolicyAnalysisResponse;
+    GET_DRAFT_POLICY: "openshell.v1.OpenShell/GetDraftPolicy", v1::GetDraftPolicyRequest => v1::GetDraftPolicyResponse;
+    APPROVE_DRAFT_CHUNK: "openshell.v1.OpenShell/ApproveDraftChunk",
+        v1::ApproveDraftChunkRequest => v1::ApproveDraftChunkResponse;
+    REJECT_DRAFT_CHUNK: "openshell.v1.OpenShell/RejectDraftChunk",
+        v1::RejectDraftChunkRequest => v1::RejectDraftChunkResponse;
+    APPROVE_ALL_DRAFT_CHUNKS: "openshell.v1.OpenShell/ApproveAllDraftChunks",
+        v1::ApproveAllDraftChunksRequest => v1::ApproveAllDraftChunksResponse;
+    EDIT_DRAFT_CHUNK: "openshell.v1.OpenShell/EditDraftChunk", v1::EditDraftChunkRequest => v1::EditDraftChunkResponse;
+    UNDO_DRAFT_CHUNK: "openshell.v1.OpenShell/UndoDraftChunk", v1::UndoDraftChunkRequest => v1::UndoDraftChunkResponse;
+    CLEAR_DRAFT_CHUNKS: "openshell.v1.OpenShell/ClearDraftChunks",
+        v1::ClearDraftChunksRequest => v1::ClearDraftChunksResponse;
+    GET_DRAFT_HISTORY: "openshell.v1.OpenShell/GetDraftHistory",
+        v1::GetDraftHistoryRequest => v1::GetDraftHistoryResponse;
     CREATE_WORKSPACE: "openshell.v1.OpenShell/CreateWorkspace", v1::CreateWorkspaceRequest => v1::CreateWorkspaceResponse;
     GET_WORKSPACE: "openshell.v1.OpenShell/GetWorkspace", v1::GetWorkspaceRequest => v1::GetWorkspaceResponse;
     LIST_WORKSPACES: "openshell.v1.OpenShell/ListWorkspaces", v1::ListWorkspacesRequest => v1::ListWorkspacesResponse;
     DELETE_WORKSPACE: "openshell.v1.OpenShell/DeleteWorkspace", v1::DeleteWorkspaceRequest => v1::DeleteWorkspaceResponse;
+    ADD_WORKSPACE_MEMBER: "openshell.v1.OpenShell/AddWorkspaceMember",
+        v1::AddWorkspaceMemberRequest => v1::AddWorkspaceMemberResponse;
+    REMOVE_WORKSPACE_MEMBER: "openshell.v1.OpenShell/RemoveWorkspaceMember",
+        v1::RemoveWorkspaceMemberRequest => v1::RemoveWorkspaceMemberResponse;
+    LIST_WORKSPACE_MEMBERS: "openshell.v1.OpenShell/ListWorkspaceMembers",
+        v1::ListWorkspaceMembersRequest => v1::ListWorkspaceMembersResponse;
     GET_STATUS: "openshell.cluster.v1.Cluster/GetStatus", cluster::GetStatusRequest => cluster::GetStatusResponse;
     REFRESH_SANDBOX_TOKEN: "openshell.v1.OpenShell/RefreshSandboxToken",
         v1::RefreshSandboxTokenRequest => v1::RefreshSandboxTokenResponse;

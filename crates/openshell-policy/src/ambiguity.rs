@@ -1,6 +1,7 @@
 //! Pairs of endpoints that a connection or request could fall under alike, but that want it handled
 //! differently. Everything that merely adds up (access, rules, binaries) is no conflict.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,6 +12,16 @@ use crate::{path_pattern, ports};
 
 /// How many conflicts are told; a policy with more has the same kind of mistake everywhere.
 pub const CONFLICTS_MAX: usize = 1000;
+
+/// A refusal has about so many bytes at most, and so many each text of the policy in it.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+const CLIPPED_BYTES_MAX: usize = 256;
+
+/// What a character costs that is made a step of a pattern, beside the cells of a comparison.
+const CHARACTER_COST: usize = 16;
+
+/// What comparing two endpoints costs, beside their ports and patterns.
+const PAIR_COST: usize = 8;
 
 /// Body limit that `graphql_max_body_bytes` and `json_rpc_max_body_bytes` stand for when 0, in bytes.
 const BODY_BYTES_DEFAULT: u32 = 65_536;
@@ -30,7 +41,15 @@ pub struct Side {
 
 impl fmt::Display for Side {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "'{}' endpoint {} ({})", self.key, self.endpoint, self.selector)
+        write!(out, "'{}' endpoint {} ({})", clipped(&self.key), self.endpoint, clipped(&self.selector))
+    }
+}
+
+/// As much of a text as a sentence can bear.
+fn clipped(text: &str) -> Cow<'_, str> {
+    match text.floor_char_boundary(CLIPPED_BYTES_MAX) {
+        end if end < text.len() => format!("{}...", &text[..end]).into(),
+        _ => text.into(),
     }
 }
 
@@ -43,18 +62,26 @@ pub struct Conflict {
     pub right: Side,
     /// Ports of both, ascending.
     pub ports: Vec<u32>,
-    /// Names of the fields that differ (providers.md Appendix B).
+    /// Names of the fields that differ (providers.md Appendix B); none when the two were not compared.
     pub fields: Vec<&'static str>,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.fields.is_empty() {
+            return write!(
+                out,
+                "network policy {} and network policy {} were not compared: too many endpoints have patterns or the same \
+                 host and are handled differently, or hosts and paths are too long",
+                self.left, self.right
+            );
+        }
         write!(
             out,
             "network policy {} and network policy {} overlap on port {} but differ in {}",
             self.left,
             self.right,
-            ports::text(&self.ports),
+            clipped(&ports::text(&self.ports)),
             self.fields.join(", ")
         )
     }
@@ -62,34 +89,53 @@ impl fmt::Display for Conflict {
 
 /// Every ambiguous pair of endpoints of a policy (composed, where composition applies).
 ///
-/// Shape: in order of the left, then the right endpoint; at most [`CONFLICTS_MAX`]. Work is bounded: when
-/// hosts and paths are so long and starry that comparing them would take a second, they are taken to
-/// overlap. Source: config.md Appendix A, providers.md Appendix B.
+/// Shape: in order of the left, then the right endpoint; at most [`CONFLICTS_MAX`]. Work is bounded: a policy that
+/// cannot be compared within a second, because of its many, long or starry hosts and paths, ends with a pair that
+/// was not compared (without fields), which refuses it. Source: config.md Appendix A, providers.md Appendix B.
 pub fn conflicts(policy: &SandboxPolicy) -> Vec<Conflict> {
-    let endpoints: Vec<Candidate<'_>> = policy
-        .network_policies
-        .iter()
-        .flat_map(|(key, rule)| {
-            rule.endpoints.iter().enumerate().map(move |(at, one)| Candidate::of(key, rule, at, one))
-        })
-        .collect();
-    let signatures = signatures(&endpoints);
     let mut budget = Budget::for_policy();
+    let mut endpoints: Vec<Candidate<'_>> = Vec::new();
+    for (key, rule) in &policy.network_policies {
+        for (at, one) in rule.endpoints.iter().enumerate() {
+            let within = budget.spend(CHARACTER_COST * one.host.len() + one.ports.len());
+            endpoints.push(Candidate::of(key, rule, at, one));
+            if !within {
+                return endpoints.first().zip(endpoints.last()).map(|(a, b)| uncompared(a, b)).into_iter().collect();
+            }
+        }
+    }
+    let signatures = signatures(&endpoints);
     let mut found = Vec::new();
+    if signatures.iter().all(|signature| *signature == 0) {
+        return found;
+    }
+    let hosts = hosts::Hosts::of(&endpoints);
     for (at, left) in endpoints.iter().enumerate() {
-        for (after, right) in endpoints.iter().enumerate().skip(at + 1) {
+        for after in hosts.later(left, at) {
+            let right = &endpoints[after];
+            if !budget.spend(1) {
+                found.push(uncompared(left, right));
+                return found;
+            }
             if signatures[at] == signatures[after] {
                 continue;
             }
-            if let Some(conflict) = compare(left, right, &mut budget) {
-                found.push(conflict);
-                if found.len() == CONFLICTS_MAX {
-                    return found;
-                }
+            found.extend(compare(left, right, &mut budget));
+            if budget.is_spent() {
+                found.push(uncompared(left, right));
+                return found;
+            }
+            if found.len() == CONFLICTS_MAX {
+                return found;
             }
         }
     }
     found
+}
+
+/// The end of a comparison that would take too long.
+fn uncompared(left: &Candidate<'_>, right: &Candidate<'_>) -> Conflict {
+    Conflict { left: left.side(), right: right.side(), ports: Vec::new(), fields: Vec::new() }
 }
 
 /// A number for each endpoint, equal for two that agree in everything that is compared: most pairs of a real
@@ -109,7 +155,16 @@ fn signatures(endpoints: &[Candidate<'_>]) -> Vec<usize> {
 ///
 /// Shape: begins with `network endpoint ambiguity validation failed`, which clients look for (Appendix A).
 pub fn refusal(conflicts: &[Conflict]) -> String {
-    let pairs: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
+    let (mut pairs, mut bytes) = (Vec::new(), 0);
+    for (told, conflict) in conflicts.iter().enumerate() {
+        let sentence = conflict.to_string();
+        bytes += sentence.len();
+        if bytes > REFUSAL_BYTES_MAX {
+            pairs.push(format!("and {} more", conflicts.len() - told));
+            break;
+        }
+        pairs.push(sentence);
+    }
     format!(
         "network endpoint ambiguity validation failed: {}; make the endpoints agree or their selectors disjoint",
         pairs.join("; ")
@@ -258,7 +313,7 @@ fn compare(left: &Candidate<'_>, right: &Candidate<'_>, budget: &mut Budget) -> 
     if left.one_host && right.one_host && left.host != right.host {
         return None;
     }
-    if left.ports.is_disjoint(&right.ports) {
+    if !budget.spend(PAIR_COST + left.ports.len() + right.ports.len()) || left.ports.is_disjoint(&right.ports) {
         return None;
     }
     let mut fields = connection_fields(&left.connection, &right.connection);
@@ -269,10 +324,14 @@ fn compare(left: &Candidate<'_>, right: &Candidate<'_>, budget: &mut Budget) -> 
     if fields.is_empty() && requests.is_empty() || !hosts_overlap(left, right, budget) {
         return None;
     }
-    if !requests.is_empty() && path_pattern::overlaps_within(&left.endpoint.path, &right.endpoint.path, budget) {
+    let path_letters = left.endpoint.path.len() + right.endpoint.path.len();
+    if !requests.is_empty()
+        && budget.spend(CHARACTER_COST * path_letters)
+        && path_pattern::overlaps_within(&left.endpoint.path, &right.endpoint.path, budget)
+    {
         fields.extend(requests);
     }
-    (!fields.is_empty()).then(|| Conflict {
+    (!fields.is_empty() && !budget.is_spent()).then(|| Conflict {
         left: left.side(),
         right: right.side(),
         ports: left.ports.intersection(&right.ports).copied().collect(),
@@ -284,7 +343,7 @@ fn hosts_overlap(left: &Candidate<'_>, right: &Candidate<'_>, budget: &mut Budge
     left.host.is_empty()
         || right.host.is_empty()
         || left.host == right.host
-        || language::meet(&left.host_tokens, &right.host_tokens, budget)
+        || !hosts::ends_apart(&left.host, &right.host) && language::meet(&left.host_tokens, &right.host_tokens, budget)
 }
 
 fn connection_fields(left: &Connection, right: &Connection) -> Vec<&'static str> {
@@ -331,5 +390,6 @@ fn named<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str>
     fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
+mod hosts;
 #[cfg(test)]
 mod tests;

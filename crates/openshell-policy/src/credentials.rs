@@ -3,12 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 
 use crate::host_pattern::{HostPattern, has_wildcard};
 use crate::language::Budget;
 use crate::{path_pattern, ports};
+
+/// What comparing an endpoint with a scope costs, beside its ports and its pattern.
+const PAIR_COST: usize = 4;
 
 /// Clears the mark `provider_credentialed` everywhere: it is never believed from outside (config.md PM-42).
 pub fn clear_markers(policy: &mut SandboxPolicy) {
@@ -23,11 +27,11 @@ pub fn clear_markers(policy: &mut SandboxPolicy) {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BoundEndpoint {
     /// Host as written in the policy.
-    pub host: String,
+    pub host: Arc<str>,
     /// Port, 1 to 65535.
     pub port: u32,
     /// Path as written in the policy.
-    pub path: String,
+    pub path: Arc<str>,
 }
 
 /// The credential bindings of a policy: provider name to its endpoints, without duplicates, in order.
@@ -57,15 +61,14 @@ pub fn bindings(policy: &SandboxPolicy) -> Result<BTreeMap<String, BTreeSet<Boun
             if ports.is_empty() {
                 return Err(format!("{place}.port: is missing; a credential binding needs a port in 1..65535"));
             }
+            // Shared by all ports.
+            let (host, path): (Arc<str>, Arc<str>) = (endpoint.host.as_str().into(), endpoint.path.as_str().into());
+            let bound = bound.entry(provider.to_owned()).or_default();
             for port in ports {
                 if !(1..=ports::PORT_MAX).contains(&port) {
                     return Err(format!("{place}.port: {port} is outside 1..65535, as a credential binding needs it"));
                 }
-                bound.entry(provider.to_owned()).or_default().insert(BoundEndpoint {
-                    host: endpoint.host.clone(),
-                    port,
-                    path: endpoint.path.clone(),
-                });
+                bound.insert(BoundEndpoint { host: Arc::clone(&host), port, path: Arc::clone(&path) });
             }
         }
     }
@@ -86,18 +89,23 @@ pub struct Scope {
 /// An empty or invalid host, of scope or endpoint, overlaps nothing; no ports on either side means all.
 /// Marks that were there before are overwritten. Source: config.md EC-32.
 pub fn stamp(policy: &mut SandboxPolicy, scopes: &[Scope]) {
-    let scopes: Vec<(HostPattern, &[u32])> = scopes
-        .iter()
-        .filter_map(|scope| HostPattern::parse(&scope.host).ok().map(|host| (host, scope.ports.as_slice())))
+    let scopes: BTreeSet<&Scope> = scopes.iter().collect();
+    let scopes: Vec<(HostPattern, BTreeSet<u32>)> = scopes
+        .into_iter()
+        .filter_map(|scope| Some((HostPattern::parse(&scope.host).ok()?, scope.ports.iter().copied().collect())))
         .collect();
     let mut budget = Budget::for_policy();
     for rule in policy.network_policies.values_mut() {
         for endpoint in &mut rule.endpoints {
             let ports = ports::effective(endpoint);
-            let shares =
-                |scope: &[u32]| ports.is_empty() || scope.is_empty() || ports.iter().any(|port| scope.contains(port));
+            let shares = |scope: &BTreeSet<u32>| {
+                ports.is_empty() || scope.is_empty() || ports.iter().any(|port| scope.contains(port))
+            };
             endpoint.provider_credentialed = HostPattern::parse(&endpoint.host).is_ok_and(|host| {
-                scopes.iter().any(|(scope, at)| shares(at) && scope.overlaps_within(&host, &mut budget))
+                scopes.iter().any(|(scope, at)| {
+                    // In doubt it carries credentials, and is to be inspected.
+                    !budget.spend(PAIR_COST + ports.len()) || shares(at) && scope.overlaps_within(&host, &mut budget)
+                })
             });
         }
     }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_rule_are_laid_out_as_specified() {
+    fn ec_50_the_bytes_of_a_rule_are_laid_out_as_specified() {
         let policy = parse(
             "version: 1\nnetwork_policies: {r: {endpoints: [{rules: [{allow: {query: {b: y, a: x}}}], deny_rules: [{params: {c: z}}]}]}}",
         )
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_value_has_its_own_bytes() {
+    fn ec_50_every_kind_of_value_has_its_own_bytes() {
         let bytes = |kind: Option<Kind>| value_bytes(&Value { kind });
         assert_eq!(bytes(None), [0]);
         assert_eq!(bytes(Some(Kind::NullValue(0))), [1, 0, 0, 0, 0]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_takes_part() {
+    fn ec_51_every_field_takes_part() {
         let base =
             parse("version: 1\nnetwork_policies: {r: {endpoints: [{host: a}], binaries: [{path: /x}]}}").unwrap();
         let changed = |change: &dyn Fn(&mut SandboxPolicy)| {
@@ -239,5 +239,18 @@ mod tests {
         let different: std::collections::BTreeSet<_> = hashes.iter().collect();
         assert_eq!(different.len(), hashes.len());
         assert!(hashes.iter().all(|hash| hash.len() == 64));
+    }
+    #[test]
+    fn ec_51_the_order_of_lists_takes_part_and_that_of_map_entries_on_the_wire_does_not() {
+        let of = |text: &str| parse(&format!("version: 1\n{text}")).unwrap();
+        let list = |text: &str| policy_hash(&of(&format!("filesystem_policy: {{read_only: {text}}}")));
+        assert_ne!(list("[/a, /b]"), list("[/b, /a]"));
+        let rule = |key: &str| of(&format!("network_policies: {{{key}: {{}}}}")).encode_to_vec();
+        let hashes = [["a", "b"], ["b", "a"]].map(|keys| {
+            let policy = SandboxPolicy::decode(keys.map(rule).concat().as_slice()).unwrap();
+            assert_eq!(policy.network_policies.len(), 2);
+            policy_hash(&policy)
+        });
+        assert_eq!(hashes[0], hashes[1]);
     }
 }

@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn malformed_patterns_are_refused() {
+    fn pm_36_malformed_patterns_are_refused() {
         for text in ["", "a b", "{a,b}.com", "a..b", ".a", "a.", "x**.com", "***.com", "api[.example.com", "a[].b"] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_label_is_matched_within_itself() {
+    fn pm_36_a_label_is_matched_within_itself() {
         for (text, host, expected) in [
             ("api.example.com", "API.example.COM", true),
             ("*.example.com", "a.example.com", true),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn two_patterns_overlap_when_a_host_fits_both() {
+    fn pm_36_two_patterns_overlap_when_a_host_fits_both() {
         for (left, right, expected) in [
             ("*.example.com", "api.*.com", true),
             ("*.example.com", "*.example.org", false),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclude_counts_for_one_host_and_for_equal_words() {
+    fn pm_36_an_exclude_counts_for_one_host_and_for_equal_words() {
         assert!(!selector(&["**"], &["*.internal.x"]).overlaps(&pattern("a.internal.x")));
         assert!(!selector(&["a.internal.x"], &["*.internal.x"]).overlaps(&pattern("**")));
         assert!(selector(&["**"], &["*.internal.x"]).overlaps(&pattern("*.*.x")));

@@ -98,6 +98,14 @@ pub(crate) enum Token {
     Many(CharSet),
 }
 
+impl Token {
+    /// What comparing its set costs beyond a cell: a class may list every character there is.
+    fn further_ranges(&self) -> usize {
+        let (Token::One(set) | Token::Many(set)) = self;
+        set.0.len().saturating_sub(2)
+    }
+}
+
 /// The tokens of a text without wildcards.
 pub(crate) fn literal(text: &str) -> Vec<Token> {
     text.chars().map(|letter| Token::One(CharSet::one(letter))).collect()
@@ -155,7 +163,7 @@ pub(crate) struct Budget(u64);
 impl Budget {
     /// What one check over one policy may spend: well under a second.
     pub(crate) fn for_policy() -> Budget {
-        Budget(100_000_000)
+        Budget(60_000_000)
     }
 
     /// Takes `cells`, or says no.
@@ -165,15 +173,25 @@ impl Budget {
         self.0 = if enough { self.0 - cells } else { 0 };
         enough
     }
+
+    /// Whether nothing is left, so that an answer which it bounded may be a guess.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
 }
+
+/// What a row of the comparison table costs beside its cells.
+const ROW_COST: usize = 4;
 
 /// Whether some text is in both languages: reachability over pairs of positions, row by row, so at most
 /// `left x right` cells. Positions only move forward, hence one pass is enough.
 pub(crate) fn meet(left: &[Token], right: &[Token], budget: &mut Budget) -> bool {
     let mut row = vec![false; right.len() + 1];
     row[0] = true;
+    let right_ranges: usize = right.iter().map(Token::further_ranges).sum();
     for at in 0..=left.len() {
-        if !budget.spend(right.len() + 1) {
+        let ranges = right_ranges + right.len() * left.get(at).map_or(0, Token::further_ranges);
+        if !budget.spend(ROW_COST + right.len() + 1 + ranges) {
             return true;
         }
         let mut next = vec![false; right.len() + 1];

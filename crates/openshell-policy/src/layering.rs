@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_name_is_made_of_plain_characters() {
+    fn ec_25_a_rule_name_is_made_of_plain_characters() {
         for (provider, rule) in [
             ("my-github", "_provider_my_github"),
             ("Work GitHub!", "_provider_work_github"),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn config_scenario_73_equal_names_get_numbers_in_order() {
+    fn ec_28_equal_names_get_numbers_in_order() {
         let layer = |path: &str| Layer {
             rule: NetworkPolicyRule {
                 name: provider_rule_name("a.b"),
@@ -87,5 +87,22 @@ mod tests {
                 ("_provider_a_b_3", "_provider_a_b", "/3"),
             ]
         );
+    }
+    #[test]
+    fn ec_29_nothing_is_merged_and_nothing_of_the_users_changes() {
+        let rule = NetworkPolicyRule { name: "mine".to_owned(), ..Default::default() };
+        let user = SandboxPolicy {
+            version: 7,
+            process: Some(Default::default()),
+            network_policies: [("r".to_owned(), rule.clone())].into(),
+            network_middlewares: [("m".to_owned(), Default::default())].into(),
+            ..Default::default()
+        };
+        // A layer that says the same as a rule of the user's stays beside it.
+        let layer = Layer { rule: NetworkPolicyRule { name: provider_rule_name("p"), ..rule } };
+        let mut composed = compose(&user, std::slice::from_ref(&layer));
+        assert_eq!(composed.network_policies.remove("_provider_p"), Some(layer.rule));
+        assert_eq!(composed, user);
+        assert_eq!(compose(&user, &[]), user);
     }
 }

@@ -4,10 +4,12 @@
 
 pub mod ambiguity;
 pub mod credentials;
+pub mod findings;
 pub mod hash;
 pub mod host_pattern;
 mod language;
 pub mod layering;
+pub mod merge;
 pub mod path_pattern;
 pub mod ports;
 pub mod reserved;

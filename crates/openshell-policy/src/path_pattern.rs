@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn two_paths_overlap_when_a_path_fits_both() {
+    fn am_5_two_paths_overlap_when_a_path_fits_both() {
         for (left, right, expected) in [
             ("/v?", "/v1", true),
             ("/v[12]", "/v[23]", true),

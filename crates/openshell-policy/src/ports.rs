@@ -19,6 +19,11 @@ pub fn effective(endpoint: &NetworkEndpoint) -> Vec<u32> {
     }
 }
 
+/// How many those are.
+pub(crate) fn count(endpoint: &NetworkEndpoint) -> usize {
+    if endpoint.ports.is_empty() { usize::from(endpoint.port > 0) } else { endpoint.ports.len() }
+}
+
 /// Effective ports as people read them: `443` or `80,443`, empty when there are none.
 pub(crate) fn text(ports: &[u32]) -> String {
     ports.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
@@ -29,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_ports_wins_over_the_single_one() {
+    fn pm_15_a_list_of_ports_wins_over_the_single_one() {
         let endpoint = |port, ports: &[u32]| NetworkEndpoint { port, ports: ports.to_vec(), ..Default::default() };
         assert_eq!(effective(&endpoint(1, &[3, 2])), [3, 2]);
         assert_eq!(effective(&endpoint(1, &[])), [1]);

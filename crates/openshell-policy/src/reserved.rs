@@ -38,20 +38,20 @@ mod tests {
     }
 
     #[test]
-    fn only_the_prefix_is_reserved() {
+    fn pm_40_only_the_prefix_is_reserved() {
         assert_eq!(first_key(&with_keys(&["provider_x", "x_provider_y", "_provide", "_Provider_x"])), None);
         assert_eq!(first_key(&with_keys(&["a", "_provider_b", "_provider_a"])), Some("_provider_a"));
     }
 
     #[test]
-    fn stripping_leaves_the_users_rules() {
+    fn uc_24_stripping_leaves_the_users_rules() {
         let mut policy = with_keys(&["_provider_x", "r1"]);
         strip(&mut policy);
         assert_eq!(policy, with_keys(&["r1"]));
     }
 
     #[test]
-    fn the_refusal_holds_what_clients_look_for() {
+    fn pm_40_the_refusal_holds_what_clients_look_for() {
         let text = refusal("_provider_x");
         for anchor in ["_provider_x", "reserved '_provider_' prefix", "policy get <sandbox> --base"] {
             assert!(text.contains(anchor), "{text}");

@@ -6,3 +6,15 @@ use openshell_proto::sandbox::NetworkPolicyRule;
 pub fn display<'a>(key: &'a str, rule: &'a NetworkPolicyRule) -> &'a str {
     if rule.name.is_empty() { key } else { &rule.name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pm_16_a_rule_is_called_by_its_name_or_else_by_its_key() {
+        let named = |name: &str| NetworkPolicyRule { name: name.to_owned(), ..Default::default() };
+        assert_eq!(display("key", &named("")), "key");
+        assert_eq!(display("key", &named("shown")), "shown");
+    }
+}

@@ -3,11 +3,14 @@
 
 use openshell_proto::sandbox::SandboxPolicy;
 
+mod bounds;
 mod endpoint;
 mod l7;
 mod middleware;
 
 use crate::language::Budget;
+pub(crate) use bounds::excess_of_rules;
+pub use bounds::{excess, nesting, nests};
 
 /// Bounds that a policy must keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,21 @@ pub struct Limits {
     pub selector_patterns_max: usize,
     /// The highest user or group id; the one above means "no id" to the kernel.
     pub identity_max: u32,
+    /// Objects and lists inside each other in what has no schema: a middleware's `config`, and a template's
+    /// `resources` and `driver_config`. A decoder takes 100 messages inside each other, a level is up to three,
+    /// and records and answers put some more around them.
+    pub nesting_max: usize,
+    /// Length of a key of `network_policies` or `network_middlewares`, in bytes.
+    pub key_bytes_max: usize,
+    /// Length of an endpoint's host, in bytes.
+    pub host_bytes_max: usize,
+    /// Length of an endpoint's path, in bytes.
+    pub path_bytes_max: usize,
+    /// Ports of all endpoints together.
+    pub places_max: usize,
+    /// Host and path of every endpoint, once for each of its ports, in bytes: what is answered about a policy
+    /// says them as often.
+    pub places_bytes_max: usize,
 }
 
 /// The bounds in force (config.md 0.2, PM-18, PM-19, PM-35).
@@ -31,6 +49,12 @@ pub const LIMITS: Limits = Limits {
     middlewares_max: 10,
     selector_patterns_max: 32,
     identity_max: u32::MAX - 1,
+    nesting_max: 24,
+    key_bytes_max: 1024,
+    host_bytes_max: 253,
+    path_bytes_max: 4096,
+    places_max: 10_000,
+    places_bytes_max: 1024 * 1024,
 };
 
 /// Everything unsafe about a policy, one sentence each, every one beginning with the field.

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_section_is_not_an_empty_one() {
+    fn pm_41_an_absent_section_is_not_an_empty_one() {
         let none = SandboxPolicy::default();
         let landlock = SandboxPolicy { landlock: Some(LandlockPolicy::default()), ..Default::default() };
         let process = SandboxPolicy { process: Some(ProcessPolicy::default()), ..Default::default() };

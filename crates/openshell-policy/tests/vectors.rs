@@ -1,7 +1,12 @@
 //! What the reference gateway answered, as far as it can be checked without a state: hashes, and which
-//! policies are safe and unambiguous.
+//! policies are safe and unambiguous. And what a script in another language computed.
 
-use openshell_policy::{ambiguity, credentials, hash, layering, safety, yaml};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+
+use openshell_policy::{ambiguity, credentials, hash, layering, merge, safety, yaml};
 use openshell_proto::sandbox::{NetworkPolicyRule, SandboxPolicy};
 use prost_reflect::{DynamicMessage, ReflectMessage};
 use serde_json::{Value, json};
@@ -128,4 +133,67 @@ fn policies_of_the_vectors_survive_their_file_form() {
         assert_eq!(yaml::parse(&yaml::render(&settled)).as_ref(), Ok(&settled), "{}", case["case"]);
         assert_eq!(yaml::parse(&yaml::to_json(&settled).to_string()), Ok(settled), "{}", case["case"]);
     }
+}
+
+#[test]
+fn every_merge_comes_to_the_rules_and_the_hash_that_the_reference_computed() {
+    let file: Value = serde_json::from_str(include_str!("../../../tests/vectors/merge.json")).expect("JSON");
+    let base = policy(&file["base"]);
+    for case in cases(&file) {
+        let operations = case["merge_operations"].as_array().expect("a list");
+        if operations.is_empty() {
+            // Not a merge at all; who asks for it is told so.
+            assert_eq!(case["status"], "INVALID_ARGUMENT", "{}", case["case"]);
+            continue;
+        }
+        let operations: Vec<_> =
+            operations.iter().map(|one| message("openshell.v1.PolicyMergeOperation", one)).collect();
+        let merged = merge::parse(&operations).and_then(|operations| {
+            merge::check_always_blocked(&operations)?;
+            merge::apply(&base, &operations)
+        });
+        let status = match &merged {
+            Err(error) if error.is_invalid() => Some("INVALID_ARGUMENT"),
+            Err(_) => Some("FAILED_PRECONDITION"),
+            // A port of 0 is for the safety rules to refuse.
+            Ok(merged) => (!safety::violations(merged).is_empty()).then_some("INVALID_ARGUMENT"),
+        };
+        assert_eq!(status, case["status"].as_str(), "{}: {merged:?}", case["case"]);
+        if let (Ok(merged), None) = (merged, status) {
+            let rules = &case["after"]["network_policies"];
+            for (key, rule) in rules.as_object().expect("rules") {
+                let rule: NetworkPolicyRule = message("openshell.sandbox.v1.NetworkPolicyRule", rule);
+                assert_eq!(merged.network_policies.get(key), Some(&rule), "{}", case["case"]);
+            }
+            assert_eq!(merged.network_policies.len(), rules.as_object().map_or(0, |rules| rules.len()));
+            assert_eq!(hash::policy_hash(&merged), case["update_hash"], "{}", case["case"]);
+        }
+    }
+}
+
+#[test]
+fn ec_50_and_51_every_policy_has_the_hash_that_the_script_computed() {
+    let file: Value = serde_json::from_str(include_str!("../../../tests/vectors/hashes.json")).expect("JSON");
+    let mut hashes = BTreeMap::new();
+    for case in file["policies"].as_array().expect("cases") {
+        let hash = hash::policy_hash(&policy(&case["policy"]));
+        assert_eq!(hash, case["policy_hash"], "{}", case["case"]);
+        let alike = hashes.insert(hash, case["case"].clone());
+        assert_eq!(alike, None, "every field takes part: {}", case["case"]);
+    }
+    assert!(hashes.len() > 90, "only {} cases", hashes.len());
+}
+
+/// Elsewhere than in CI it is enough that the file is compared with what the gateway computes.
+#[test]
+fn the_script_writes_the_vectors_that_are_kept() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
+    let written = match Command::new("python3").arg("-B").arg(folder.join("hashes.py")).arg("-").output() {
+        Err(error) if error.kind() == ErrorKind::NotFound && std::env::var("CI").as_deref() != Ok("true") => return,
+        ran => ran.expect("python3 runs"),
+    };
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let kept = std::fs::read_to_string(folder.join("hashes.json")).expect("the vectors are there");
+    let same = String::from_utf8_lossy(&written.stdout) == kept;
+    assert!(same, "run tests/vectors/hashes.py, which writes another hashes.json now");
 }

@@ -3,6 +3,7 @@
 //! itself. No rules live here.
 
 mod descriptor;
+pub mod weight;
 
 pub use descriptor::{AuthMode, MethodRule, Route, method_rules, pool};
 

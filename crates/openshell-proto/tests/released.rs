@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 
 /// Our own names that the released API does not have.
 const OUR_METHODS: [&str; 1] = ["UpdateProviderProfile"];
-const OUR_MESSAGES: [&str; 3] = [
+const OUR_MESSAGES: [&str; 5] = [
+    "openshell.sandbox.v1.LeftOutProfile",
     "openshell.v1.ProviderProfileUpdate",
     "openshell.v1.ProviderProfileUpdateResult",
+    "openshell.v1.MissingLogs",
     "openshell.v1.StoredRefreshClaim",
 ];
 const OUR_ENUMS: [&str; 1] = ["openshell.options.v1.Route"];

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_start_with_a_letter_or_underscore() {
+    fn pe_6_names_start_with_a_letter_or_underscore() {
         for name in ["A", "_", "a1_B", "PATH"] {
             assert!(is_env_name(name), "{name}");
         }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_vertex_service_account_key_is_never_injected() {
+    fn pe_6_only_the_vertex_service_account_key_is_never_injected() {
         for vertex in ["google-vertex-ai", " Vertex ", "gcp-vertex"] {
             assert!(!is_injectable(vertex, "GOOGLE_SERVICE_ACCOUNT_KEY"), "{vertex}");
             assert!(is_injectable(vertex, "GOOGLE_VERTEX_AI_TOKEN"), "{vertex}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn google_cloud_generates_project_region_and_metadata_host() {
+    fn pe_14_google_cloud_generates_project_region_and_metadata_host() {
         check("gcp", &[], &[("GCE_METADATA_HOST", "gcp.metadata.openshell.internal")]);
         check(
             "google-cloud",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn vertex_generates_its_own_set() {
+    fn pe_14_vertex_generates_its_own_set() {
         check(
             "vertex",
             &[("VERTEX_AI_PROJECT_ID", "p"), ("VERTEX_AI_REGION", " ")],
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_types_generate_nothing() {
+    fn pe_14_other_types_generate_nothing() {
         check("github", &[("project_id", "p")], &[]);
         check("custom", &[("VERTEX_AI_REGION", "p")], &[]);
     }

@@ -12,6 +12,7 @@ mod words;
 
 use std::fmt;
 
+use openshell_policy::yaml::bounds;
 use openshell_proto::v1::ProviderProfile;
 
 pub use lower::{FileProblem, lower};
@@ -43,8 +44,9 @@ impl std::error::Error for ParseError {}
 /// Parses one YAML document. Unknown keys are ignored on every level.
 ///
 /// Errors: a missing required key, a wrong type, a repeated key, an unknown category or strategy,
-/// no document or several. Source: providers.md F-PARSE-1 to F-PARSE-7.
+/// no document or several; a file that would take memory out of proportion. Source: providers.md F-PARSE-1 to F-PARSE-7.
 pub fn parse_yaml(text: &str) -> Result<ProfileFile, ParseError> {
+    bounded(text)?;
     serde_yaml::from_str(text).map_err(|error| {
         let place = error.location().map(|place| (place.line(), place.column()));
         parse_error(&error.to_string(), place)
@@ -60,6 +62,7 @@ pub fn parse_json(text: &str) -> Result<ProfileFile, ParseError> {
         let message = "a file holds one profile as an object, not a list: use one file a profile".to_owned();
         return Err(ParseError { message, line: Some(1), column: None });
     }
+    bounded(text)?;
     serde_json::from_str(text).map_err(|error| parse_error(&error.to_string(), Some((error.line(), error.column()))))
 }
 
@@ -76,6 +79,10 @@ pub fn parse(extension: &str, text: &str) -> Result<ProfileFile, ParseError> {
             column: None,
         }),
     }
+}
+
+fn bounded(text: &str) -> Result<(), ParseError> {
+    bounds::check(text).map_err(|message| ParseError { message, line: None, column: None })
 }
 
 /// Both parsers append the place to their text; it is carried in fields of its own instead.

@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_is_named_after_the_provider() {
+    fn ec_25_the_rule_is_named_after_the_provider() {
         for (provider, name) in [
             ("my-github", "_provider_my_github"),
             ("Work GitHub!", "_provider_work_github"),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_keep_their_order_and_lose_their_bindings() {
+    fn ec_26_endpoints_keep_their_order_and_lose_their_bindings() {
         let binaries = vec![NetworkBinary { path: "/bin/a".to_owned(), harness: true }];
         let profile = ProviderProfile {
             endpoints: vec![endpoint("b.example.com"), endpoint("a.example.com")],
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_marked_when_a_credential_is_declared_or_one_of_them_signs() {
+    fn ec_27_endpoints_are_marked_when_a_credential_is_declared_or_one_of_them_signs() {
         let mut profile = ProviderProfile {
             endpoints: vec![endpoint("a.example.com"), endpoint("b.example.com")],
             ..Default::default()
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_endpoints_still_has_a_rule() {
+    fn ec_26_a_profile_without_endpoints_still_has_a_rule() {
         assert_eq!(layer("p", &ProviderProfile::default()).name, "_provider_p");
     }
 }

@@ -13,6 +13,7 @@ pub mod provider_type;
 mod selector;
 pub mod token_grant;
 pub mod validate;
+pub mod verdict;
 
 pub use file::normalise_profile;
 pub use layer::layer;

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_of_the_table_has_its_type() {
+    fn ec_23_every_word_of_the_table_has_its_type() {
         let table = [
             ("google-vertex-ai", "vertex vertex-ai google-vertex gcp-vertex google-vertex-ai"),
             ("claude-code", "claude claude-code claude_code"),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_without_alias_is_its_own_profile() {
+    fn ec_23_a_type_without_alias_is_its_own_profile() {
         assert_eq!(profile_id("gh"), "github");
         assert_eq!(profile_id(" Custom-API "), "custom-api");
         assert_eq!(profile_id("my_thing"), "my_thing");

@@ -27,25 +27,25 @@ pub const WARNING: &str = "warning";
 /// What is wrong with the items of a request, before their profiles are looked at: a missing profile
 /// (the item is then no candidate for [`profiles`]), an endpoint that names a provider.
 ///
-/// *Shape*: in item order. Source: providers.md V-ITEM-1, V-ITEM-2.
+/// *Shape*: in item order; past 256 KiB of diagnostics further ones are dropped. Source: providers.md V-ITEM-1, V-ITEM-2.
 pub fn items(items: &[ProviderProfileImportItem]) -> Vec<ProviderProfileDiagnostic> {
-    let mut found = Vec::new();
+    let mut report = Report { source: "", profile_id: "", found: Vec::new(), room: BYTES_MAX };
     for item in items {
+        (report.source, report.profile_id) = (&item.source, "");
         let Some(profile) = &item.profile else {
-            let message = "the item has no profile: a profile is required beside the source".to_owned();
-            found.push(error(&item.source, "", "profile", message));
+            report.error("profile", "the item has no profile: a profile is required beside the source");
             continue;
         };
+        report.profile_id = &profile.id;
         for (index, endpoint) in profile.endpoints.iter().enumerate() {
             if endpoint.credential_binding.is_some() {
-                let field = format!("endpoints[{index}].credential_binding");
                 let message = "a profile cannot name a provider instance: credential_binding belongs in a sandbox \
                                policy, remove it here";
-                found.push(error(&item.source, &profile.id, &field, message.to_owned()));
+                report.error(format!("endpoints[{index}].credential_binding"), message);
             }
         }
     }
-    found
+    report.found
 }
 
 /// The diagnostic for a request that has no profile at all; for requests where [`items`] found nothing.

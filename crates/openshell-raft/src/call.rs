@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use openshell_proto::peer::{ForwardRequest, ForwardResponse};
+use futures::stream::BoxStream;
+use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLines, ReadLogsRequest};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
 use tokio::time::Instant;
@@ -90,8 +91,15 @@ pub enum Consistency {
     Linearizable,
 }
 
-/// Answers calls that another node passed on.
+/// Answers what other nodes ask of this one beyond Raft.
 pub trait CallHandler: Send + Sync {
-    /// Answers here or not at all: a forwarded call is never forwarded again.
+    /// A call that was passed on. Answered here or not at all: it is never forwarded again.
     fn handle(&self, request: ForwardRequest) -> BoxFuture<'_, ForwardResponse>;
+
+    /// Log lines of a sandbox that this node has received and still has.
+    fn read_logs(&self, request: &ReadLogsRequest) -> LogLines;
+
+    /// The same as the first item, at once, then lines as this node receives them. The other node has
+    /// seen to it that its caller may read them.
+    fn follow_logs(&self, request: &ReadLogsRequest) -> BoxStream<'static, LogLines>;
 }

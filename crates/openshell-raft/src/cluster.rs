@@ -4,7 +4,8 @@
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
+use futures::stream::BoxStream;
+use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLines, NodeStatusResponse, ReadLogsRequest};
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, RequestId, State};
 use openshell_store::{History, Member, Opened};
@@ -112,7 +113,7 @@ impl Cluster {
         Ok(Self { node })
     }
 
-    /// Sets what answers calls that other nodes pass on. Until then they hear "not done".
+    /// Sets what answers other nodes. Until then they hear "not done", or that this node is starting.
     pub fn set_call_handler(&self, handler: Arc<dyn CallHandler>) {
         self.node.call_handler.store(Some(Arc::new(Handler(handler))));
     }
@@ -162,6 +163,27 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<ForwardResponse, Unavailable> {
         self.node.forward(to, request, deadline).await
+    }
+
+    /// Log lines of a sandbox that another node has.
+    ///
+    /// # Errors
+    /// A sentence when it does not answer before the deadline.
+    pub async fn read_logs(&self, id: u64, request: ReadLogsRequest, deadline: Instant) -> Result<LogLines, String> {
+        self.node.read_logs(id, request, deadline).await
+    }
+
+    /// The same, at once, and those that the other node receives from then on. Whoever asks takes them
+    /// without delay: the connection is shared.
+    ///
+    /// # Errors
+    /// A sentence when it does not answer, or not any more.
+    pub async fn follow_logs(
+        &self,
+        id: u64,
+        request: ReadLogsRequest,
+    ) -> Result<BoxStream<'static, Result<LogLines, String>>, String> {
+        self.node.follow_logs(id, request).await
     }
 
     /// What this node has applied.

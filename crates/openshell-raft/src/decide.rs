@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use openshell_proto::log::{self, Command, Origin, Transaction, command, reply};
-use openshell_state::{Call, Code, Decision, Draft, Memory, Outcome, Refusal, RequestId, Stamp, State};
+use openshell_state::{Call, Code, Decision, Draft, Fault, Memory, Outcome, Refusal, RequestId, Stamp, State};
 use openshell_store::Proposal;
 
 use crate::call::{Answered, CallContext, IdStanding, Unavailable};
@@ -72,13 +72,14 @@ impl Node {
         F: Fn(Call<'_>) -> Decision + Send + Sync,
     {
         let state = self.view.load();
-        let (state, verdict) = match self.judge(call, rule, &state) {
+        let first = self.proposals.think(call.deadline, || self.judge(call, rule, &state)).await?;
+        let (state, verdict) = match first {
             verdict @ Verdict::Transact(_) => (state, verdict),
             // An answer about the state: whether this node still leads, and what it says then.
             Verdict::Remembered { .. } | Verdict::RefusedId(_) | Verdict::Concluded(_) => {
                 drop(state);
                 let state = self.prove_leadership(call.deadline).await?;
-                let verdict = self.judge(call, rule, &state);
+                let verdict = self.proposals.think(call.deadline, || self.judge(call, rule, &state)).await?;
                 (state, verdict)
             }
         };
@@ -169,6 +170,9 @@ impl Node {
         transaction: Transaction,
         turn: Turn,
     ) -> Result<Option<Answered>, Unavailable> {
+        if let Err(fault) = openshell_state::check(&transaction) {
+            return Ok(Some(at_revision_of(self.view.load(), Err(unreadable(&call.rpc, &fault)))));
+        }
         let reply = read_reply(transaction.reply.clone().unwrap_or_default());
         let proposal = Proposal::new(&Command { kind: Some(command::Kind::Transaction(transaction)) });
         if proposal.bytes().len() > ENTRY_BYTES_MAX {
@@ -244,4 +248,10 @@ impl From<IdRefusal> for Refusal {
 fn too_large(bytes: usize) -> Refusal {
     let text = format!("the change takes {bytes} bytes, at most {ENTRY_BYTES_MAX} go into one; split the request");
     Refusal::new(Code::ResourceExhausted, text)
+}
+
+/// No node could apply it, now or ever again: it is not proposed.
+fn unreadable(rpc: &str, fault: &Fault) -> Refusal {
+    tracing::error!(rpc, %fault, "a decision wrote what no node could read, and was not proposed");
+    Refusal::internal(format!("the change could not be read back, nothing was changed: {fault}"))
 }

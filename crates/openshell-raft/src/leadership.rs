@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use openshell_proto::log::command;
 use openshell_state::decide::formation;
 use openshell_store::Proposal;
 use tokio::sync::watch;
@@ -84,6 +85,11 @@ async fn attempt_genesis(node: &Node) -> Result<(), Unavailable> {
         Some(_) => formation::reform(&state, &cluster_id, now_ms),
         None => (node.genesis)(&cluster_id, now_ms),
     };
+    if let Some(command::Kind::Transaction(transaction)) = &command.kind
+        && let Err(fault) = openshell_state::check(transaction)
+    {
+        return Err(Unavailable::not_done(format!("the first entry could not be read back: {fault}"), None));
+    }
     node.propose(Proposal::new(&command), turn, deadline).await.map(drop)
 }
 

@@ -12,6 +12,7 @@ mod formation;
 mod forward;
 mod join;
 mod leadership;
+mod logs;
 mod node;
 mod peer;
 mod propose;

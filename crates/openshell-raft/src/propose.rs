@@ -8,7 +8,9 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
 use openshell_state::Outcome;
 use openshell_store::{Proposal, TypeConfig};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore};
+use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::Unavailable;
@@ -16,6 +18,8 @@ use crate::node::Node;
 
 /// Entries on their way into the log, together. openraft's own queues count entries, not bytes.
 const IN_FLIGHT_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Rules that run at once; more wait, so that there are threads for everything else.
+const RULES_AT_ONCE: usize = 16;
 /// What an entry costs beside its bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
 
@@ -24,6 +28,8 @@ pub(crate) struct Proposals {
     /// Held shared from a decision until its entry is applied, exclusively to decide alone.
     turns: Arc<RwLock<()>>,
     bytes: Arc<Semaphore>,
+    /// Rules that run at once: each takes a processor for as long as it runs.
+    rules: Semaphore,
     pub(crate) counts: Counts,
 }
 
@@ -55,8 +61,21 @@ impl Proposals {
         Self {
             turns: Arc::default(),
             bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES_MAX as usize)),
+            rules: Semaphore::new(RULES_AT_ONCE),
             counts: Counts::default(),
         }
+    }
+
+    /// Runs a rule, which may think for long, so that what else the runtime has to do does not wait for it: an
+    /// election would follow from a heartbeat that comes too late. A runtime of one thread has no other to
+    /// hand it to.
+    pub(crate) async fn think<T>(&self, deadline: Instant, rule: impl FnOnce() -> T) -> Result<T, Unavailable> {
+        let room = timeout_at(deadline, self.rules.acquire()).await;
+        let _room = room.map_err(|_| late())?.expect("the semaphore is never closed");
+        Ok(match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => block_in_place(rule),
+            _ => rule(),
+        })
     }
 
     /// Waits for a turn.

@@ -13,8 +13,8 @@ use openshell_raft::Cluster;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::grpc::Gateway;
 use crate::metrics;
-use crate::watch::Hub;
 
 /// Answers `/healthz` and `/readyz`. A node that is leaving is not ready, though it still answers.
 pub(crate) fn health(cluster: Cluster, leaving: CancellationToken) -> Router {
@@ -34,12 +34,12 @@ pub(crate) fn health(cluster: Cluster, leaving: CancellationToken) -> Router {
 }
 
 /// Answers `/metrics`.
-pub(crate) fn metrics(cluster: Cluster, hub: Arc<Hub>) -> Router {
+pub(crate) fn metrics(gateway: Arc<Gateway>) -> Router {
     Router::new().route(
         "/metrics",
         get(move || async move {
-            let page = metrics::page(&cluster, &hub)
-                .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+            let page =
+                metrics::page(&gateway).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
             let content = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
             Ok::<_, (StatusCode, String)>((content, page))
         }),

@@ -116,12 +116,14 @@ fn message_of(kind: Kind) -> Option<&'static str> {
         Kind::SandboxSettings | Kind::GatewaySettings => "openshell.log.v1.Settings",
         Kind::PolicyRevision => "openshell.v1.StoredPolicyRevision",
         Kind::DraftChunk => "openshell.v1.StoredDraftChunk",
+        Kind::DraftInbox => "openshell.log.v1.DraftInbox",
         Kind::Cluster => "openshell.log.v1.Cluster",
         Kind::Unspecified
         | Kind::FenceProfileUsers
         | Kind::FenceProviderUsers
         | Kind::FenceWorkspaceContents
-        | Kind::FenceComposition => return None,
+        | Kind::FenceComposition
+        | Kind::FenceWorkspaceMembers => return None,
     })
 }
 

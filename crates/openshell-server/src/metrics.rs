@@ -2,18 +2,22 @@
 
 use std::sync::atomic::AtomicU64;
 
-use openshell_raft::Cluster;
+use openshell_raft::Gauges;
+use openshell_state::Usage;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::grpc::Gateway;
+use crate::logs::LogGauges;
 use crate::watch::Hub;
 
 type Labels = Vec<(&'static str, String)>;
 
 /// The page of this node, in the OpenMetrics text format.
-pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Error> {
+pub(crate) fn page(gateway: &Gateway) -> Result<String, std::fmt::Error> {
+    let (cluster, hub) = (&gateway.cluster, &gateway.hub);
     let gauges = cluster.gauges();
     let state = cluster.state();
     let mut registry = Registry::with_prefix("openshell");
@@ -56,14 +60,26 @@ pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Err
     gauge("history_floor_revision", "The change history is complete after this revision", history.floor());
     gauge("history_entries", "Entries of the change history", history.len() as u64);
     gauge("history_bytes", "Encoded bytes of the change history", history.bytes() as u64);
-    let watches = hub.gauges();
-    gauge("watches", "Watches of changes that go on", watches.watches);
-    gauge("sandbox_watches", "Watches of single sandboxes that go on", watches.sandbox_watches);
-    gauge("watch_queued_bytes", "Bytes of changes that wait for readers", watches.queued_bytes);
-    gauge("watches_cut_off", "Readers that were too slow, since start", watches.cut_off);
-    gauge("watches_refused", "Watches that were not taken because there were too many, since start", watches.refused);
+    watch_gauges(&mut gauge, hub);
+    let activity = gateway.sandboxes.activity.counts();
+    gauge(
+        "sandbox_network_activities",
+        "Network activities that sandboxes reported here, since start",
+        activity.network,
+    );
+    gauge("sandbox_denied_actions", "Denied actions that sandboxes reported here, since start", activity.denied);
+    log_gauges(&mut gauge, &hub.log_keeper().gauges());
     let installs = *cluster.watch_installs().borrow();
     gauge("snapshot_installs", "Snapshots that replaced the state, since start", installs);
+    raft_families(&mut registry, &gauges);
+    answers(&mut registry, gateway.sandboxes.usage());
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// What this node is to Raft, and what became of its proposals.
+fn raft_families(registry: &mut Registry, gauges: &Gauges) {
     let role = Family::<Labels, Gauge<u64, AtomicU64>>::default();
     role.get_or_create(&vec![("role", gauges.role.to_owned())]).set(1);
     registry.register("raft_role", "1 for the role that this node has", role);
@@ -81,7 +97,38 @@ pub(crate) fn page(cluster: &Cluster, hub: &Hub) -> Result<String, std::fmt::Err
         proposals.get_or_create(&vec![("outcome", outcome.to_owned())]).set(count);
     }
     registry.register("proposals", "Proposals of this node by what became of them, since start", proposals);
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+}
+
+/// What is kept of the answers to sandboxes.
+fn answers(registry: &mut Registry, usage: [Usage; 2]) {
+    let mut family = |name: &str, help: &str, value: fn(&Usage) -> u64| {
+        let family = Family::<Labels, Gauge<u64, AtomicU64>>::default();
+        for (answer, usage) in ["config", "environment"].into_iter().zip(&usage) {
+            family.get_or_create(&vec![("answer", answer.to_owned())]).set(value(usage));
+        }
+        registry.register(name, help, family);
+    };
+    family("answers_kept", "Answers to sandboxes that are kept", |usage| usage.kept);
+    family("answers_kept_bytes", "About how many bytes of memory they take", |usage| usage.bytes);
+    family("answers_recalled", "Questions answered by what was kept, since start", |usage| usage.recalled);
+    family("answers_composed", "Questions whose answer had to be composed, since start", |usage| usage.missed);
+}
+
+fn watch_gauges(gauge: &mut impl FnMut(&str, &str, u64), hub: &Hub) {
+    let watches = hub.gauges();
+    gauge("watches", "Watches of changes that go on", watches.watches);
+    gauge("sandbox_watches", "Watches of single sandboxes that go on", watches.sandbox_watches);
+    gauge("watch_queued_bytes", "Bytes of changes that wait for readers", watches.queued_bytes);
+    gauge("watches_cut_off", "Readers that were too slow, since start", watches.cut_off);
+    gauge("watches_refused", "Watches that were not taken because there were too many, since start", watches.refused);
+}
+
+fn log_gauges(gauge: &mut impl FnMut(&str, &str, u64), logs: &LogGauges) {
+    gauge("log_lines", "Log lines of sandboxes that this node has received and keeps", logs.lines);
+    gauge("log_bytes", "Bytes that they take", logs.bytes);
+    gauge("log_lines_forgotten", "Log lines that were let go because there were too many, since start", logs.forgotten);
+    gauge("log_pushes", "Streams that sandboxes push log lines through", logs.pushes);
+    gauge("log_followers", "Readers that follow logs through this node", logs.followers);
+    gauge("log_queued_bytes", "Bytes of log lines that wait for readers, of other nodes too", logs.queued_bytes);
+    gauge("log_followers_cut_off", "Readers of logs that were too slow, since start", logs.cut_off);
 }

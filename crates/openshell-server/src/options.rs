@@ -97,6 +97,10 @@ pub(crate) struct Options {
     /// CA of client certificates, PEM; clients must then show one.
     #[arg(long, env = "OPENSHELL_TLS_CLIENT_CA", value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
+    /// The role that makes a user platform admin: an OU of the client certificate. Without it every
+    /// user is one.
+    #[arg(long, env = "OPENSHELL_ADMIN_ROLE", value_name = "ROLE")]
+    admin_role: Option<String>,
     /// This node's id, from 1; never reused [default: 1].
     #[arg(long, env = "OPENSHELL_NODE_ID", value_name = "ID")]
     node_id: Option<u64>,
@@ -162,6 +166,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log_level: String,
     pub(crate) tls: Option<Tls>,
+    /// None: every user is platform admin.
+    pub(crate) admin_role: Option<String>,
     pub(crate) node: u64,
     pub(crate) data_dir: PathBuf,
     pub(crate) peer: SocketAddr,
@@ -195,6 +201,7 @@ impl Settings {
         let client = SocketAddr::new(bind, options.port.unwrap_or(17670));
         let beside = |port: Option<u16>| port.map(|port| SocketAddr::new(bind, port));
         let tls = tls(&options, bind)?;
+        let admin_role = admin_role(&options)?;
         let node = options.node_id.unwrap_or(1);
         ensure!(node > 0, "--node-id starts at 1");
         let join = join(&options)?;
@@ -226,6 +233,7 @@ impl Settings {
             metrics: beside(options.metrics_port),
             log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
             tls,
+            admin_role,
             node,
             data_dir: options.data_dir.unwrap_or_else(|| PathBuf::from("openshell-data")),
             peer,
@@ -256,6 +264,7 @@ impl Options {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
+            admin_role: self.admin_role.or(other.admin_role),
             node_id: self.node_id.or(other.node_id),
             data_dir: self.data_dir.or(other.data_dir),
             peer_bind: self.peer_bind.or(other.peer_bind),
@@ -295,6 +304,18 @@ fn tls(options: &Options, bind: IpAddr) -> anyhow::Result<Option<Tls>> {
              front of the gateway does TLS"
         ),
     }
+}
+
+/// Roles come with client certificates. Who meant to set a role and set none must not make everybody
+/// an admin.
+fn admin_role(options: &Options) -> anyhow::Result<Option<String>> {
+    let Some(role) = &options.admin_role else { return Ok(None) };
+    ensure!(!role.trim().is_empty(), "--admin-role is empty: leave it out where every user is to be platform admin");
+    ensure!(
+        options.tls_client_ca.is_some(),
+        "--admin-role needs --tls-client-ca: without client certificates nobody has a role"
+    );
+    Ok(Some(role.clone()))
 }
 
 /// Where members are that this node is to be added to.
@@ -359,6 +380,21 @@ mod tests {
         let error = settings(&["--bind-address", "0.0.0.0", "--disable-tls"]).unwrap_err().to_string();
         assert!(error.contains("--advertise-client"), "{error}");
         settings(&["--bind-address", "0.0.0.0", "--disable-tls", "--advertise-client", "http://gw:1"]).unwrap();
+    }
+
+    #[test]
+    fn an_admin_role_needs_certificates_to_come_from_and_is_never_empty() {
+        let with_tls = |words: &[&str]| {
+            settings(&[&["--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "ca"], words].concat())
+        };
+        assert_eq!(with_tls(&[]).unwrap().admin_role, None);
+        assert_eq!(with_tls(&["--admin-role", "ops"]).unwrap().admin_role.as_deref(), Some("ops"));
+        for role in ["", " "] {
+            let error = with_tls(&["--admin-role", role]).unwrap_err().to_string();
+            assert!(error.contains("leave it out"), "{error}");
+        }
+        let error = settings(&["--admin-role", "ops"]).unwrap_err().to_string();
+        assert!(error.contains("--tls-client-ca"), "{error}");
     }
 
     #[test]

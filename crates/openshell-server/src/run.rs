@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower::ServiceExt;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Users};
 use crate::grpc::{self, Facts, Gateway, GatewayService};
 use crate::identifiers::RandomIdentifiers;
 use crate::options::{Settings, Tls};
@@ -77,7 +77,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         http::serve(address, http::health(cluster.clone(), stages.leaving.clone()), stages.closed.clone()).await?;
     }
     if let Some(address) = settings.metrics {
-        http::serve(address, http::metrics(cluster.clone(), Arc::clone(&gateway.hub)), stages.closed.clone()).await?;
+        http::serve(address, http::metrics(Arc::clone(&gateway)), stages.closed.clone()).await?;
     }
     let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
     let minting = tokio::spawn(refresh::run(Arc::clone(&gateway), stages.stop.clone()));
@@ -216,8 +216,8 @@ async fn serve_clients(
         server = server.tls_config(tls).context("setting up TLS for clients")?;
     }
     let certificates = settings.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    let tokens = Arc::clone(&gateway.sandboxes.tokens);
-    let authenticator = Authenticator::new(tokens, certificates, settings.client.ip().is_loopback());
+    let users = Users::of(certificates, settings.admin_role.clone(), settings.client.ip().is_loopback());
+    let authenticator = Authenticator::new(Arc::clone(&gateway.sandboxes.tokens), users);
     let pages = http::health(gateway.cluster.clone(), stages.leaving.clone());
     let service = GatewayService::new(gateway, authenticator);
     let service = service.map_request(|request: ::http::Request<axum::body::Body>| request.map(tonic::body::Body::new));

@@ -1,4 +1,5 @@
-//! The built-in catalogue that this build brings, installed by an entry when it is newer.
+//! What this build brings and the cluster lacks, such as a newer built-in catalogue, installed by
+//! entries.
 
 use std::time::Duration;
 
@@ -8,11 +9,14 @@ use openshell_state::decide::formation;
 use tokio::time::Instant;
 
 const DEADLINE: Duration = Duration::from_secs(10);
+/// After a first attempt that came to nothing. Each further one waits twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Proposes the catalogue of this build, on the leader, until it is known to be in or this
-/// node no longer leads.
+/// Proposes what the cluster lacks, on the leader, until all is known to be in or this node no
+/// longer leads.
 pub(crate) async fn catalogue(cluster: &Cluster) {
+    let mut pause = PAUSE;
     while cluster.is_leader() {
         let call = CallContext {
             principal: Principal::Cluster,
@@ -24,8 +28,13 @@ pub(crate) async fn catalogue(cluster: &Cluster) {
         };
         // Before the first entry there is no cluster to upgrade: the rule refuses, and is asked again.
         match cluster.decide(call, |call| formation::upgrade(call).into()).await {
-            Ok(answered) if answered.reply.is_ok() => return,
-            Ok(_) | Err(Unavailable::NotDone { .. } | Unavailable::Unknown { .. }) => tokio::time::sleep(PAUSE).await,
+            Ok(answered) if formation::is_upgraded(&answered.state) => return,
+            // One entry does not hold everything.
+            Ok(answered) if answered.reply.is_ok() => pause = PAUSE,
+            Ok(_) | Err(Unavailable::NotDone { .. } | Unavailable::Unknown { .. }) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
         }
     }
 }

@@ -134,6 +134,7 @@ impl State {
                 Arc::new(Record { revision: index, created_revision, created_at_ms, bytes, value })
             });
             self.put(&key, before.as_deref(), record.clone());
+            self.note_change(&key, before.as_deref(), record.as_deref());
             changes.push(Change {
                 key: Some(key.to_proto()),
                 act: act as i32,
@@ -206,6 +207,15 @@ impl State {
             self.digest.add(Item::Forgotten, b"", &after.to_le_bytes());
         }
     }
+}
+
+/// Reads a transaction as [`State::apply`] would, before it is proposed: what is in the log and cannot be
+/// read stops every node for good.
+///
+/// # Errors
+/// The [`Fault`] that applying it would be. Nothing may be proposed then.
+pub fn check(transaction: &Transaction) -> Result<(), Fault> {
+    Prepared::read(transaction).map(drop)
 }
 
 /// A value as it was sent and as it reads.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshell_policy::{ambiguity, credentials, layering};
+use openshell_policy::{ambiguity, credentials, layering, safety};
 use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 use openshell_providers::{environment, predicates, token_grant};
@@ -81,6 +81,16 @@ pub(crate) fn composed(base: &SandboxPolicy, members: &[Member<'_>], on: bool) -
     if on { layering::compose(base, &layers(members)) } else { base.clone() }
 }
 
+/// Nothing of a policy is unsafe to run (`config.md` EC-10). Layers of valid profiles and a base that was
+/// accepted are safe together; what an older leader let pass may not be.
+pub(crate) fn safe(policy: &SandboxPolicy) -> Result<(), Refusal> {
+    let violations = safety::violations(policy);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::precondition(format!("invalid effective policy: {}", violations.join("; "))))
+}
+
 /// No two endpoints of a policy contradict each other (`config.md` appendix A).
 pub(crate) fn endpoint_ambiguity(policy: &SandboxPolicy) -> Result<(), Refusal> {
     let conflicts = ambiguity::conflicts(policy);
@@ -89,10 +99,22 @@ pub(crate) fn endpoint_ambiguity(policy: &SandboxPolicy) -> Result<(), Refusal> 
 
 /// Bindings are well-formed (`INVALID_ARGUMENT`) and name attached providers whose profiles
 /// have no endpoints; signing endpoints have a source of AWS credentials (EC-30, EC-33, EC-34).
+/// A profile that is left out gets the benefit of the doubt: its sandboxes go on without it.
 pub(crate) fn credential_context(policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
+    credentials_with(policy, members, true)
+}
+
+/// As [`credential_context`] for what a sandbox proposes: nobody vouches for it, so that a profile that is
+/// left out gets no benefit of the doubt.
+pub(crate) fn proposed_credential_context(policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
+    credentials_with(policy, members, false)
+}
+
+fn credentials_with(policy: &SandboxPolicy, members: &[Member<'_>], trusting: bool) -> Result<(), Refusal> {
+    let trusted = |member: &Member<'_>| trusting && member.lost_its_profile();
     let bindings = credentials::bindings(policy).map_err(Refusal::invalid)?;
     for provider in bindings.keys() {
-        bound_provider(provider, members)?;
+        bound_provider(provider, members, trusting)?;
     }
     for signing in credentials::signing_endpoints(policy) {
         let endpoint = signing.endpoint;
@@ -100,8 +122,8 @@ pub(crate) fn credential_context(policy: &SandboxPolicy, members: &[Member<'_>])
             Some(binding) => members
                 .iter()
                 .filter(|member| member.name == binding.provider)
-                .any(|member| declares_aws(member) && !has_endpoints(member)),
-            None => signing_source(endpoint, members),
+                .any(|member| trusted(member) || declares_aws(member) && !has_endpoints(member)),
+            None => members.iter().any(trusted) || signing_source(endpoint, members),
         };
         if !found {
             return Err(Refusal::precondition(format!(
@@ -115,12 +137,12 @@ pub(crate) fn credential_context(policy: &SandboxPolicy, members: &[Member<'_>])
     Ok(())
 }
 
-fn bound_provider(provider: &str, members: &[Member<'_>]) -> Result<(), Refusal> {
+fn bound_provider(provider: &str, members: &[Member<'_>], trusting: bool) -> Result<(), Refusal> {
     let refuse = |why: &str| Err(Refusal::precondition(format!("credential_binding: provider {provider:?} {why}")));
     let Some(member) = members.iter().find(|member| member.name == provider) else {
         return refuse("is not attached to the sandbox; attach it or remove the binding");
     };
-    if member.resolved.is_none() {
+    if member.resolved.is_none() && !(trusting && member.lost_its_profile()) {
         return refuse("has no profile, so its credentials cannot be bound");
     }
     if has_endpoints(member) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use openshell_policy::layering::Layer;
 use openshell_proto::datamodel::Provider;
-use openshell_proto::sandbox::{SandboxPolicy, SettingValue, setting_value};
+use openshell_proto::sandbox::{LeftOutProfile, SandboxPolicy, SettingValue, setting_value};
 use openshell_proto::v1::{ProviderProfile, Sandbox, StoredProviderCredentialRefreshState};
 use openshell_providers::provider_type;
 
@@ -75,6 +75,17 @@ pub(crate) struct Resolved<'a> {
     pub(crate) proposed: bool,
 }
 
+/// A stored profile that a provider means and that is not valid: nothing of it is used, and the profile
+/// that it would have hidden does not take its place.
+#[derive(Clone)]
+pub(crate) struct LeftOut<'a> {
+    pub(crate) source: Source,
+    /// Workspace of a workspace profile, otherwise empty.
+    pub(crate) workspace: String,
+    pub(crate) id: String,
+    pub(crate) reason: &'a str,
+}
+
 /// One provider of a sandbox.
 #[derive(Clone)]
 pub(crate) struct Member<'a> {
@@ -82,6 +93,15 @@ pub(crate) struct Member<'a> {
     pub(crate) name: String,
     pub(crate) refreshes: Vec<&'a StoredProviderCredentialRefreshState>,
     pub(crate) resolved: Option<Resolved<'a>>,
+    /// Beside a built-in profile, the one that it hides.
+    pub(crate) left_out: Option<LeftOut<'a>>,
+}
+
+impl Member<'_> {
+    /// It has a profile, and is composed without it.
+    pub(crate) fn lost_its_profile(&self) -> bool {
+        self.resolved.is_none() && self.left_out.is_some()
+    }
 }
 
 /// A sandbox as composition sees it.
@@ -127,36 +147,42 @@ impl<'a> View<'a> {
     }
 
     /// The profile that a provider resolves to: built-in, or by its `profile_workspace` the
-    /// workspace's and then the platform's, or only the platform's.
-    pub(crate) fn resolve(&self, provider: &Provider) -> Option<Resolved<'a>> {
+    /// workspace's and then the platform's, or only the platform's. Beside it, or in its place, the
+    /// stored one that is left out.
+    pub(crate) fn resolve(&self, provider: &Provider) -> (Option<Resolved<'a>>, Option<LeftOut<'a>>) {
         let id = provider_type::profile_id(&provider.r#type);
-        if let Some(entry) = self.state.builtin_profile(&id) {
-            let profile = entry.value.profile.as_ref().map_or_else(Cow::default, Cow::Borrowed);
-            let workspace = String::new();
-            return Some(Resolved {
-                source: Source::Builtin,
-                workspace,
-                id,
-                profile,
-                resource_version: 0,
-                proposed: false,
-            });
-        }
         let scope = provider.profile_workspace.as_str();
         let in_workspace = (!scope.is_empty()).then(|| self.custom(scope, &id, Source::Workspace)).flatten();
-        in_workspace.or_else(|| self.custom("", &id, Source::Platform))
+        let custom = in_workspace.or_else(|| self.custom("", &id, Source::Platform));
+        let builtin = self.state.builtin_profile(&id).map(|entry| Resolved {
+            source: Source::Builtin,
+            workspace: String::new(),
+            id,
+            profile: entry.value.profile.as_ref().map_or_else(Cow::default, Cow::Borrowed),
+            resource_version: 0,
+            proposed: false,
+        });
+        match custom {
+            None => (builtin, None),
+            Some(Ok(custom)) => (builtin.or(Some(custom)), None),
+            Some(Err(left_out)) => (builtin, Some(left_out)),
+        }
     }
 
-    fn custom(&self, scope: &str, id: &str, source: Source) -> Option<Resolved<'a>> {
+    /// The custom profile of exactly this scope. One that is proposed has passed validation.
+    fn custom(&self, scope: &str, id: &str, source: Source) -> Option<Result<Resolved<'a>, LeftOut<'a>>> {
         let (workspace, id) = (scope.to_owned(), id.to_owned());
         if let Some(profile) = self.profiles.get(&(workspace.clone(), id.clone())) {
             let profile = profile.clone();
-            return Some(Resolved { source, workspace, id, profile, resource_version: 0, proposed: true });
+            return Some(Ok(Resolved { source, workspace, id, profile, resource_version: 0, proposed: true }));
         }
         let stored = self.state.profile(scope, &id)?.value;
+        if !stored.invalid_reason.is_empty() {
+            return Some(Err(LeftOut { source, workspace, id, reason: &stored.invalid_reason }));
+        }
         let resource_version = stored.metadata.as_ref().map_or(0, |metadata| metadata.resource_version);
         let profile = stored.profile.as_ref().map_or_else(Cow::default, Cow::Borrowed);
-        Some(Resolved { source, workspace, id, profile, resource_version, proposed: false })
+        Some(Ok(Resolved { source, workspace, id, profile, resource_version, proposed: false }))
     }
 
     /// The provider with this name, as proposed or as stored.
@@ -177,8 +203,8 @@ impl<'a> View<'a> {
             proposed.is_some_and(|proposed| proposed.credential_key == refresh.credential_key)
         };
         let refreshes = stored.filter(|refresh| !replaced(refresh)).chain(proposed).collect();
-        let resolved = self.resolve(&provider);
-        Some(Member { provider, name: name.to_owned(), refreshes, resolved })
+        let (resolved, left_out) = self.resolve(&provider);
+        Some(Member { provider, name: name.to_owned(), refreshes, resolved, left_out })
     }
 
     /// Every provider of a list, in order.
@@ -203,6 +229,22 @@ pub(crate) fn layers(members: &[Member<'_>]) -> Vec<Layer> {
         .filter_map(|member| {
             let resolved = member.resolved.as_ref()?;
             Some(Layer { rule: openshell_providers::layer(&member.name, &resolved.profile) })
+        })
+        .collect()
+}
+
+/// What is left out of all that is composed with these members, in order.
+pub(crate) fn left_out(members: &[Member<'_>]) -> Vec<LeftOutProfile> {
+    members
+        .iter()
+        .filter_map(|member| {
+            let left_out = member.left_out.as_ref()?;
+            Some(LeftOutProfile {
+                provider: member.name.clone(),
+                profile: left_out.id.clone(),
+                scope: left_out.source.scope().to_owned(),
+                reason: left_out.reason.to_owned(),
+            })
         })
         .collect()
 }

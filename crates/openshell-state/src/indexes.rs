@@ -23,6 +23,8 @@ pub(crate) struct Indexes {
     pub(crate) sandboxes_with_providers: OrdSet<(Name, Name)>,
     /// (profile id that the provider's type means, workspace, provider).
     pub(crate) providers_by_profile: OrdSet<(Name, Name, Name)>,
+    /// Workspace -> how many members it has; none without any.
+    pub(crate) members: OrdMap<Name, usize>,
     /// (kind, workspace, created at, name): the order of lists within a workspace (`config.md` GR-7).
     pub(crate) by_creation: OrdSet<(Kind, Name, i64, Name)>,
     /// (kind, created at, name, workspace): the order of lists across workspaces.
@@ -48,13 +50,14 @@ impl Indexes {
             Value::Provider(provider) => {
                 self.providers_by_profile.insert(typed(key, &provider.r#type));
             }
+            Value::Member(_) => *self.members.entry(key.workspace.clone()).or_default() += 1,
             Value::Workspace(_)
-            | Value::Member(_)
             | Value::Profile(_)
             | Value::Refresh(_)
             | Value::Settings(_)
             | Value::PolicyRevision(_)
             | Value::DraftChunk(_)
+            | Value::DraftInbox(_)
             | Value::Cluster(_) => {}
         }
     }
@@ -74,13 +77,21 @@ impl Indexes {
             Value::Provider(provider) => {
                 self.providers_by_profile.remove(&typed(key, &provider.r#type));
             }
+            Value::Member(_) => {
+                let others = self.members.get(&key.workspace).map_or(0, |count| count - 1);
+                if others == 0 {
+                    self.members.remove(&key.workspace);
+                } else {
+                    self.members.insert(key.workspace.clone(), others);
+                }
+            }
             Value::Workspace(_)
-            | Value::Member(_)
             | Value::Profile(_)
             | Value::Refresh(_)
             | Value::Settings(_)
             | Value::PolicyRevision(_)
             | Value::DraftChunk(_)
+            | Value::DraftInbox(_)
             | Value::Cluster(_) => {}
         }
     }

@@ -79,6 +79,16 @@ impl Key {
     pub fn policy_revision(workspace: &str, sandbox_id: &str, version: u32) -> Self {
         Self::new(Kind::PolicyRevision, workspace, &format!("{sandbox_id}/{version:0VERSION_DIGITS$}"))
     }
+    /// One chunk of a sandbox's draft inbox.
+    #[must_use]
+    pub fn draft_chunk(workspace: &str, sandbox_id: &str, chunk_id: &str) -> Self {
+        Self::new(Kind::DraftChunk, workspace, &format!("{sandbox_id}/{chunk_id}"))
+    }
+    /// What guards all chunks of a sandbox's draft inbox.
+    #[must_use]
+    pub fn draft_inbox(workspace: &str, sandbox_id: &str) -> Self {
+        Self::new(Kind::DraftInbox, workspace, sandbox_id)
+    }
     /// One revision of the global policy.
     #[must_use]
     pub fn global_policy_revision(version: u32) -> Self {
@@ -103,6 +113,11 @@ impl Key {
     #[must_use]
     pub fn workspace_contents(name: &str) -> Self {
         Self::new(Kind::FenceWorkspaceContents, "", name)
+    }
+    /// Fence: who is a member of a workspace.
+    #[must_use]
+    pub fn workspace_members(name: &str) -> Self {
+        Self::new(Kind::FenceWorkspaceMembers, "", name)
     }
     /// Fence: everything that provider composition of any sandbox depends on.
     #[must_use]

@@ -8,13 +8,16 @@
 pub mod access;
 pub mod decide;
 pub mod effective;
+pub mod phase;
 pub mod query;
 
+mod answers;
 mod apply;
 mod checks;
 mod composition;
 mod decision;
 mod digest;
+mod drafts;
 mod fault;
 mod indexes;
 mod key;
@@ -24,13 +27,15 @@ mod refusal;
 mod requests;
 mod snapshot;
 mod state;
+mod touched;
 
-pub use apply::{Applied, Outcome, StateChange};
+pub use answers::{Answers, Usage};
+pub use apply::{Applied, Outcome, StateChange, check};
 pub use decision::{Call, Decision, Draft, Identifiers, Opener, Sealer, Stamp};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use key::Key;
-pub use record::{PolicyRevision, Record, Value};
+pub use record::{DraftChunk, PolicyRevision, Record, Value};
 pub use refusal::{Code, Refusal};
 pub use requests::{Memory, RequestId, RequestMemory};
 pub use state::{Entry, State};

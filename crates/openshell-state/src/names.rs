@@ -11,6 +11,8 @@ pub(crate) const ROUTABLE_NAME_MAX: usize = 19;
 pub(crate) const NAME_MAX: usize = 253;
 const LABEL_NAME_MAX: usize = 63;
 const ANNOTATIONS_MAX: usize = 128;
+/// Keys and values of a sandbox's annotations together, once there was a change of them.
+const ANNOTATIONS_BYTES_MAX: usize = 262_144;
 const MAP_KEY_MAX: usize = 256;
 const MAP_VALUE_MAX: usize = 8192;
 
@@ -69,6 +71,32 @@ pub(crate) fn annotations(annotations: &BTreeMap<String, String>) -> Result<(), 
         bounded(&format!("annotations[{key:?}]"), value, MAP_VALUE_MAX)?;
     }
     Ok(())
+}
+
+/// A sandbox's annotations with a request's added, within the bounds of one map: they would grow for ever.
+/// Who changes none is not asked, however many there are.
+pub(crate) fn merged_annotations(
+    present: &BTreeMap<String, String>,
+    added: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut all = present.clone();
+    all.extend(added.clone());
+    if all == *present {
+        return Ok(all);
+    }
+    let bytes: usize = all.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if all.len() > ANNOTATIONS_MAX {
+        return Err(Refusal::invalid(format!(
+            "annotations: with them the sandbox has {} entries; at most {ANNOTATIONS_MAX} are allowed",
+            all.len()
+        )));
+    }
+    if bytes > ANNOTATIONS_BYTES_MAX {
+        return Err(Refusal::invalid(format!(
+            "annotations: with them the sandbox has {bytes} bytes of them; at most {ANNOTATIONS_BYTES_MAX} are allowed"
+        )));
+    }
+    Ok(all)
 }
 
 /// A value of at most `max` bytes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use openshell_proto::datamodel::{Provider, Workspace};
 use openshell_proto::log::{self, Kind};
-use openshell_proto::sandbox::SandboxPolicy;
+use openshell_proto::sandbox::{NetworkPolicyRule, SandboxPolicy};
 use openshell_proto::v1::{
     Sandbox, StoredDraftChunk, StoredPolicyRevision, StoredProviderCredentialRefreshState, StoredProviderProfile,
     WorkspaceMember,
@@ -50,7 +50,9 @@ pub enum Value {
     /// `KIND_POLICY_REVISION`.
     PolicyRevision(Box<PolicyRevision>),
     /// `KIND_DRAFT_CHUNK`.
-    DraftChunk(Box<StoredDraftChunk>),
+    DraftChunk(Box<DraftChunk>),
+    /// `KIND_DRAFT_INBOX`.
+    DraftInbox(log::DraftInbox),
     /// `KIND_CLUSTER`.
     Cluster(log::Cluster),
 }
@@ -62,6 +64,15 @@ pub struct PolicyRevision {
     pub stored: StoredPolicyRevision,
     /// The policy.
     pub policy: SandboxPolicy,
+}
+
+/// A draft chunk with its rule decoded.
+#[derive(Clone, Debug)]
+pub struct DraftChunk {
+    /// The record as stored; `proposed_rule` holds the rule's bytes.
+    pub stored: StoredDraftChunk,
+    /// The rule.
+    pub rule: NetworkPolicyRule,
 }
 
 impl Value {
@@ -87,13 +98,18 @@ impl Value {
                 let policy = SandboxPolicy::decode(stored.policy_payload.as_slice())?;
                 Ok(Value::PolicyRevision(Box::new(PolicyRevision { stored, policy })))
             }),
-            Kind::DraftChunk => StoredDraftChunk::decode(bytes).map(|chunk| Value::DraftChunk(Box::new(chunk))),
+            Kind::DraftChunk => StoredDraftChunk::decode(bytes).and_then(|stored| {
+                let rule = NetworkPolicyRule::decode(stored.proposed_rule.as_slice())?;
+                Ok(Value::DraftChunk(Box::new(DraftChunk { stored, rule })))
+            }),
+            Kind::DraftInbox => log::DraftInbox::decode(bytes).map(Value::DraftInbox),
             Kind::Cluster => log::Cluster::decode(bytes).map(Value::Cluster),
             Kind::Unspecified
             | Kind::FenceProfileUsers
             | Kind::FenceProviderUsers
             | Kind::FenceWorkspaceContents
-            | Kind::FenceComposition => return Err(Fault::UnknownKind { kind: key.kind as i32 }),
+            | Kind::FenceComposition
+            | Kind::FenceWorkspaceMembers => return Err(Fault::UnknownKind { kind: key.kind as i32 }),
         };
         value.map_err(undecodable)
     }
@@ -111,6 +127,7 @@ impl Value {
             | Value::Settings(_)
             | Value::PolicyRevision(_)
             | Value::DraftChunk(_)
+            | Value::DraftInbox(_)
             | Value::Cluster(_) => return None,
         };
         metadata.as_ref().map(|metadata| &metadata.labels)

@@ -102,6 +102,7 @@ impl State {
         for item in items {
             state.load(item?)?;
         }
+        state.begin_touched();
         Ok(state)
     }
 

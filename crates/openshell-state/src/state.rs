@@ -13,6 +13,7 @@ use crate::indexes::Indexes;
 use crate::key::{GLOBAL_SCOPE, Key};
 use crate::record::{PolicyRevision, Record, Value};
 use crate::requests::{Memory, RequestId, RequestMemory};
+use crate::touched::Touched;
 
 /// Everything that the cluster knows, at one revision.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct State {
     pub(crate) fences: OrdMap<Key, u64>,
     pub(crate) requests: RequestMemory,
     pub(crate) indexes: Indexes,
+    pub(crate) touched: Touched,
     pub(crate) digest: Digest,
 }
 
@@ -75,6 +77,7 @@ impl State {
             fences: OrdMap::new(),
             requests: RequestMemory::new(0),
             indexes: Indexes::default(),
+            touched: Touched::default(),
             digest: Digest::default(),
         }
     }
@@ -197,6 +200,12 @@ impl State {
         }
     }
 
+    /// How many members a workspace has, known without looking at them.
+    #[must_use]
+    pub fn member_count(&self, workspace: &str) -> usize {
+        self.indexes.members.get(workspace).copied().unwrap_or(0)
+    }
+
     /// A sandbox by its id, with its key.
     #[must_use]
     pub fn sandbox_by_id(&self, id: &str) -> Option<(&Key, Entry<'_, Sandbox>)> {
@@ -230,10 +239,19 @@ impl State {
     ) -> impl Iterator<Item = Entry<'_, PolicyRevision>> {
         let range =
             Key::policy_revision(workspace, sandbox_id, 0)..=Key::policy_revision(workspace, sandbox_id, u32::MAX);
-        self.records.range(range).rev().map(|(key, record)| match &record.value {
-            Value::PolicyRevision(revision) => Entry { revision: record.revision, value: &**revision },
-            other => panic!("{key} holds {other:?}"),
-        })
+        self.records.range(range).rev().map(|(key, record)| revision_entry(key, record))
+    }
+
+    /// Those of a policy's revisions that are older than `version`, oldest first.
+    pub fn policy_revisions_before(
+        &self,
+        workspace: &str,
+        sandbox_id: &str,
+        version: u32,
+    ) -> impl Iterator<Item = Entry<'_, PolicyRevision>> {
+        let range =
+            Key::policy_revision(workspace, sandbox_id, 0)..Key::policy_revision(workspace, sandbox_id, version);
+        self.records.range(range).map(|(key, record)| revision_entry(key, record))
     }
 
     /// The refresh states of a provider, in order of credential key.
@@ -269,6 +287,12 @@ impl State {
         self.profiles_of(Kind::ProviderProfile, scope)
     }
 
+    /// The custom profiles of all scopes, in order of scope and id.
+    pub fn all_profiles(&self) -> impl Iterator<Item = (&Key, Entry<'_, StoredProviderProfile>)> {
+        let first = Key::new(Kind::ProviderProfile, "", "");
+        self.records.range(first..).take_while(|(key, _)| key.kind == Kind::ProviderProfile).map(profile_entry)
+    }
+
     /// The built-in catalogue, in order of id.
     pub fn builtin_profiles(&self) -> impl Iterator<Item = (&Key, Entry<'_, StoredProviderProfile>)> {
         self.profiles_of(Kind::BuiltinProfile, "")
@@ -277,12 +301,8 @@ impl State {
     fn profiles_of(&self, kind: Kind, scope: &str) -> impl Iterator<Item = (&Key, Entry<'_, StoredProviderProfile>)> {
         let first = Key::new(kind, scope, "");
         let workspace = first.workspace.clone();
-        self.records.range(first..).take_while(move |(key, _)| key.kind == kind && key.workspace == workspace).map(
-            |(key, record)| match &record.value {
-                Value::Profile(profile) => (key, Entry { revision: record.revision, value: &**profile }),
-                other => panic!("{key} holds {other:?}"),
-            },
-        )
+        let within = move |key: &Key| key.kind == kind && key.workspace == workspace;
+        self.records.range(first..).take_while(move |(key, _)| within(key)).map(profile_entry)
     }
 
     /// The names of the sandboxes of a workspace that list a provider, in order.
@@ -337,5 +357,21 @@ impl State {
                 (key, record)
             },
         )
+    }
+}
+
+/// A profile's record as what it is.
+fn profile_entry<'a>((key, record): (&'a Key, &'a Arc<Record>)) -> (&'a Key, Entry<'a, StoredProviderProfile>) {
+    match &record.value {
+        Value::Profile(profile) => (key, Entry { revision: record.revision, value: &**profile }),
+        other => panic!("{key} holds {other:?}"),
+    }
+}
+
+/// A policy revision's record as what it is.
+fn revision_entry<'a>(key: &Key, record: &'a Record) -> Entry<'a, PolicyRevision> {
+    match &record.value {
+        Value::PolicyRevision(revision) => Entry { revision: record.revision, value: revision },
+        other => panic!("{key} holds {other:?}"),
     }
 }

@@ -91,6 +91,47 @@ async fn the_main_job_through_three_nodes_by_command_line() {
 }
 
 #[tokio::test]
+async fn cli_scenario_66_and_67_revisions_of_a_policy_are_shown_and_listed() {
+    let cluster = Cluster::shared().await;
+    let endpoints = cluster.endpoints();
+    let person = Person::new(&endpoints).await;
+    person.run(&endpoints, &["sandbox", "create", "--name", "s1"]).await.success();
+    let none = person.run(&endpoints, &["policy", "list", "s1"]).await;
+    assert_eq!((none.success(), none.stderr.contains("No policy revisions")), ("", true), "{none:?}");
+    for host in ["docs.example.com", "other.example.com"] {
+        person.command_line.write("policy.yaml", &POLICY.replace("docs.example.com", host));
+        person.run(&endpoints, &["policy", "set", "s1", "--policy", "policy.yaml"]).await.success();
+    }
+    let listed = person.run(&endpoints, &["policy", "list", "s1"]).await;
+    let rows: Vec<Vec<&str>> = listed.success().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["VERSION", "HASH", "STATUS", "CREATED", "ERROR"]);
+    let states: Vec<_> = rows[1..].iter().map(|row| (row[0], row[1].len(), row[2])).collect();
+    assert_eq!(states, [("2", 12, "Pending"), ("1", 12, "Superseded")], "newest first");
+    let limited = person.run(&endpoints, &["policy", "list", "s1", "--limit", "1"]).await;
+    assert_eq!(limited.success().lines().count(), 2, "{limited:?}");
+    let first = person.run(&endpoints, &["policy", "get", "s1", "--rev", "1", "-o", "json"]).await;
+    assert!(first.success().contains("\"status\": \"superseded\""), "{first:?}");
+    let effective = person.run(&endpoints, &["policy", "get", "s1", "-o", "json"]).await;
+    assert!(effective.success().contains("\"status\": \"effective\""), "{effective:?}");
+    let missing = person.run(&endpoints, &["policy", "get", "s1", "--rev", "99"]).await;
+    assert!(missing.failure().contains("99"), "{missing:?}");
+}
+
+#[tokio::test]
+async fn what_never_ran_is_neither_stopped_nor_started_by_command() {
+    let cluster = Cluster::shared().await;
+    let endpoints = cluster.endpoints();
+    let person = Person::new(&endpoints).await;
+    person.run(&endpoints, &["sandbox", "create", "--name", "s1"]).await.success();
+    for command in ["stop", "start"] {
+        let refused = person.run(&endpoints, &["sandbox", command, "s1"]).await;
+        assert!(refused.failure().contains("PROVISIONING"), "{refused:?}");
+        let missing = person.run(&endpoints, &["sandbox", command, "no-such"]).await;
+        assert_eq!(missing.code, Some(1), "{missing:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_profile_is_not_found_and_ends_with_exit_code_1() {
     let cluster = Cluster::shared().await;
     let endpoints = cluster.endpoints();

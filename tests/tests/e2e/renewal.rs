@@ -38,8 +38,8 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     let endpoints = staying.iter().map(|id| cluster.gateway(*id).endpoint()).collect::<Vec<_>>().join(",");
     let command_line = CommandLine::new();
     let (old_word, through) = (old.to_string(), scene.through(cluster.api_of_all()));
-    let nobody = command_line.run(&endpoints, &["cluster", "replace", &old_word, "--with", "4"]).await;
-    assert!(nobody.failure().contains("no node 4 waits to be added; start it"), "{nobody:?}");
+    let words = ["cluster", "replace", &old_word, "--with", "4"];
+    nobody_waits(command_line.run(&endpoints, &words).await.failure());
     cluster.start_newcomer(4).await.expect("the new node waits");
     let updates = async {
         for update in 400..500 {
@@ -47,7 +47,6 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
             stored = through.update(stored.clone()).await.message;
         }
     };
-    let words = ["cluster", "replace", &old_word, "--with", "4"];
     let (output, ()) = tokio::join!(command_line.run(&endpoints, &words), updates);
     assert!(output.success().contains(&format!("Node 4 took the place of node {old}")), "{output:?}");
     command_line.run(&endpoints, &words).await.success();
@@ -61,11 +60,7 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     // The old disk is refused, and the node says so.
     gone.start().expect("the old node starts");
     let port = gone.ports().health;
-    let told = eventually("the old node to say that it was removed", LIMIT, async || {
-        let (status, page) = http_get(port, "/readyz").await.ok()?;
-        (status == 503 && page.contains("was removed from the cluster")).then_some(())
-    });
-    told.await.expect("it says so");
+    says_that_it_was_removed(port).await;
     let refused =
         scene.through(openshell_tests::Api::new(&gone.endpoint()).once()).try_attach("box", "acme-main").await;
     assert!(format!("{:?}", refused.expect_err("not served")).contains("was removed from the cluster"));
@@ -75,11 +70,7 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     }
     // Also when nobody is there to say it again.
     gone.start().expect("the old node starts");
-    let told = eventually("the old node to say that it was removed", LIMIT, async || {
-        let (status, page) = http_get(port, "/readyz").await.ok()?;
-        (status == 503 && page.contains("was removed from the cluster")).then_some(())
-    });
-    told.await.expect("it wrote that down");
+    says_that_it_was_removed(port).await;
     let local = openshell_tests::Api::new(&gone.endpoint()).local().once();
     let asked = GetSandboxConfigRequest { sandbox_id: sandbox.clone() };
     let refused = local.call(&methods::GET_SANDBOX_CONFIG, asked).await.expect_err("not served");
@@ -96,6 +87,19 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");
     let answer = command_line.run(&cluster.endpoints(), &["cluster", "replace", "9", "--with", "5"]).await;
     assert!(answer.failure().contains("node 9 is not a member"), "{answer:?}");
+}
+
+async fn says_that_it_was_removed(health: u16) {
+    let told = eventually("the old node to say that it was removed", LIMIT, async || {
+        let (status, page) = http_get(health, "/readyz").await.ok()?;
+        (status == 503 && page.contains("was removed from the cluster")).then_some(())
+    });
+    told.await.expect("it says so");
+}
+
+/// A replacement by a node that was not started says so.
+fn nobody_waits(said: &str) {
+    assert!(said.contains("no node 4 waits to be added; start it"), "{said}");
 }
 
 /// A token of the sandbox `box`.

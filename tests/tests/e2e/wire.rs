@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use openshell_client::{CallError, CallOptions, Client, Seen, methods};
 use openshell_proto::v1::{
-    CreateWorkspaceRequest, ExecSandboxRequest, GetWorkspaceRequest, ListWorkspacesRequest, ListWorkspacesResponse,
-    SandboxPhase, SandboxStreamEvent, WatchSandboxRequest, sandbox_stream_event,
+    CreateWorkspaceRequest, ExecSandboxRequest, GetWorkspaceRequest, ImportProviderProfilesRequest,
+    ListWorkspacesRequest, ListWorkspacesResponse, ProviderProfileImportItem, SandboxPhase, SandboxStreamEvent,
+    UpdateConfigRequest, WatchSandboxRequest, sandbox_stream_event,
 };
 use openshell_tests::{Cluster, Scene, policy_allowing, profile, unique};
+use prost::Message;
 use tonic::{Code, Status, Streaming};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -64,6 +66,55 @@ async fn what_the_caller_has_seen_of_another_cluster_is_refused_for_reads_and_wr
     }
 }
 
+/// The largest request that is taken, in bytes (`config.md` GR-10).
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// What `make` makes of the padding with which it has so many encoded bytes.
+fn sized<M: Message>(bytes: usize, make: impl Fn(String) -> M) -> M {
+    let mut padding = bytes;
+    while make("a".repeat(padding)).encoded_len() > bytes {
+        padding -= 1 + (make("a".repeat(padding)).encoded_len() - bytes) / 2;
+    }
+    let request = make("a".repeat(padding));
+    assert_eq!(request.encoded_len(), bytes);
+    request
+}
+
+#[tokio::test]
+async fn gr_10_a_request_of_one_mebibyte_is_taken_and_one_byte_more_is_refused_for_its_size() {
+    let cluster = Cluster::shared().await;
+    for node in cluster.ids() {
+        let scene = Scene::open(cluster.api(node)).await;
+        scene.create_sandbox("box", &[], policy_allowing("docs.example.com")).await;
+        for (bytes, too_large) in [(REQUEST_BYTES_MAX, false), (REQUEST_BYTES_MAX + 1, true)] {
+            let update = sized(bytes, |host| UpdateConfigRequest {
+                name: "box".to_owned(),
+                workspace: scene.workspace.clone(),
+                policy: Some(policy_allowing(&host)),
+                ..UpdateConfigRequest::default()
+            });
+            let read = sized(bytes, |name| GetWorkspaceRequest { name });
+            let write = sized(bytes, |name| CreateWorkspaceRequest { name, ..CreateWorkspaceRequest::default() });
+            for status in [
+                refusal(scene.api.call(&methods::UPDATE_CONFIG, update).await),
+                refusal(scene.api.call(&methods::GET_WORKSPACE, read).await),
+                refusal(scene.api.call(&methods::CREATE_WORKSPACE, write).await),
+            ] {
+                let by_size = status.code() == Code::OutOfRange
+                    && [bytes, REQUEST_BYTES_MAX].iter().all(|number| status.message().contains(&number.to_string()));
+                assert_eq!(by_size, too_large, "{bytes}: {:?} {:.200}", status.code(), status.message());
+                let by_rule = [Code::InvalidArgument, Code::NotFound].contains(&status.code());
+                assert_eq!(by_rule, !too_large, "{bytes}: {:?} {:.200}", status.code(), status.message());
+            }
+        }
+        assert_eq!(
+            scene.through(scene.api.linearizable()).stored_policy("box").await.version,
+            1,
+            "nothing was written"
+        );
+    }
+}
+
 async fn next(stream: &mut Streaming<SandboxStreamEvent>) -> Result<Option<SandboxStreamEvent>, Status> {
     tokio::time::timeout(LIMIT, stream.message()).await.expect("an event in time")
 }
@@ -106,4 +157,39 @@ async fn a_watch_shows_the_record_then_its_changes_and_ends_with_its_node() {
     assert!(status.success(), "{status}");
     let end = next(&mut events).await.expect_err("the watch ends with its node");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+}
+
+/// An import whose encoding has exactly so many bytes.
+fn import_of(bytes: usize) -> ImportProviderProfilesRequest {
+    let mut item = ProviderProfileImportItem { profile: None, source: "x".repeat(bytes) };
+    let mut request = ImportProviderProfilesRequest { profiles: vec![item.clone()], workspace: "default".to_owned() };
+    item.source.truncate(2 * bytes - request.encoded_len());
+    request.profiles = vec![item];
+    assert_eq!(request.encoded_len(), bytes);
+    request
+}
+
+#[tokio::test]
+async fn a_request_of_one_mebibyte_is_taken_and_one_byte_more_is_refused_by_size() {
+    const MIB: usize = 1024 * 1024;
+    let cluster = Cluster::shared().await;
+    for node in cluster.ids() {
+        let api = cluster.api(node);
+        let taken = api.call(&methods::IMPORT_PROVIDER_PROFILES, import_of(MIB)).await.expect("an answer");
+        assert_eq!((taken.message.imported, taken.message.diagnostics.len()), (false, 1));
+        let status = refusal(api.call(&methods::IMPORT_PROVIDER_PROFILES, import_of(MIB + 1)).await);
+        assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_would_take_memory_beyond_its_length_is_refused_on_every_node() {
+    let cluster = Cluster::shared().await;
+    for node in cluster.ids() {
+        let profiles = vec![ProviderProfileImportItem::default(); 400_000];
+        let request = ImportProviderProfilesRequest { profiles, workspace: "default".to_owned() };
+        let status = refusal(cluster.api(node).call(&methods::IMPORT_PROVIDER_PROFILES, request).await);
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains("small messages"), "{status}");
+    }
 }

@@ -1,21 +1,23 @@
-//! `openshell policy`: set and get. Merging single rules into a policy, listing revisions and deleting
-//! are not built.
+//! `openshell policy`: set, update, get and list. Deleting is not built.
 
+mod list;
 mod set;
 mod show;
+mod update;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use openshell_client::methods;
-use openshell_proto::sandbox::{GetSandboxConfigRequest, PolicySource, SandboxPolicy};
+use openshell_proto::sandbox::{GetSandboxConfigRequest, LeftOutProfile, PolicySource, SandboxPolicy};
 use openshell_proto::v1;
 
 use super::sandbox::sandbox_id;
 use super::settings::check_target;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Console};
 
 /// `openshell policy ...`.
 #[derive(Debug, Args)]
@@ -28,8 +30,12 @@ pub(crate) struct PolicyArguments {
 pub(crate) enum PolicyCommand {
     /// Gives a sandbox a policy, or one to all sandboxes.
     Set(set::SetArguments),
+    /// Adds single rules to a sandbox's policy, or takes some away.
+    Update(update::UpdateArguments),
     /// Shows the policy in effect, or a revision of it.
     Get(GetArguments),
+    /// Lists the revisions, newest first.
+    List(list::ListArguments),
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +72,9 @@ pub(crate) async fn run(arguments: PolicyArguments, context: &mut Context<'_>) -
     match arguments.command {
         None => Ok(()),
         Some(PolicyCommand::Set(arguments)) => set::run(arguments, context).await,
+        Some(PolicyCommand::Update(arguments)) => update::run(arguments, context).await,
         Some(PolicyCommand::Get(arguments)) => get(arguments, context).await,
+        Some(PolicyCommand::List(arguments)) => list::run(arguments, context).await,
     }
 }
 
@@ -78,9 +86,14 @@ pub(crate) fn read_policy(path: &Path) -> Result<SandboxPolicy, Failure> {
         .map_err(|error| Failure::new(format!("policy file {} is not valid", path.display())).because(&error))
 }
 
-/// The policy file of `sandbox create` when no flag names one.
-pub(crate) fn policy_from_variable() -> Option<PathBuf> {
-    std::env::var_os("OPENSHELL_SANDBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from)
+/// The policy file of `sandbox create`: the one that a flag names, else the one of OPENSHELL_SANDBOX_POLICY,
+/// else none (`config.md` PM-13).
+pub(crate) fn policy_path(flag: Option<PathBuf>) -> Option<PathBuf> {
+    chosen(flag, std::env::var_os("OPENSHELL_SANDBOX_POLICY"))
+}
+
+fn chosen(flag: Option<PathBuf>, variable: Option<OsString>) -> Option<PathBuf> {
+    flag.or_else(|| variable.filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
 /// Where the policy in effect comes from, in a word.
@@ -97,6 +110,13 @@ pub(crate) fn short_hash(hash: &str) -> String {
     hash.chars().take(12).collect()
 }
 
+/// Says on stderr which providers a sandbox gets without their profile.
+pub(crate) fn warn_left_out(profiles: &[LeftOutProfile], console: &mut Console) {
+    for profile in profiles {
+        console.warn(&show::left_out(profile));
+    }
+}
+
 async fn get(arguments: GetArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     check_target(arguments.name.as_deref(), arguments.global)?;
     let session = context.session()?;
@@ -110,7 +130,7 @@ async fn get(arguments: GetArguments, context: &mut Context<'_>) -> Result<(), F
         (false, false) => show::Part::Nothing,
     };
     let is_json = arguments.output == PolicyFormat::Json;
-    let text = if arguments.global || arguments.rev > 0 {
+    let (text, left_out) = if arguments.global || arguments.rev > 0 {
         let request = v1::GetSandboxPolicyStatusRequest {
             name: name.clone(),
             version: arguments.rev,
@@ -123,21 +143,40 @@ async fn get(arguments: GetArguments, context: &mut Context<'_>) -> Result<(), F
             return Ok(());
         };
         let sandbox = (!arguments.global).then_some(name.as_str());
-        match is_json {
+        let text = match is_json {
             true => output::json(show::revision_document(sandbox, revision, status.active_version)),
             false => show::revision_lines(arguments.global, revision, status.active_version, part),
-        }
+        };
+        (text, status.left_out_profiles)
     } else {
         let sandbox_id = sandbox_id(&session, &name).await?;
         let config = session.read(&methods::GET_SANDBOX_CONFIG, GetSandboxConfigRequest { sandbox_id }).await?;
         if config.policy.is_none() {
             return Err(Failure::new(format!("sandbox {name} has no policy")));
         }
-        match is_json {
+        let text = match is_json {
             true => output::json(show::effective_document(&name, &config, part)),
             false => show::effective_lines(&config, part),
-        }
+        };
+        (text, config.left_out_profiles)
     };
     context.console.print(&text);
+    warn_left_out(&left_out, context.console);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::chosen;
+
+    #[test]
+    fn pm_13_the_flag_comes_before_the_variable() {
+        let (flag, variable) = (|| Some(PathBuf::from("flag.yaml")), || Some("variable.yaml".into()));
+        assert_eq!(chosen(flag(), variable()), flag());
+        assert_eq!(chosen(None, variable()), Some(PathBuf::from("variable.yaml")));
+        assert_eq!(chosen(None, Some("".into())), None);
+        assert_eq!(chosen(None, None), None);
+    }
 }

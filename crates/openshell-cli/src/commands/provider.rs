@@ -1,9 +1,11 @@
 //! `openshell provider`: providers, and the list of profiles. Values of credentials go in and never come
 //! out.
 
+mod adc;
 mod create;
 mod discover;
 mod list_profiles;
+mod opencode;
 mod refresh;
 mod show;
 mod update;
@@ -16,6 +18,7 @@ use super::provider_profile::{self, ProfileCommand};
 use crate::context::{Context, required};
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::pages::WindowArguments;
 
 /// `openshell provider ...`.
 #[derive(Debug, Args)]
@@ -55,12 +58,8 @@ pub(crate) enum ProviderCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// At most so many.
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
-    /// Skips so many.
-    #[arg(long, default_value_t = 0)]
-    offset: u32,
+    #[command(flatten)]
+    window: WindowArguments,
     /// Prints names, one a line.
     #[arg(long, conflicts_with = "output")]
     names: bool,
@@ -99,23 +98,24 @@ async fn list(arguments: ListArguments, context: &mut Context<'_>) -> Result<(),
     let session = context.session()?;
     let all_workspaces = arguments.all_workspaces;
     let request = v1::ListProvidersRequest {
-        limit: arguments.limit,
-        offset: arguments.offset,
         workspace: if all_workspaces { String::new() } else { session.workspace.clone() },
         all_workspaces,
+        ..v1::ListProvidersRequest::default()
     };
-    let providers = session.read(&methods::LIST_PROVIDERS, request).await?.providers;
+    let listed = session.list(&request, arguments.window.window()).await?;
+    let providers = &listed.items;
     let text = if arguments.names {
-        show::names(&providers, all_workspaces)
+        show::names(providers, all_workspaces)
     } else {
         match arguments.output {
             Format::Table if providers.is_empty() => "No providers found.\n".to_owned(),
-            Format::Table => show::rows(&providers, all_workspaces, context.console.paint),
+            Format::Table => show::rows(providers, all_workspaces, context.console.paint),
             Format::Json => output::json(providers.iter().map(show::document).collect()),
             Format::Yaml => output::yaml(providers.iter().map(show::document).collect()),
         }
     };
     context.console.print(&text);
+    arguments.window.note(&listed, context.console);
     Ok(())
 }
 

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use openshell_client::methods;
 use openshell_proto::v1::{
-    DeleteProviderProfileRequest, GetProviderProfileRequest, ImportProviderProfilesRequest, LintProviderProfilesRequest,
+    DeleteProviderProfileRequest, GetProviderProfileRequest, ImportProviderProfilesRequest,
+    LintProviderProfilesRequest, ProviderProfile,
 };
 use openshell_providers::file;
 
@@ -113,7 +114,17 @@ async fn export(id: String, format: Format, scope: Scope, context: &mut Context<
     let request = GetProviderProfileRequest { id, workspace: scope.workspace(&session.workspace) };
     let profile = required(session.read(&methods::GET_PROVIDER_PROFILE, request).await?.profile, "profile")?;
     context.console.print(&render(&profile));
+    if let Some(warning) = invalid(&profile) {
+        context.console.warn(&warning);
+    }
     Ok(())
+}
+
+/// The warning about a stored profile that is not valid. It is no part of a file.
+pub(crate) fn invalid(profile: &ProviderProfile) -> Option<String> {
+    let (id, scope, reason) = (&profile.id, &profile.scope, &profile.invalid_reason);
+    let whose = if scope.is_empty() { String::new() } else { format!(" of the {scope}") };
+    (!reason.is_empty()).then(|| format!("provider profile '{id}'{whose} is invalid and left out: {reason}"))
 }
 
 async fn import(arguments: &FileArguments, scope: Scope, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -126,6 +137,9 @@ async fn import(arguments: &FileArguments, scope: Scope, context: &mut Context<'
     }
     let count = reply.profiles.len();
     context.console.line(&format!("Imported {count} provider profile{}.", if count == 1 { "" } else { "s" }));
+    for warning in reply.profiles.iter().filter_map(invalid) {
+        context.console.warn(&warning);
+    }
     Ok(())
 }
 
@@ -157,8 +171,9 @@ async fn delete(id: String, scope: Scope, context: &mut Context<'_>) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use super::ProfileCommand;
+    use super::{ProfileCommand, invalid};
     use clap::Parser;
+    use openshell_proto::v1::ProviderProfile;
 
     #[derive(Parser)]
     struct Line {
@@ -173,5 +188,13 @@ mod tests {
         assert!(!is_good(&["import"]) && !is_good(&["import", "-f", "a.yaml", "--from", "d"]));
         assert!(is_good(&["update", "-f", "a.yaml"]) && is_good(&["update", "a", "-f", "a.yaml"]));
         assert!(is_good(&["update", "--from", "d"]) && !is_good(&["update", "a", "--from", "d"]));
+    }
+    #[test]
+    fn a_warning_names_an_invalid_profile_its_scope_and_why() {
+        let mut profile = ProviderProfile { id: "acme".into(), scope: "platform".into(), ..ProviderProfile::default() };
+        assert_eq!(invalid(&profile), None);
+        profile.invalid_reason = "binaries[0]: no path".into();
+        let expected = "provider profile 'acme' of the platform is invalid and left out: binaries[0]: no path";
+        assert_eq!(invalid(&profile).as_deref(), Some(expected));
     }
 }

@@ -2,6 +2,7 @@
 //! built, as there is no compute driver.
 
 mod create;
+mod lifecycle;
 mod resources;
 mod show;
 mod token;
@@ -11,11 +12,13 @@ use openshell_client::methods;
 use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
 use openshell_proto::v1;
 
+use super::logs::{self, LogsArguments};
 use super::sandbox_provider::{self, SandboxProviderCommand};
 use crate::config::forget_sandbox;
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::pages::{Window, WindowArguments};
 
 /// `openshell sandbox ...`.
 #[derive(Debug, Args)]
@@ -50,6 +53,18 @@ pub(crate) enum SandboxCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Stops a sandbox that runs.
+    Stop {
+        /// The sandbox; the one used last when absent.
+        name: Option<String>,
+    },
+    /// Starts a sandbox that was stopped, and waits until its supervisor is connected.
+    Start {
+        /// The sandbox; the one used last when absent.
+        name: Option<String>,
+    },
+    /// Shows what a sandbox has logged; the same as `openshell logs`.
+    Logs(LogsArguments),
     /// Writes a token for a sandbox's supervisor into a file. Needs the admin role: who has the token
     /// can read the credentials of the sandbox's providers.
     Token(token::TokenArguments),
@@ -60,12 +75,8 @@ pub(crate) enum SandboxCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// At most so many.
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
-    /// Skips so many.
-    #[arg(long, default_value_t = 0)]
-    offset: u32,
+    #[command(flatten)]
+    window: WindowArguments,
     /// Prints ids, one a line.
     #[arg(long, conflicts_with_all = ["names", "output"])]
     ids: bool,
@@ -90,6 +101,9 @@ pub(crate) async fn run(arguments: SandboxArguments, context: &mut Context<'_>) 
         Some(SandboxCommand::Get { name, policy_only, output }) => get(name, policy_only, output, context).await,
         Some(SandboxCommand::List(arguments)) => list(arguments, context).await,
         Some(SandboxCommand::Delete { names, all }) => delete(names, all, context).await,
+        Some(SandboxCommand::Stop { name }) => lifecycle::stop(name, context).await,
+        Some(SandboxCommand::Start { name }) => lifecycle::start(name, context).await,
+        Some(SandboxCommand::Logs(arguments)) => logs::run(arguments, context).await,
         Some(SandboxCommand::Token(arguments)) => token::run(arguments, context).await,
         Some(SandboxCommand::Provider(command)) => sandbox_provider::run(command, context).await,
     }
@@ -130,6 +144,7 @@ async fn get(
         }
     };
     context.console.print(&text);
+    super::policy::warn_left_out(&config.left_out_profiles, context.console);
     Ok(())
 }
 
@@ -137,26 +152,27 @@ async fn list(arguments: ListArguments, context: &mut Context<'_>) -> Result<(),
     let session = context.session()?;
     let all_workspaces = arguments.all_workspaces;
     let request = v1::ListSandboxesRequest {
-        limit: arguments.limit,
-        offset: arguments.offset,
         label_selector: arguments.selector,
         workspace: if all_workspaces { String::new() } else { session.workspace.clone() },
         all_workspaces,
+        ..v1::ListSandboxesRequest::default()
     };
-    let sandboxes = session.read(&methods::LIST_SANDBOXES, request).await?.sandboxes;
+    let listed = session.list(&request, arguments.window.window()).await?;
+    let sandboxes = &listed.items;
     let text = if arguments.ids {
-        show::ids(&sandboxes)
+        show::ids(sandboxes)
     } else if arguments.names {
-        show::names(&sandboxes, all_workspaces)
+        show::names(sandboxes, all_workspaces)
     } else {
         match arguments.output {
             Format::Table if sandboxes.is_empty() => "No sandboxes found.\n".to_owned(),
-            Format::Table => show::rows(&sandboxes, all_workspaces, context.console.paint),
+            Format::Table => show::rows(sandboxes, all_workspaces, context.console.paint),
             Format::Json => output::json(sandboxes.iter().map(show::document).collect()),
             Format::Yaml => output::yaml(sandboxes.iter().map(show::document).collect()),
         }
     };
     context.console.print(&text);
+    arguments.window.note(&listed, context.console);
     Ok(())
 }
 
@@ -166,12 +182,9 @@ async fn delete(names: Vec<String>, all: bool, context: &mut Context<'_>) -> Res
     let names = match all {
         false => names,
         true => {
-            let request = v1::ListSandboxesRequest {
-                limit: 1000,
-                workspace: workspace.clone(),
-                ..v1::ListSandboxesRequest::default()
-            };
-            let sandboxes = session.read(&methods::LIST_SANDBOXES, request).await?.sandboxes;
+            let request =
+                v1::ListSandboxesRequest { workspace: workspace.clone(), ..v1::ListSandboxesRequest::default() };
+            let sandboxes = session.list(&request, Window::all().in_large_pages()).await?.items;
             sandboxes.into_iter().filter_map(|sandbox| Some(sandbox.metadata?.name)).collect()
         }
     };

@@ -1,4 +1,6 @@
-//! `openshell workspace`: create, get, list and delete. Members are not managed here.
+//! `openshell workspace`: create, get, list and delete; `member` is about who belongs to one.
+
+mod member;
 
 use clap::{Args, Subcommand};
 use openshell_client::methods;
@@ -6,10 +8,12 @@ use openshell_proto::datamodel::{Workspace, WorkspacePhase};
 use openshell_proto::v1;
 use serde_json::{Value, json};
 
+use self::member::MemberCommand;
 use super::pairs::pairs;
 use crate::context::{Context, required};
 use crate::failure::Failure;
 use crate::output::{self, Format, Paint, table, time_text};
+use crate::pages::WindowArguments;
 
 /// `openshell workspace ...`.
 #[derive(Debug, Args)]
@@ -36,12 +40,8 @@ pub(crate) enum WorkspaceCommand {
     },
     /// Lists workspaces.
     List {
-        /// At most so many.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// Skips so many.
-        #[arg(long, default_value_t = 0)]
-        offset: u32,
+        #[command(flatten)]
+        window: WindowArguments,
         /// Only those with these labels.
         #[arg(long, default_value = "")]
         label_selector: String,
@@ -55,6 +55,9 @@ pub(crate) enum WorkspaceCommand {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Who belongs to a workspace, and in which role.
+    #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = true)]
+    Member(MemberCommand),
 }
 
 pub(crate) async fn run(arguments: WorkspaceArguments, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -72,18 +75,21 @@ pub(crate) async fn run(arguments: WorkspaceArguments, context: &mut Context<'_>
             let text = detail(&required(reply.workspace, "workspace")?, context.console.paint);
             context.console.print(&text);
         }
-        WorkspaceCommand::List { limit, offset, label_selector, output } => {
-            let request = v1::ListWorkspacesRequest { limit, offset, label_selector };
-            let workspaces = context.session()?.read(&methods::LIST_WORKSPACES, request).await?.workspaces;
+        WorkspaceCommand::List { window, label_selector, output } => {
+            let request = v1::ListWorkspacesRequest { label_selector, ..v1::ListWorkspacesRequest::default() };
+            let listed = context.session()?.list(&request, window.window()).await?;
+            let workspaces = &listed.items;
             let text = match output {
                 Format::Table if workspaces.is_empty() => "No workspaces found.\n".to_owned(),
-                Format::Table => rows(&workspaces, context.console.paint),
+                Format::Table => rows(workspaces, context.console.paint),
                 Format::Json => output::json(workspaces.iter().map(document).collect()),
                 Format::Yaml => output::yaml(workspaces.iter().map(document).collect()),
             };
             context.console.print(&text);
+            window.note(&listed, context.console);
         }
         WorkspaceCommand::Delete { names } => delete(names, context).await?,
+        WorkspaceCommand::Member(command) => member::run(command, context).await?,
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ impl Paint {
         Self { on: is_terminal && !refused }
     }
 
-    #[cfg(test)]
+    /// Of what is never coloured.
     pub(crate) fn plain() -> Self {
         Self { on: false }
     }

@@ -27,7 +27,7 @@ fn marks(endpoints: Vec<NetworkEndpoint>, scopes: &[(&str, &[u32])]) -> Vec<bool
 }
 
 #[test]
-fn bindings_are_sorted_and_without_duplicates() {
+fn ec_30_bindings_are_sorted_and_without_duplicates() {
     let found = bindings(&policy(vec![
         bound("B.x", &[2, 1], "p"),
         bound("B.x", &[1], "p"),
@@ -36,13 +36,13 @@ fn bindings_are_sorted_and_without_duplicates() {
         endpoint("d.x", &[4]),
     ]))
     .unwrap();
-    let seen: Vec<_> = found["p"].iter().map(|at| (at.host.as_str(), at.port)).collect();
+    let seen: Vec<_> = found["p"].iter().map(|at| (&*at.host, at.port)).collect();
     assert_eq!(seen, [("B.x", 1), ("B.x", 2), ("a.x", 9)]);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["o", "p"]);
 }
 
 #[test]
-fn a_binding_must_be_complete() {
+fn ec_30_a_binding_must_be_complete() {
     for (wrong, word) in [
         (bound("a.x", &[1], " "), "provider"),
         (bound("a.x", &[1], " p"), "spaces"),
@@ -57,7 +57,7 @@ fn a_binding_must_be_complete() {
 }
 
 #[test]
-fn stamping_marks_what_a_scope_overlaps() {
+fn ec_32_stamping_marks_what_a_scope_overlaps() {
     let hosts = |hosts: &[&str]| hosts.iter().map(|host| endpoint(host, &[443])).collect::<Vec<_>>();
     assert_eq!(
         marks(hosts(&["API.github.com", "*.github.com", "github.com", "", "a..b"]), &[("api.GitHub.com", &[443])]),
@@ -70,7 +70,7 @@ fn stamping_marks_what_a_scope_overlaps() {
 }
 
 #[test]
-fn config_scenario_78_a_mark_from_outside_does_not_stay() {
+fn ec_8_a_mark_from_outside_does_not_stay() {
     let sent = NetworkEndpoint { provider_credentialed: true, ..endpoint("a.x", &[443]) };
     assert_eq!(marks(vec![sent.clone()], &[]), [false]);
     let mut policy = policy(vec![sent]);
@@ -79,7 +79,7 @@ fn config_scenario_78_a_mark_from_outside_does_not_stay() {
 }
 
 #[test]
-fn config_scenario_79_credentials_must_be_inspected_or_allowed() {
+fn ec_40_credentials_must_be_inspected_or_allowed() {
     let at = |protocol: &str, tls: &str, marked, allowed| NetworkEndpoint {
         protocol: protocol.to_owned(),
         tls: tls.to_owned(),
@@ -101,7 +101,7 @@ fn config_scenario_79_credentials_must_be_inspected_or_allowed() {
 }
 
 #[test]
-fn a_profile_endpoint_covers_hosts_and_paths() {
+fn ec_34_a_profile_endpoint_covers_hosts_and_paths() {
     for (profile, policy, expected) in [
         ("S3.aws.com", "s3.AWS.com", true),
         ("*.aws.com", "s3.aws.com", true),
@@ -120,7 +120,7 @@ fn a_profile_endpoint_covers_hosts_and_paths() {
 }
 
 #[test]
-fn signing_endpoints_are_found_in_order() {
+fn ec_34_signing_endpoints_are_found_in_order() {
     let signed = NetworkEndpoint { credential_signing: "sigv4".to_owned(), ..endpoint("s3.x", &[443]) };
     let policy = policy(vec![endpoint("a.x", &[1]), signed]);
     let seen: Vec<_> = signing_endpoints(&policy).map(|at| (at.rule, at.index, at.endpoint.host.as_str())).collect();

@@ -40,6 +40,29 @@ fn a_plain_policy_is_safe() {
 }
 
 #[test]
+fn pm_11_any_version_is_accepted() {
+    for version in [0, 1, 2, u32::MAX] {
+        assert_eq!(violations(&policy(&format!("version: {version}"))), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn pm_14_words_that_only_the_supervisor_reads_are_its_to_judge() {
+    check_refused(
+        &endpoint("host: a.x, port: 1, protocol: rest, access: some, tls: whatever, enforcement: maybe"),
+        &[],
+    );
+    check_refused(&violations(&policy("version: 1\nlandlock: {compatibility: perhaps}")), &[]);
+}
+
+#[test]
+fn pm_17_a_rule_may_name_no_binary_and_so_any() {
+    let found = policy("version: 1\nnetwork_policies: {r: {endpoints: [{host: a.x, port: 1}], binaries: []}}");
+    assert_eq!(violations(&found), Vec::<String>::new());
+    assert!(found.network_policies["r"].binaries.is_empty(), "and none is filled in");
+}
+
+#[test]
 fn pm_18_a_process_runs_as_sandbox_or_as_a_number() {
     let run_as = |user: &str| violations(&policy(&format!("version: 1\nprocess: {{run_as_user: '{user}'}}")));
     for user in ["", "sandbox", "1", "1000", "4294967294"] {

@@ -207,6 +207,65 @@ fn pm_9_marks_of_the_gateway_are_never_read_or_written() {
     assert_eq!(render(&policy), plain);
 }
 
+/// The first endpoint of rule `r` as it is written.
+fn written(endpoint: &str) -> serde_json::Value {
+    let policy = read(&format!("version: 1\nnetwork_policies: {{r: {{endpoints: [{{{endpoint}}}]}}}}"));
+    to_json(&policy)["network_policies"]["r"]["endpoints"][0].clone()
+}
+
+#[test]
+fn pm_10_one_port_is_written_as_one_and_what_says_nothing_is_left_out() {
+    assert_eq!(written("host: a, port: 443"), serde_json::json!({"host": "a", "port": 443}));
+    assert_eq!(written("ports: [1, 2], tls: ''"), serde_json::json!({"ports": [1, 2]}));
+    let policy =
+        read("version: 1\nprocess: {}\nnetwork_policies: {r: {endpoints: [], binaries: [{path: /a, harness: true}]}}");
+    let expected =
+        serde_json::json!({"version": 1, "network_policies": {"r": {"name": "r", "binaries": [{"path": "/a"}]}}});
+    assert_eq!(to_json(&policy), expected);
+    let yaml: serde_json::Value = serde_yaml::from_str(&render(&policy)).unwrap();
+    assert_eq!(yaml, expected, "YAML and JSON have the same names");
+}
+
+#[test]
+fn pm_10_mcp_entries_have_tools_nested_parameters_and_no_methods_that_go_without_saying() {
+    let entry = |protocol: &str, allow: &str| {
+        written(&format!("{protocol}, rules: [{{allow: {{{allow}}}}}]"))["rules"][0]["allow"].clone()
+    };
+    let all = "protocol: mcp, mcp: {allow_all_known_mcp_methods: true}";
+    for (protocol, allow, expected) in [
+        ("protocol: mcp", "method: '*'", serde_json::json!({})),
+        ("protocol: mcp", "method: '*', params: {name: t}", serde_json::json!({"method": "*", "tool": "t"})),
+        ("protocol: mcp", "method: tools/call, tool: t", serde_json::json!({"method": "tools/call", "tool": "t"})),
+        (all, "method: tools/call, tool: t", serde_json::json!({"tool": "t"})),
+        (all, "method: tools/call", serde_json::json!({"method": "tools/call"})),
+        (
+            "protocol: mcp",
+            "method: x, params: {a.b: c}",
+            serde_json::json!({"method": "x", "params": {"a": {"b": "c"}}}),
+        ),
+        (
+            "protocol: json-rpc",
+            "method: '*', params: {name: t, a.b: c}",
+            serde_json::json!({"method": "*", "params": {"name": "t", "a.b": "c"}}),
+        ),
+    ] {
+        assert_eq!(entry(protocol, allow), expected, "{protocol}: {allow}");
+    }
+    assert_eq!(written("protocol: mcp, mcp: {max_body_bytes: 7}")["mcp"]["max_body_bytes"], 7);
+    assert_eq!(written("protocol: json-rpc, json_rpc: {max_body_bytes: 7}")["json_rpc"]["max_body_bytes"], 7);
+}
+
+#[test]
+fn pm_12_the_restrictive_default_can_be_written_as_a_file() {
+    let default = read(include_str!("../../tests/golden/restrictive.policy.yaml"));
+    let files = default.filesystem.as_ref().unwrap();
+    assert!(files.include_workdir);
+    assert_eq!(files.read_only, ["/usr", "/lib", "/proc", "/dev/urandom", "/app", "/etc", "/var/log"]);
+    assert_eq!(files.read_write, ["/tmp", "/dev/null"]);
+    assert_eq!((default.version, default.landlock.as_ref().unwrap().compatibility.as_str()), (1, "best_effort"));
+    assert!(default.process.is_none() && default.network_policies.is_empty() && default.network_middlewares.is_empty());
+}
+
 #[test]
 fn a_repeated_key_is_an_error_at_every_level() {
     for text in [

@@ -86,6 +86,8 @@ pub(super) fn into_profile(file: ProfileFile) -> ProviderProfile {
         annotations: file.annotations,
         source: file.source,
         scope: file.scope,
+        // What a gateway thinks of a profile is no part of its file.
+        invalid_reason: String::new(),
     }
 }
 

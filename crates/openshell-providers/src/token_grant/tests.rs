@@ -138,7 +138,7 @@ fn the_first_pair_in_list_order_is_reported() {
 }
 
 #[test]
-fn an_override_that_names_the_default_place_replaces_its_audience() {
+fn pe_17_an_override_that_names_the_default_place_replaces_its_audience() {
     let profile = profile(
         vec![endpoint("API.example.com", 443, "/v1")],
         vec![choice("", 0, "", "override"), choice("", 0, "/v2", "")],

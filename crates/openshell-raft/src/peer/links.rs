@@ -1,6 +1,7 @@
 //! The connections to each peer: one HTTP/2 channel for control (votes, heartbeats, read index,
-//! status), one for the append stream, one for snapshots and one for forwarded calls. They are
-//! apart because a snapshot, or a full flow-control window, in front of a heartbeat makes an election.
+//! status), one for the append stream, one for snapshots, one for forwarded calls and one for log lines
+//! of sandboxes. They are apart because a snapshot, or a full flow-control window, in front of a heartbeat
+//! makes an election. A channel that is not used is not connected.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -35,6 +36,7 @@ pub(crate) struct Channels {
     pub(crate) append: Client,
     pub(crate) snapshot: Client,
     pub(crate) forward: Client,
+    pub(crate) logs: Client,
 }
 
 /// One peer: where it is and how it is reached.
@@ -63,7 +65,7 @@ fn open(wire: &Arc<Wire>, node: u64, address: &str) -> Channels {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     };
-    Channels { control: client(), append: client(), snapshot: client(), forward: client() }
+    Channels { control: client(), append: client(), snapshot: client(), forward: client(), logs: client() }
 }
 
 fn channel(wire: &Arc<Wire>, node: u64, address: &str) -> Channel {

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use openshell_proto::peer::peer_server::{Peer, PeerServer};
 use openshell_proto::peer::{
     AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest,
-    IntroduceResponse, JoinRequest, JoinResponse, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest,
-    ReadIndexResponse, SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
-    VoteResponse, forward_response,
+    IntroduceResponse, JoinRequest, JoinResponse, LogLines, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest,
+    ReadIndexResponse, ReadLogsRequest, SnapshotRequest, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse, forward_response,
 };
 use openshell_store::{Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,8 +24,10 @@ use super::links::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYT
 use super::wire::Wire;
 use super::{append_server, messages, snapshot};
 use crate::join;
-use crate::node::Node;
+use crate::node::{Handler, Node};
 
+/// Calls that one connection may have under way: each log that somebody follows through the peer is one.
+const CALLS_MAX: u32 = 8192;
 /// The header of a refusal that tells its caller that it was removed.
 pub(crate) const REMOVED: &str = "openshell-removed";
 
@@ -43,6 +47,9 @@ pub(crate) async fn serve(node: Arc<Node>, wire: Arc<Wire>) {
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CALLS_MAX)
+        // All who follow logs through a peer may go at once, and must not be taken for an attack.
+        .http2_max_pending_accept_reset_streams(Some(CALLS_MAX as usize))
         .add_service(service);
     if let Err(error) = server.serve_with_incoming(streams).await {
         tracing::error!(%error, "the peer server ended");
@@ -60,6 +67,12 @@ impl PeerService {
             return Err(status);
         }
         Ok(identity)
+    }
+
+    /// Who answers what is not Raft's.
+    fn handler(&self) -> Result<Arc<Handler>, Status> {
+        let starting = || Status::unavailable(format!("node {} is starting and takes no calls yet", self.node.id));
+        self.node.call_handler.load_full().ok_or_else(starting)
     }
 
     /// Lets a call of the caller's cluster in; a node without a cluster joins it here.
@@ -197,5 +210,17 @@ impl Peer for PeerService {
             self.node.formation.admit().map_err(Status::failed_precondition)?;
         }
         Ok(Response::new(AdmitResponse { initialised }))
+    }
+    async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<LogLines>, Status> {
+        self.member(&request).await?;
+        Ok(Response::new(self.handler()?.0.read_logs(request.get_ref())))
+    }
+
+    type FollowLogsStream = BoxStream<'static, Result<LogLines, Status>>;
+
+    async fn follow_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Self::FollowLogsStream>, Status> {
+        self.member(&request).await?;
+        let lines = self.handler()?.0.follow_logs(request.get_ref());
+        Ok(Response::new(lines.map(Ok).boxed()))
     }
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openshell_raft::{CallContext, Consistency, Unavailable};
-use openshell_state::{Call, Code, Decision, Draft, Refusal};
+use openshell_state::{Call, Code, Decision, Draft, Key, Refusal};
 use tokio::time::Instant;
 
-use crate::harness::{Nodes, soon};
+use crate::harness::{Nodes, soon, until};
 use crate::rules::{bump, call, create, id_made_at, insist, new_id, version, version_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,6 +51,58 @@ async fn a_repeated_request_id_changes_nothing_and_hears_the_first_answer_also_f
     let again = insist(&nodes, call(Some(id)), bump("a")).await;
     assert_eq!((&again.reply, again.revision), (&first.reply, first.revision));
     assert_eq!(version(&again.state, "a"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_that_no_node_could_read_is_refused_and_the_cluster_goes_on() {
+    let nodes = Nodes::formed(3).await;
+    // A number where a workspace begins with a message.
+    let unreadable = |_: Call<'_>| {
+        let mut draft = Draft::new();
+        draft.put(&Key::workspace("b"), &7_u64);
+        draft.answer(&())
+    };
+    let id = new_id();
+    let refused = insist(&nodes, call(Some(id)), unreadable).await.reply.expect_err("refused");
+    assert_eq!(refused.code, Code::Internal);
+    assert!(refused.message.contains("nothing was changed"), "{refused}");
+    // Not even the request id was used up.
+    insist(&nodes, call(Some(id)), bump("a")).await.reply.expect("done");
+    nodes.agree().await;
+    for node in nodes.running.values() {
+        let state = node.read(Consistency::Linearizable, soon()).await.expect("read");
+        assert_eq!((version(&state, "a"), version(&state, "b")), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_that_think_leave_the_runtime_to_others() {
+    const THINKING: usize = 4;
+    const PAUSE: Duration = Duration::from_millis(5);
+    let nodes = Arc::new(Nodes::formed(3).await);
+    let (release, held) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let thinkers: Vec<_> = (0..THINKING)
+        .map(|at| {
+            let (nodes, release, held) = (Arc::clone(&nodes), Arc::clone(&release), Arc::clone(&held));
+            tokio::spawn(async move {
+                let rule = |call: Call<'_>| {
+                    held.fetch_add(1, Ordering::SeqCst);
+                    // No longer than half a minute, so that a failure is one.
+                    let waiting = || release.load(Ordering::SeqCst) == 0;
+                    (0..6000).take_while(|_| waiting()).for_each(|_| std::thread::park_timeout(PAUSE));
+                    bump(format!("slow-{at}"))(call)
+                };
+                insist(&nodes, call(Some(new_id())), rule).await.reply.expect("done");
+            })
+        })
+        .collect();
+    // More of them than the runtime has workers, and yet a decision is made beside them.
+    until("rules that think", || (held.load(Ordering::SeqCst) >= THINKING as u64).then_some(())).await;
+    insist(&nodes, call(Some(new_id())), bump("quick")).await.reply.expect("done");
+    release.store(1, Ordering::SeqCst);
+    for thinker in thinkers {
+        thinker.await.expect("it ends");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

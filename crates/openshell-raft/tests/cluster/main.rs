@@ -1,5 +1,6 @@
 //! Clusters in one process: what "any node will do" promises, as claims.
 
+mod asked;
 mod decisions;
 mod divergence;
 mod failures;

@@ -1,5 +1,6 @@
 //! Who is calling (`config.md` 7.2): a sandbox by its token, a client certificate, or on loopback
-//! without one the local developer. What a principal may do is not decided here.
+//! without one the local developer; and who of them is platform admin. What else a principal may do
+//! is not decided here.
 
 use std::sync::Arc;
 
@@ -18,24 +19,33 @@ pub(crate) struct Authenticator {
 }
 
 /// Where users come from.
-enum Users {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Users {
     /// A verified client certificate.
-    Certificates,
+    Certificates {
+        /// The role of platform admins; without it every user is one (AU-19, AU-26).
+        admin_role: Option<String>,
+    },
     /// Whoever reaches the gateway on loopback is its developer.
     LocalDeveloper,
     /// Nobody can be told from anybody: what needs a user is refused.
     Nobody,
 }
 
-impl Authenticator {
+impl Users {
     /// With a client CA users show certificates; without one there is only the local developer,
     /// and only while the gateway listens on loopback.
-    pub(crate) fn new(tokens: Arc<Tokens>, client_certificates: bool, on_loopback: bool) -> Self {
-        let users = match (client_certificates, on_loopback) {
-            (true, _) => Users::Certificates,
+    pub(crate) fn of(client_certificates: bool, admin_role: Option<String>, on_loopback: bool) -> Self {
+        match (client_certificates, on_loopback) {
+            (true, _) => Users::Certificates { admin_role },
             (false, true) => Users::LocalDeveloper,
             (false, false) => Users::Nobody,
-        };
+        }
+    }
+}
+
+impl Authenticator {
+    pub(crate) fn new(tokens: Arc<Tokens>, users: Users) -> Self {
         Self { tokens, users }
     }
 
@@ -47,15 +57,15 @@ impl Authenticator {
         {
             return Ok(Principal::Sandbox { id });
         }
-        match self.users {
-            Users::Certificates => {}
+        let admin_role = match &self.users {
+            Users::Certificates { admin_role } => admin_role.as_deref(),
             Users::LocalDeveloper => return Ok(local_developer()),
             Users::Nobody => return Ok(Principal::Anonymous),
-        }
+        };
         let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
         let certificates = connection.and_then(TlsConnectInfo::peer_certs);
         match certificates.as_ref().and_then(|chain| chain.first()) {
-            Some(certificate) => certificate_user(certificate),
+            Some(certificate) => certificate_user(certificate, admin_role),
             None => Ok(Principal::Anonymous),
         }
     }
@@ -82,7 +92,7 @@ fn local_developer() -> Principal {
 }
 
 /// The user of a verified client certificate: subject from CN, roles from OU (AU-8).
-fn certificate_user(der: &[u8]) -> Result<Principal, Status> {
+fn certificate_user(der: &[u8], admin_role: Option<&str>) -> Result<Principal, Status> {
     let (_, certificate) = X509Certificate::from_der(der)
         .map_err(|error| Status::unauthenticated(format!("the client certificate cannot be read: {error}")))?;
     let subject = certificate.subject();
@@ -91,78 +101,17 @@ fn certificate_user(der: &[u8]) -> Result<Principal, Status> {
         .filter(|name| !name.trim().is_empty())
         .ok_or_else(|| Status::unauthenticated("the client certificate has no common name"))?;
     let roles = subject.iter_organizational_unit().filter_map(|unit| unit.as_str().ok()).map(str::to_owned);
+    let roles: Vec<String> = roles.collect();
+    let platform_admin = admin_role.is_none_or(|admin| roles.iter().any(|role| role == admin));
     Ok(Principal::User(User {
         subject: common_name.to_owned(),
         display_name: common_name.to_owned(),
         identity_provider: "mtls".to_owned(),
-        roles: roles.collect(),
+        roles,
         scopes: Vec::new(),
-        platform_admin: true,
+        platform_admin,
     }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::tokens::tests::{Hands, START_MS, formed, secrets};
-    use std::time::Duration;
-    use tonic::Code;
-
-    fn authenticator(client_certificates: bool, on_loopback: bool) -> Authenticator {
-        let tokens = Tokens::new(secrets(), Hands::at(START_MS), Duration::ZERO);
-        Authenticator::new(Arc::new(tokens), client_certificates, on_loopback)
-    }
-
-    fn with_authorization(value: &str) -> Request<()> {
-        let mut request = Request::new(());
-        request.metadata_mut().insert("authorization", value.parse().unwrap());
-        request
-    }
-
-    #[test]
-    fn a_missing_certificate_is_nobody_when_one_is_required() {
-        let principal = authenticator(true, true).principal(&Request::new(()), &State::empty()).unwrap();
-        assert_eq!(principal, Principal::Anonymous);
-        let Principal::User(user) = authenticator(false, true).principal(&Request::new(()), &State::empty()).unwrap()
-        else {
-            panic!("a local user is expected");
-        };
-        assert_eq!((user.subject.as_str(), user.platform_admin), ("unauthenticated-local-dev", true));
-    }
-
-    #[test]
-    fn off_loopback_nobody_is_the_local_developer() {
-        let principal = authenticator(false, false).principal(&Request::new(()), &State::empty()).unwrap();
-        assert_eq!(principal, Principal::Anonymous);
-    }
-
-    #[test]
-    fn a_sandboxes_token_decides_before_anything_else() {
-        let state = formed("one", &secrets());
-        for authenticator in [authenticator(true, false), authenticator(false, true), authenticator(false, false)] {
-            let token = authenticator.tokens.mint(&state, "box").unwrap().token;
-            for scheme in ["Bearer", "bearer"] {
-                let request = with_authorization(&format!("{scheme} {token}"));
-                let principal = authenticator.principal(&request, &state).unwrap();
-                assert_eq!(principal, Principal::Sandbox { id: "box".to_owned() });
-            }
-            // One that is not valid must not make a sandbox the developer of the machine.
-            let request = with_authorization(&format!("Bearer {}", &token[..token.len() - 8]));
-            assert_eq!(authenticator.principal(&request, &state).unwrap_err().code(), Code::Unauthenticated);
-        }
-    }
-
-    #[test]
-    fn a_header_that_is_no_sandboxes_token_is_passed_over() {
-        let state = formed("one", &secrets());
-        for value in ["Bearer opaque", "Basic dXNlcjpwYXNz", "Bearer", ""] {
-            let principal = authenticator(true, true).principal(&with_authorization(value), &state).unwrap();
-            assert_eq!(principal, Principal::Anonymous, "{value:?}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_that_is_none_is_refused() {
-        assert!(certificate_user(b"nonsense").is_err());
-    }
-}
+mod tests;

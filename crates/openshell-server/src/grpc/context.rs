@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_reach_only_their_methods() {
+    fn au_7_principals_reach_only_their_methods() {
         let sandbox = context(Principal::Sandbox { id: "a".to_owned() });
         let user = context(Principal::User(User { platform_admin: false, ..User::default() }));
         let anonymous = context(Principal::Anonymous);

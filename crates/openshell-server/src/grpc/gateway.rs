@@ -5,26 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use openshell_proto::Route;
 use openshell_proto::log::{Reply, reply};
 use openshell_proto::peer::forward_response::Outcome;
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
-use openshell_raft::{
-    Answered, CallContext, CallHandler, Clock, Cluster, Consistency, IdStanding, SystemClock, Unavailable,
-};
+use openshell_proto::{Route, weight};
+use openshell_raft::{Answered, CallContext, Clock, Cluster, Consistency, IdStanding, SystemClock, Unavailable};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::grpc::context::{CALL_MAX, Context};
+use crate::grpc::context::Context;
 use crate::grpc::errand::{Errand, Next};
 use crate::grpc::finish;
+use crate::grpc::peers::FromPeers;
 use crate::grpc::status::{Seen, refused, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
+use crate::logs::Logs;
 use crate::options::WhenStale;
 use crate::refresh::Refresher;
 use crate::sandbox::Sandboxes;
@@ -57,6 +56,8 @@ pub(crate) struct Gateway {
     facts: Facts,
     /// Who is told of changes.
     pub(crate) hub: Arc<Hub>,
+    /// The sandboxes' log lines.
+    pub(crate) logs: Arc<Logs>,
     /// Open streams end: the node takes no more calls, or no part any more.
     pub(crate) streams_end: CancellationToken,
 }
@@ -87,10 +88,21 @@ impl Gateway {
         });
         let age = (facts.when_stale == WhenStale::Refuse).then_some(facts.stale_after);
         let hub = Hub::new(Arc::new(cluster.clone()), Limits { age, ..Limits::default() });
+        let logs = Logs::new(Arc::clone(hub.log_keeper()), Arc::new(cluster.clone()));
         let refresher = Refresher::new();
-        let gateway =
-            Arc::new(Self { cluster, table, secrets, sandboxes, identifiers, refresher, facts, hub, streams_end });
-        gateway.cluster.set_call_handler(Arc::new(Forwarded(Arc::clone(&gateway))));
+        let gateway = Arc::new(Self {
+            cluster,
+            table,
+            secrets,
+            sandboxes,
+            identifiers,
+            refresher,
+            facts,
+            hub,
+            logs,
+            streams_end,
+        });
+        gateway.cluster.set_call_handler(Arc::new(FromPeers(Arc::clone(&gateway))));
         gateway
     }
 
@@ -117,9 +129,13 @@ impl Gateway {
         let answered = async {
             context.permit(&method.rule)?;
             self.takes_part()?;
+            weight::check_request(&method.name, &request)
+                .map_err(|too_heavy| Status::invalid_argument(too_heavy.to_string()))?;
             match &method.handler {
                 Handler::Absent(sentence) => Err(Status::unimplemented(*sentence)),
-                Handler::Watch(_) => Err(Status::internal("a stream was called as a unary method")),
+                Handler::Watch(_) | Handler::Collect(_) => {
+                    Err(Status::internal("a stream was called as a unary method"))
+                }
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
                     Ok(Answer { reply, revision, settled: false })
@@ -130,6 +146,12 @@ impl Gateway {
                     let reply = reply.map_err(|refusal| refused(&refusal));
                     // A query has no effect that an earlier attempt could have had.
                     Ok(Answer { reply, revision: state.revision(), settled: true })
+                }
+                Handler::Gather(answer) => {
+                    let state = self.state_for(method, context).await?;
+                    let revision = state.revision();
+                    let reply = answer(Arc::clone(self), state, context.clone(), request).await;
+                    Ok(Answer { reply, revision, settled: true })
                 }
                 Handler::Lead(check, _) => {
                     check(&request)?;
@@ -304,7 +326,7 @@ impl Gateway {
     }
 
     /// Decides a call on this node, which has to lead.
-    async fn decide_here(self: &Arc<Self>, call: &ForwardRequest, deadline: Instant) -> ForwardResponse {
+    pub(super) async fn decide_here(self: &Arc<Self>, call: &ForwardRequest, deadline: Instant) -> ForwardResponse {
         let not_done = |reason: &str| ForwardResponse {
             outcome: Outcome::NotDone as i32,
             reason: reason.to_owned(),
@@ -366,17 +388,5 @@ fn concluded(outcome: Led) -> ForwardResponse {
         Err(Unavailable::Unknown { reason }) => {
             ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
         }
-    }
-}
-
-/// Answers the calls that other nodes pass on.
-struct Forwarded(Arc<Gateway>);
-
-impl CallHandler for Forwarded {
-    fn handle(&self, request: ForwardRequest) -> BoxFuture<'_, ForwardResponse> {
-        Box::pin(async move {
-            let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(CALL_MAX);
-            self.0.decide_here(&request, deadline).await
-        })
     }
 }

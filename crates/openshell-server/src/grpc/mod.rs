@@ -7,26 +7,27 @@ mod errand;
 mod finish;
 mod gateway;
 mod node;
+mod peers;
 mod sandbox;
 mod service;
 mod status;
 mod table;
 
-pub(crate) use context::Context;
+pub(crate) use context::{CALL_MAX, Context};
 pub(crate) use gateway::{Facts, Gateway};
 pub(crate) use service::GatewayService;
 pub(crate) use status::refused;
-pub(crate) use table::{Led, Method};
+pub(crate) use table::{Complete, Led, Messages, Method};
 
 use openshell_state::{decide, query};
 
 use crate::grpc::table::Table;
-use crate::{refresh, watch};
+use crate::sandbox::activity;
+use crate::{logs, refresh, watch};
 
 const NO_COMPUTE: &str = "this gateway keeps records and has no compute driver: it cannot reach into a running sandbox";
 const NO_KUBERNETES: &str =
     "this gateway knows no Kubernetes service accounts; an admin issues a sandbox's token: openshell sandbox token";
-const NOT_YET: &str = "this gateway does not answer this call yet";
 
 /// Every public RPC.
 ///
@@ -42,10 +43,15 @@ pub(crate) fn table() -> Table {
         .query("GetSandbox", query::sandbox::get)
         .query("ListSandboxes", query::sandbox::list)
         .decide("DeleteSandbox", decide::sandbox::delete)
+        .decide("StopSandbox", decide::lifecycle::stop)
+        .decide("StartSandbox", decide::lifecycle::start)
+        .decide("ReportMainProcessExit", decide::report::main_process_exit)
         .query("ListSandboxProviders", query::sandbox::providers)
         .decide("AttachSandboxProvider", decide::attachment::attach)
         .decide("DetachSandboxProvider", decide::attachment::detach)
         .watch("WatchSandbox", watch::sandbox::open)
+        .collect("PushSandboxLogs", logs::push)
+        .gather("GetSandboxLogs", logs::get)
         .decide("CreateProvider", decide::provider::create)
         .query("GetProvider", query::provider::get)
         .query("ListProviders", query::provider::list)
@@ -62,7 +68,7 @@ pub(crate) fn table() -> Table {
         .decide("UpdateProviderProfile", decide::profile::update)
         .query("LintProviderProfiles", query::profile::lint)
         .decide("DeleteProviderProfile", decide::profile::delete)
-        .query("GetSandboxConfig", query::sandbox::config)
+        .with_key("GetSandboxConfig", sandbox::config)
         .with_key("GetSandboxProviderEnvironment", sandbox::environment)
         .with_key("RefreshSandboxToken", sandbox::refresh)
         .query("GetGatewayConfig", |state, _, _: &openshell_proto::sandbox::GetGatewayConfigRequest| {
@@ -70,12 +76,25 @@ pub(crate) fn table() -> Table {
         })
         .decide("UpdateConfig", decide::update_config)
         .query("GetSandboxPolicyStatus", query::policy::status)
+        .query("ListSandboxPolicies", query::policy::list)
+        .decide("ReportPolicyStatus", decide::report::policy_status)
+        .decide_then("SubmitPolicyAnalysis", decide::draft::submit, activity::counted)
+        .query("GetDraftPolicy", query::draft::get)
+        .decide("ApproveDraftChunk", decide::draft::approve)
+        .decide("RejectDraftChunk", decide::draft::reject)
+        .decide("ApproveAllDraftChunks", decide::draft::approve_all)
+        .decide("EditDraftChunk", decide::draft::edit)
+        .decide("UndoDraftChunk", decide::draft::undo)
+        .decide("ClearDraftChunks", decide::draft::clear)
+        .query("GetDraftHistory", query::draft::history)
         .decide("CreateWorkspace", decide::workspace::create)
         .query("GetWorkspace", query::workspace::get)
         .query("ListWorkspaces", query::workspace::list)
         .decide("DeleteWorkspace", decide::workspace::delete)
+        .decide("AddWorkspaceMember", decide::workspace_member::add)
+        .decide("RemoveWorkspaceMember", decide::workspace_member::remove)
+        .query("ListWorkspaceMembers", query::workspace::members)
         .absent(&ABSENT_LIVE, NO_COMPUTE)
-        .absent(&ABSENT_YET, NOT_YET)
         .absent(&["IssueSandboxToken"], NO_KUBERNETES)
         .service("openshell.cluster.v1.Cluster")
         .node("GetStatus", node::cluster_status)
@@ -88,11 +107,8 @@ pub(crate) fn table() -> Table {
 }
 
 /// Calls that need a running sandbox.
-const ABSENT_LIVE: [&str; 15] = [
-    "StopSandbox",
-    "StartSandbox",
+const ABSENT_LIVE: [&str; 12] = [
     "ConnectSupervisor",
-    "ReportMainProcessExit",
     "CreateSshSession",
     "RevokeSshSession",
     "ExposeService",
@@ -104,26 +120,6 @@ const ABSENT_LIVE: [&str; 15] = [
     "ForwardTcp",
     "RelayStream",
     "ExchangeProviderSubjectToken",
-];
-
-/// Calls of the released API that need nothing but the state, and are not built.
-const ABSENT_YET: [&str; 16] = [
-    "ListSandboxPolicies",
-    "ReportPolicyStatus",
-    "SubmitPolicyAnalysis",
-    "GetDraftPolicy",
-    "ApproveDraftChunk",
-    "RejectDraftChunk",
-    "ApproveAllDraftChunks",
-    "EditDraftChunk",
-    "UndoDraftChunk",
-    "ClearDraftChunks",
-    "GetDraftHistory",
-    "AddWorkspaceMember",
-    "RemoveWorkspaceMember",
-    "ListWorkspaceMembers",
-    "PushSandboxLogs",
-    "GetSandboxLogs",
 ];
 
 #[cfg(test)]

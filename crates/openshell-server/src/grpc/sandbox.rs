@@ -1,8 +1,9 @@
-//! What a node answers with its key in hand: tokens of sandboxes, and environments with their
-//! credentials opened. Nothing of it is written or kept.
+//! What a node answers sandboxes by more than the state: tokens, configurations that it keeps encoded, and
+//! environments with their credentials opened. Nothing of it is written.
 
 use bytes::Bytes;
 use openshell_proto::cluster;
+use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::{
     CreateSandboxRequest, GetSandboxProviderEnvironmentRequest, RefreshSandboxTokenRequest,
     RefreshSandboxTokenResponse, Sandbox, SandboxResponse,
@@ -11,7 +12,6 @@ use openshell_state::access::{Principal, Role, workspace_or_default};
 use openshell_state::{Refusal, State, query};
 use prost::Message;
 use tonic::Status;
-use zeroize::Zeroize;
 
 use crate::grpc::gateway::Gateway;
 use crate::grpc::status::refused;
@@ -20,33 +20,36 @@ use crate::grpc::table::Complete;
 /// Most extension services that one call may name (`config.md` AU-14).
 const EXTENSION_SERVICES_MAX: usize = 64;
 
+/// `GetSandboxConfig`: of a sandbox that the caller may see (EC-1, EC-2).
+///
+/// # Errors
+/// `PERMISSION_DENIED` for another sandbox's principal; `NOT_FOUND`; what is composed is refused.
+pub(super) fn config(
+    gateway: &Gateway,
+    state: &State,
+    principal: &Principal,
+    request: &GetSandboxConfigRequest,
+) -> Result<Bytes, Status> {
+    let found = query::sandbox::find_by_id(state, principal, &request.sandbox_id);
+    found.and_then(|found| gateway.sandboxes.config(state, found)).map_err(|refusal| refused(&refusal))
+}
+
 /// `GetSandboxProviderEnvironment`: of the sandbox whose own principal asks (PE-1).
 ///
 /// # Errors
-/// `PERMISSION_DENIED` for another sandbox's principal, `NOT_FOUND` when the sandbox is gone; what
-/// `Environment::compose` and `Environment::answer` refuse.
+/// `PERMISSION_DENIED` for another sandbox's principal, `NOT_FOUND` when the sandbox is gone; what is
+/// composed is refused, or a credential does not open.
 pub(super) fn environment(
     gateway: &Gateway,
     state: &State,
     principal: &Principal,
     request: &GetSandboxProviderEnvironmentRequest,
 ) -> Result<Bytes, Status> {
-    let answer = || {
-        if let Principal::Sandbox { id } = principal
-            && *id != request.sandbox_id
-        {
-            return Err(Refusal::denied("a sandbox may only ask about itself"));
-        }
-        let (key, sandbox) = query::sandbox::of_principal(state, principal)?;
-        let installs = *gateway.cluster.watch_installs().borrow();
-        let environments = &gateway.sandboxes.environments;
-        environments.answer(state, installs, (&key.workspace, sandbox), request.supports_static_credential_bindings)
-    };
-    let mut answer = answer().map_err(|refusal| refused(&refusal))?;
-    let encoded = answer.encode_to_vec().into();
-    // The encoded answer goes with the connection's own buffers; this copy need not outlive it.
-    answer.environment.values_mut().for_each(Zeroize::zeroize);
-    Ok(encoded)
+    let found = query::sandbox::of_itself(state, principal, &request.sandbox_id);
+    let static_bindings = request.supports_static_credential_bindings;
+    found
+        .and_then(|found| gateway.sandboxes.environment(state, found, static_bindings))
+        .map_err(|refusal| refused(&refusal))
 }
 
 /// `RefreshSandboxToken`: another token for the sandbox that shows one (AU-13). The old one stays
@@ -133,4 +136,22 @@ fn with_token(gateway: &Gateway, principal: &Principal, workspace: &str, reply: 
 
 fn id(sandbox: &Sandbox) -> &str {
     sandbox.metadata.as_ref().map_or("", |metadata| &metadata.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openshell_state::Code;
+
+    #[test]
+    fn au_14_no_extension_service_is_known_and_more_than_64_are_not_looked_at() {
+        assert_eq!(extension_services(&[]), Ok(()));
+        let names = |count: usize| (0..count).map(|number| format!("service-{number}")).collect::<Vec<_>>();
+        for (asked, word) in [(names(65), "at most 64"), (names(64), "service-0"), (vec![String::new()], "\"\"")] {
+            let refusal = extension_services(&asked).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidArgument);
+            assert!(refusal.message.contains(word), "{}", refusal.message);
+        }
+        assert!(extension_services(&["twice".to_owned(), "twice".to_owned()]).is_err());
+    }
 }

@@ -8,8 +8,9 @@ use std::task::{self, Poll};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use tonic::server::{Grpc, ServerStreamingService, UnaryService};
-use tonic::{Request, Response, Status, body::Body};
+use tonic::metadata::MetadataMap;
+use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryService};
+use tonic::{Request, Response, Status, Streaming, body::Body};
 use tower::Service;
 
 use crate::auth;
@@ -17,9 +18,9 @@ use crate::grpc::codec::BytesCodec;
 use crate::grpc::context::Context;
 use crate::grpc::gateway::{Answer, Gateway};
 use crate::grpc::status::settle;
-use crate::grpc::table::{Events, Handler, Method};
+use crate::grpc::table::{Handler, Messages, Method};
 
-/// Largest request taken (`config.md` GR-10).
+/// Largest request taken, each of a stream by itself (`config.md` GR-10).
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
 /// Every RPC of this node.
@@ -64,20 +65,40 @@ impl Service<http::Request<Body>> for GatewayService {
             let Some(method) = service.gateway.method(path).map(Arc::clone) else {
                 return Ok(service.absent(format!("this gateway has no method {path:?}")));
             };
+            let call = Call { service, method };
             // Said before the body is read: a stream may never send one.
-            if let Handler::Absent(sentence) = &method.handler {
-                return Ok(service.absent((*sentence).to_owned()));
+            if let Handler::Absent(sentence) = &call.method.handler {
+                return Ok(match call.permitted_by_head(&request) {
+                    Ok(()) => call.service.absent((*sentence).to_owned()),
+                    Err(status) => call.service.gateway.marked(status).into_http(),
+                });
             }
             let mut grpc = Grpc::new(BytesCodec).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
-            let streams = matches!(method.handler, Handler::Watch(_));
-            let call = Call { service, method };
-            Ok(if streams { grpc.server_streaming(call, request).await } else { grpc.unary(call, request).await })
+            let method = Arc::clone(&call.method);
+            Ok(match &method.handler {
+                Handler::Watch(_) => grpc.server_streaming(call, request).await,
+                Handler::Collect(_) => grpc.client_streaming(call, request).await,
+                Handler::Decide { .. }
+                | Handler::Query(_)
+                | Handler::Lead(..)
+                | Handler::WithKey(_)
+                | Handler::Node(_)
+                | Handler::Gather(_)
+                | Handler::Absent(_) => grpc.unary(call, request).await,
+            })
         })
     }
 }
 
 impl Call {
-    fn context(&self, request: &Request<Bytes>) -> Result<Context, Status> {
+    /// Whether whoever calls may call this at all, as the head of a request shows it.
+    fn permitted_by_head(&self, request: &http::Request<Body>) -> Result<(), Status> {
+        let metadata = MetadataMap::from_headers(request.headers().clone());
+        let head = Request::from_parts(metadata, request.extensions().clone(), ());
+        self.context(&head)?.permit(&self.method.rule)
+    }
+
+    fn context<T>(&self, request: &Request<T>) -> Result<Context, Status> {
         let principal = self.service.authenticator.principal(request, &self.service.gateway.cluster.state())?;
         Context::read(request.metadata(), principal)
     }
@@ -118,8 +139,8 @@ impl UnaryService<Bytes> for Call {
 
 impl ServerStreamingService<Bytes> for Call {
     type Response = Bytes;
-    type ResponseStream = Events;
-    type Future = BoxFuture<'static, Result<Response<Events>, Status>>;
+    type ResponseStream = Messages;
+    type Future = BoxFuture<'static, Result<Response<Messages>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let context = self.context(&request);
@@ -137,11 +158,38 @@ impl ServerStreamingService<Bytes> for Call {
                 let (revision, events) = opening.await?;
                 let ending = Arc::clone(&gateway);
                 let events = events.map(move |event| event.map_err(|status| ending.marked(status)));
-                let mut response = Response::new(Box::pin(events) as Events);
+                let mut response = Response::new(Box::pin(events) as Messages);
                 gateway.seen(revision).write(response.metadata_mut());
                 Ok(response)
             };
             opened.await.map_err(|status| marked.marked(status))
+        })
+    }
+}
+
+impl ClientStreamingService<Bytes> for Call {
+    type Response = Bytes;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
+        let context = self.context(&request);
+        let (gateway, method) = (Arc::clone(&self.service.gateway), Arc::clone(&self.method));
+        Box::pin(async move {
+            let marked = Arc::clone(&gateway);
+            let taken = async {
+                let context = context?;
+                context.permit(&method.rule)?;
+                gateway.takes_part()?;
+                let Handler::Collect(take) = &method.handler else {
+                    return Err(Status::internal("a method without a stream of requests was called with one"));
+                };
+                let requests = Box::pin(request.into_inner()) as Messages;
+                let answer = take(Arc::clone(&gateway), Arc::clone(&method), context, requests).await?;
+                let mut response = Response::new(answer);
+                gateway.seen(gateway.cluster.state().revision()).write(response.metadata_mut());
+                Ok(response)
+            };
+            taken.await.map_err(|status| marked.marked(status))
         })
     }
 }

@@ -6,6 +6,9 @@ use openshell_state::{Code, Refusal};
 use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
+/// Longest text of a refusal, bytes. Three times as many when encoded, beside a client's 16 KiB for all headers.
+const TEXT_BYTES_MAX: usize = 4096;
+
 /// Which state an answer speaks of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
@@ -45,7 +48,18 @@ pub(crate) fn refused(refusal: &Refusal) -> Status {
         Code::Unavailable => tonic::Code::Unavailable,
         Code::Unauthenticated => tonic::Code::Unauthenticated,
     };
-    Status::new(code, refusal.message.clone())
+    Status::new(code, bounded(&refusal.message))
+}
+
+/// A refusal's text as it goes on the wire: the beginning and the end of one that is longer than a header bears.
+/// What a client does not take in a header ends its connection, with every other call on it.
+fn bounded(text: &str) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(TEXT_BYTES_MAX - TEXT_BYTES_MAX / 4);
+    let tail = text.ceil_char_boundary(text.len() - TEXT_BYTES_MAX / 4);
+    format!("{} [... {} bytes left out ...] {}", &text[..head], tail - head, &text[tail..])
 }
 
 /// Marks a refusal as one for every attempt of the call, those before it too: the header
@@ -84,4 +98,19 @@ pub(crate) fn unavailable(error: &Unavailable) -> Status {
     let mut status = Status::unavailable(text);
     status.metadata_mut().insert("x-openshell-outcome", MetadataValue::from_static(outcome));
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_refusal_keeps_its_beginning_and_its_end() {
+        let short = refused(&Refusal::invalid("name is required"));
+        assert_eq!(short.message(), "name is required");
+        let long = refused(&Refusal::invalid(format!("name \"{}\" is too long", "ä".repeat(500_000))));
+        assert!(long.message().len() < TEXT_BYTES_MAX + 100, "{} bytes", long.message().len());
+        assert!(long.message().starts_with("name \"ä") && long.message().ends_with("is too long"));
+        assert!(long.message().contains("bytes left out"));
+    }
 }

@@ -25,7 +25,8 @@ pub(crate) type Rule = Arc<dyn Fn(Call<'_>) -> Decision + Send + Sync>;
 type Prepare = Box<dyn Fn(&[u8]) -> Result<Rule, Status> + Send + Sync>;
 /// Reads a request and answers it from a state; the outer error is about the request's bytes.
 type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refusal>, Status> + Send + Sync>;
-/// Reads a request and answers it from a state, with the node's key in hand.
+/// Reads a request and answers it from a state, with what the node has beside it: its key, and answers
+/// that it keeps.
 type WithKey = Box<dyn Fn(&Gateway, &State, &Principal, &[u8]) -> Result<Bytes, Status> + Send + Sync>;
 /// Adds to the leader's answer, on the node that the caller asked, what is never kept.
 pub(crate) type Complete = Box<dyn FnOnce(&Gateway, &Principal, Bytes) -> Result<Bytes, Status> + Send>;
@@ -41,10 +42,17 @@ pub(crate) type Led = Result<Answered, Unavailable>;
 /// Carries a request out on the leader.
 pub(crate) type CarryOut = Box<dyn Fn(Arc<Gateway>, CallContext, Bytes) -> BoxFuture<'static, Led> + Send + Sync>;
 /// Encoded messages, until the end or an error.
-pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+/// Reads a request and answers it from a state, with what other nodes have beside it.
+type Gather =
+    Box<dyn Fn(Arc<Gateway>, Arc<State>, Context, Bytes) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
+/// Takes requests one after the other, still encoded, and answers when they end.
+type Collect = Box<
+    dyn Fn(Arc<Gateway>, Arc<Method>, Context, Messages) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync,
+>;
 /// Reads a request and begins its stream, on the revision said.
 type Open = Box<
-    dyn Fn(Arc<Gateway>, Arc<Method>, Context, Bytes) -> BoxFuture<'static, Result<(u64, Events), Status>>
+    dyn Fn(Arc<Gateway>, Arc<Method>, Context, Bytes) -> BoxFuture<'static, Result<(u64, Messages), Status>>
         + Send
         + Sync,
 >;
@@ -58,12 +66,16 @@ pub(crate) enum Handler {
     /// By the leader, which does more than to decide: what checks the request, and what carries it out.
     /// Under one request id it may be carried out any number of times.
     Lead(Check, CarryOut),
-    /// From a state, with what this node can open.
+    /// From a state, with what this node has beside it.
     WithKey(WithKey),
     /// By this node about itself.
     Node(Own),
+    /// From a state, and from what other nodes have that no state holds.
+    Gather(Gather),
     /// By a stream.
     Watch(Open),
+    /// At the end of a stream of requests.
+    Collect(Collect),
     /// Not at all.
     Absent(&'static str),
 }
@@ -110,7 +122,7 @@ impl Table {
         self.method(name, Handler::Decide { prepare: prepare(rule), finish: Some(finish) })
     }
 
-    /// An RPC that only reads, and whose answer holds what only this node can open.
+    /// An RPC that only reads, and whose answer holds what only a node with the key can open, or is kept encoded.
     pub(crate) fn with_key<Q, F>(self, name: &str, answer: F) -> Self
     where
         Q: Message + Default + 'static,
@@ -197,8 +209,39 @@ impl Table {
                 Box::pin(async move {
                     let (revision, events) = opening?.await?;
                     let events = events.map(|event| event.map(|event| event.encode_to_vec().into()));
-                    Ok((revision, Box::pin(events) as Events))
+                    Ok((revision, Box::pin(events) as Messages))
                 })
+            })),
+        )
+    }
+
+    /// An RPC that only reads, also what other nodes have beside the state.
+    pub(crate) fn gather<Q, F, W>(self, name: &str, answer: F) -> Self
+    where
+        Q: Message + Default + 'static,
+        F: Fn(Arc<Gateway>, Arc<State>, Context, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<Bytes, Status>> + Send + 'static,
+    {
+        self.method(
+            name,
+            Handler::Gather(Box::new(move |gateway, state, context, bytes| {
+                let answering = read(&bytes).map(|request| answer(gateway, state, context, request));
+                Box::pin(async move { answering?.await })
+            })),
+        )
+    }
+
+    /// An RPC whose requests are a stream. They come encoded, none is read before the last was dealt with,
+    /// and none before the caller's permission is known.
+    pub(crate) fn collect<F, W>(self, name: &str, take: F) -> Self
+    where
+        F: Fn(Arc<Gateway>, Arc<Method>, Context, Messages) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<Bytes, Status>> + Send + 'static,
+    {
+        self.method(
+            name,
+            Handler::Collect(Box::new(move |gateway, method, context, requests| {
+                Box::pin(take(gateway, method, context, requests))
             })),
         )
     }
@@ -213,8 +256,8 @@ impl Table {
         let rule = method_rules().get(&name).unwrap_or_else(|| panic!("{name} is not in the descriptor")).clone();
         let fits = match &handler {
             Handler::Decide { .. } | Handler::Lead(..) => rule.route == Route::Leader,
-            Handler::Query(_) | Handler::WithKey(_) => rule.route != Route::Leader,
-            Handler::Node(_) | Handler::Watch(_) => rule.route == Route::Local,
+            Handler::Query(_) | Handler::WithKey(_) | Handler::Gather(_) => rule.route != Route::Leader,
+            Handler::Node(_) | Handler::Watch(_) | Handler::Collect(_) => rule.route == Route::Local,
             Handler::Absent(_) => true,
         };
         assert!(fits, "{name} is answered otherwise than its route {:?} says", rule.route);

@@ -3,28 +3,22 @@
 //! result under the caller's own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use openshell_proto::peer::{MintCaller, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{RotateProviderCredentialRequest, StoredRefreshClaim};
-use openshell_raft::{CallContext, Unavailable};
+use openshell_raft::{CallContext, SystemClock, Unavailable};
 use openshell_state::access::Principal;
-use openshell_state::decide::refresh::{self, Claiming};
+use openshell_state::decide::refresh::{self, Awaited, Claiming};
 use openshell_state::{Identifiers, RequestId, query};
 use prost::Message;
 use tokio::time::Instant;
 
 use crate::grpc::{Context, Gateway, Led};
-use crate::refresh::issuer::PATIENCE;
-use crate::refresh::{Wanted, grant};
+use crate::refresh::Wanted;
+use crate::refresh::asking::{Asking, CLAIM_MS, SETTLE_MAX};
 
 /// Under which name nodes settle mints among themselves.
 pub(crate) const SETTLE: &str = "openshell/settle-refresh";
-/// A result is carried to a leader for so long.
-const SETTLE_MAX: Duration = Duration::from_secs(25);
-/// A claim is given up after the longest call to a token endpoint and the longest settlement, and five
-/// seconds by which clocks may differ.
-const CLAIM_MS: i64 = (PATIENCE.as_millis() + SETTLE_MAX.as_millis() + 5_000) as i64;
 
 /// `RotateProviderCredential`, on the leader: mints before it answers, or waits for the mint that is
 /// under way.
@@ -56,7 +50,8 @@ pub(crate) async fn rotate(
     if !landed(&gateway, &wanted, &held.id, context.deadline).await {
         return Err(lost("the token endpoint has not answered yet; see `provider refresh status`"));
     }
-    let standing = gateway.cluster.decide(context, |call| refresh::standing(call, &request).into()).await;
+    let awaited = Awaited { request, claim: held };
+    let standing = gateway.cluster.decide(context, |call| refresh::standing(call, &awaited).into()).await;
     standing.map_err(|error| lost(&error.to_string()))
 }
 
@@ -133,12 +128,8 @@ async fn mint(gateway: &Gateway, wanted: &Wanted, claim: &str) -> Option<settle_
     let Wanted { workspace, provider, credential_key } = wanted;
     let refresh = query::refresh::current(&state, workspace, provider, credential_key)
         .filter(|refresh| refresh.claim.as_ref().is_some_and(|held| held.id == claim))?;
-    let now_ms = refresh.claim.as_ref().map_or(0, |claim| claim.started_at_ms);
-    let granted = match grant::prepared(&*gateway.secrets, refresh, now_ms) {
-        Ok(grant) => gateway.refresher.issuer.ask(grant).await,
-        Err(failure) => Err(failure),
-    };
-    Some(match granted {
+    let asking = Asking { issuer: &gateway.refresher.issuer, opener: &*gateway.secrets, clock: &SystemClock };
+    Some(match asking.ask(refresh, state.last_time_ms()).await {
         Ok(minted) => settle_refresh_request::Result::Minted(minted),
         Err(failure) => {
             tracing::warn!(provider, credential_key, failure = failure.failure_code, "a credential was not minted");

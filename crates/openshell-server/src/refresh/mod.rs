@@ -1,6 +1,7 @@
 //! Minting of credentials: what happens between the two entries that `openshell-state` decides (claim
 //! and settle). The leader calls the token endpoint; what came of it is settled by whoever leads then.
 
+mod asking;
 mod flight;
 mod grant;
 mod issuer;
@@ -10,7 +11,7 @@ pub(crate) use flight::{SETTLE, rotate, settled};
 pub(crate) use worker::run;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use issuer::Issuer;
 pub(crate) struct Refresher {
     issuer: Issuer,
     /// What this node mints for itself at the moment, so that a claim on its way is not made twice.
-    minting: Mutex<BTreeSet<Wanted>>,
+    minting: Arc<Mutex<BTreeSet<Wanted>>>,
     /// Mints under way on this node.
     flights: watch::Sender<usize>,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Wanted {
 
 impl Refresher {
     pub(crate) fn new() -> Self {
-        Self { issuer: Issuer::new(), minting: Mutex::default(), flights: watch::Sender::new(0) }
+        Self { issuer: Issuer::new(), minting: Arc::default(), flights: watch::Sender::new(0) }
     }
 
     /// Waits for the mints under way, so long: their results would be lost with the node.
@@ -48,19 +49,28 @@ impl Refresher {
         }
     }
 
-    /// Whether this node did not mint it yet; it does from now on.
-    fn begin(&self, wanted: &Wanted) -> bool {
-        self.minting.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.clone())
-    }
-
-    fn end(&self, wanted: &Wanted) {
-        self.minting.lock().unwrap_or_else(PoisonError::into_inner).remove(wanted);
+    /// This node mints it from now on, until what it returns is dropped; nothing when it does already.
+    fn begin(&self, wanted: Wanted) -> Option<Minting> {
+        let new = self.minting.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.clone());
+        new.then(|| Minting { all: Arc::clone(&self.minting), wanted })
     }
 
     /// Counts a mint until what it returns is dropped.
     fn counted(&self) -> Counted<'_> {
         self.flights.send_modify(|flights| *flights += 1);
         Counted(&self.flights)
+    }
+}
+
+/// What this node mints for itself, until it is dropped, also by a panic.
+struct Minting {
+    all: Arc<Mutex<BTreeSet<Wanted>>>,
+    wanted: Wanted,
+}
+
+impl Drop for Minting {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.wanted);
     }
 }
 
@@ -72,3 +82,6 @@ impl Drop for Counted<'_> {
         self.0.send_modify(|flights| *flights -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests;

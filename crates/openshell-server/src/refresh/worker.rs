@@ -41,11 +41,11 @@ fn mint_what_is_due(gateway: &Arc<Gateway>) {
         provider: refresh.provider_name.clone(),
         credential_key: refresh.credential_key.clone(),
     });
-    for wanted in wanted.filter(|wanted| gateway.refresher.begin(wanted)).take(room) {
+    for minting in wanted.filter_map(|wanted| gateway.refresher.begin(wanted)).take(room) {
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move {
-            flight::fly_when_due(Arc::clone(&gateway), wanted.clone()).await;
-            gateway.refresher.end(&wanted);
+            flight::fly_when_due(gateway, minting.wanted.clone()).await;
+            drop(minting);
         });
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::logs::Keeper;
 use crate::watch::census::{Admitted, Census, Limits, Subject};
 use crate::watch::feed::Feed;
 use crate::watch::queue::{End, Queue};
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     queued_bytes: Arc<AtomicU64>,
     /// Room for pages of the history that readers hold.
     pages: Arc<Semaphore>,
+    /// Holds log lines of sandboxes, until they are deleted.
+    log_keeper: Arc<Keeper>,
 }
 
 struct Inner {
@@ -43,8 +46,8 @@ struct Inner {
     next_id: u64,
     /// By workspace; none for those who watch all.
     queues: BTreeMap<Option<Arc<str>>, BTreeMap<u64, Arc<Queue>>>,
-    /// By the key of the sandbox, by the key of its policies without their version, and by the key of
-    /// the membership by which its watcher may see it.
+    /// By the key of the sandbox, by the key of its policies without their version, by the key of its draft
+    /// inbox, and by the key of the membership by which its watcher may see it.
     bells: BTreeMap<Key, BTreeMap<u64, Arc<Notify>>>,
 }
 
@@ -86,6 +89,7 @@ impl Hub {
             feed,
             census: Census::new(&limits),
             pages: Arc::new(Semaphore::new(limits.pages)),
+            log_keeper: Keeper::new(limits.logs),
             limits,
             inner: Mutex::new(inner),
             cut_off: AtomicU64::new(0),
@@ -158,6 +162,7 @@ impl Hub {
     /// Hands on the entries that are published; there is nothing else through the last of them, or
     /// through `applied` when they go beyond it or are none.
     fn deliver(&self, entries: &[Arc<HistoryEntry>], applied: u64) {
+        let state = self.feed.state();
         let mut inner = self.lock();
         let published = entries.iter().take_while(|entry| entry.revision <= applied);
         for entry in published.clone() {
@@ -167,6 +172,7 @@ impl Hub {
             let relieved = inner.relieve(&self.queued_bytes, self.limits.queued_bytes);
             self.cut_off.fetch_add(cut + relieved, Ordering::Relaxed);
             inner.ring(&keys);
+            self.log_keeper.forget_deleted(&keys, &state);
         }
         inner.routed = match published.last() {
             Some(last) if entries.last().is_some_and(|newest| newest.revision <= applied) => last.revision,
@@ -184,6 +190,7 @@ impl Hub {
         for bell in inner.bells.values().flat_map(BTreeMap::values) {
             bell.notify_one();
         }
+        self.log_keeper.forget_all_deleted(&self.feed.state());
         inner.routed = floor;
     }
 
@@ -212,9 +219,11 @@ impl Hub {
 
     /// A bell for a sandbox, by its key and its id, for a watcher.
     pub(super) fn bell(self: &Arc<Self>, sandbox: &Key, id: &str, principal: &Principal) -> Bell {
-        let mut keys = vec![sandbox.clone(), Key::new(Kind::PolicyRevision, &sandbox.workspace, id)];
+        let workspace = &sandbox.workspace;
+        let policies = Key::new(Kind::PolicyRevision, workspace, id);
+        let mut keys = vec![sandbox.clone(), policies, Key::draft_inbox(workspace, id)];
         if let Principal::User(user) = principal {
-            keys.push(Key::member(&sandbox.workspace, &user.subject));
+            keys.push(Key::member(workspace, &user.subject));
         }
         let bell = Arc::new(Notify::new());
         let mut inner = self.lock();
@@ -241,6 +250,11 @@ impl Hub {
     /// What watches may cost here.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The log lines that this node has received.
+    pub(crate) fn log_keeper(&self) -> &Arc<Keeper> {
+        &self.log_keeper
     }
 
     /// Numbers for the metrics page.
@@ -310,6 +324,11 @@ impl Inner {
 
     fn ring(&self, keys: &[Key]) {
         for key in keys {
+            // Who is no member any more is to hear so now, not when something else happens.
+            if key.kind == Kind::WorkspaceMember {
+                let queues = self.queues.get(&Some(Arc::clone(&key.workspace)));
+                queues.into_iter().flat_map(BTreeMap::values).for_each(|queue| queue.wake());
+            }
             let bells = match key.name.split_once('/') {
                 Some((sandbox, _)) if key.kind == Kind::PolicyRevision => {
                     self.bells.get(&Key::new(Kind::PolicyRevision, &key.workspace, sandbox))

@@ -106,6 +106,11 @@ impl Queue {
         Taken::Entry(entry)
     }
 
+    /// Has the reader look around although nothing waits for it.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     /// Waits until there may be something to take.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
@@ -170,7 +175,7 @@ mod tests {
         let total = Arc::new(AtomicU64::new(0));
         let queue = queue(&total);
         assert!(!queue.offer(&entry(10), 1, &[Key::workspace("w")]));
-        assert!(!queue.offer(&entry(11), 1, &[Key::member("w", "alice")]));
+        assert!(!queue.offer(&entry(11), 1, &[Key::cluster()]));
         assert_eq!(queue.take(), Taken::Nothing);
         // One entry may be larger than the bound.
         assert!(!queue.offer(&entry(12), 2 * QUEUE_BYTES_MAX, &[Key::workspace("w")]));

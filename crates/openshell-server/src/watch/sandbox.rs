@@ -1,29 +1,42 @@
 //! `WatchSandbox` as released clients know it (`config.md` 1.6), derived from applied entries:
-//! the record first, then again whenever it or its latest policy revision has changed. States
-//! in between may be skipped. Who may not see the record any more is told so. Logs and events need a running sandbox and do not appear.
+//! the record first, then again whenever it, its latest policy revision or its draft inbox has changed; and how
+//! the inbox stands when that has. States in between may be skipped. With `follow_logs` the last log lines come
+//! after the first record, and new ones as any node receives them. Who may not see the record any more is told
+//! so. Platform events need a compute driver and do not appear.
+
+mod drafts;
 
 use std::sync::Arc;
 
 use futures::{Stream, stream};
-use openshell_proto::v1::{Sandbox, SandboxPhase, SandboxStreamEvent, WatchSandboxRequest, sandbox_stream_event};
+use openshell_proto::v1::sandbox_stream_event::Payload;
+use openshell_proto::v1::{Sandbox, SandboxPhase, SandboxStreamEvent, SandboxStreamWarning, WatchSandboxRequest};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, State, query};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::grpc::{Context, Gateway, Method, refused};
+use crate::logs::{Follow, Said};
 use crate::watch::census::{Admitted, Subject};
 use crate::watch::hub::{Bell, Hub};
+use crate::watch::sandbox::drafts::Drafts;
 
-/// What a watcher reacts to: when record and policy were last written.
-type Version = (u64, u64);
+/// What a watcher reacts to: when record and draft inbox were last written, and the version of the latest
+/// policy. What became of a policy shows in the record, unless it failed, which wakes nobody (`config.md` PR-8).
+type Version = (u64, i64, u64);
 
 struct Watcher {
     hub: Arc<Hub>,
     bell: Bell,
     principal: Principal,
     asked: WatchSandboxRequest,
+    /// Log lines, when they are followed.
+    lines: Option<Follow>,
+    /// A line that was taken and is not sent yet.
+    line: Option<Said>,
     sent: Option<Version>,
+    drafts: Drafts,
     /// The record that was sent last is the last one.
     finished: bool,
     stop: CancellationToken,
@@ -34,8 +47,8 @@ struct Watcher {
 /// and with `stop_on_terminal` when it is ready; a node that stops says so.
 ///
 /// # Errors
-/// A refusal about the caller, the id (`config.md` SR-45) or the number of watches, or the cluster
-/// cannot say.
+/// A refusal about the caller, the id (`config.md` SR-45), the sources or the number of watches, or the
+/// cluster cannot say.
 pub(crate) async fn open(
     gateway: Arc<Gateway>,
     method: Arc<Method>,
@@ -43,7 +56,13 @@ pub(crate) async fn open(
     asked: WatchSandboxRequest,
 ) -> Result<(u64, impl Stream<Item = Result<SandboxStreamEvent, Status>> + use<>), Status> {
     let state = gateway.state_for(&method, &context).await?;
-    let watcher = Watcher::begin(&gateway.hub, &state, context.principal, asked, gateway.streams_end.clone())?;
+    let mut watcher = Watcher::begin(&gateway.hub, &state, context.principal, asked, gateway.streams_end.clone())?;
+    if watcher.asked.follow_logs {
+        // Before the record is read, as the bell was.
+        watcher.lines = Some(gateway.logs.follow(&watcher.asked)?);
+    }
+    // As long as it goes on, a watch holds no more than it needs.
+    (watcher.asked.log_sources, watcher.asked.log_min_level) = (Vec::new(), String::new());
     Ok((state.revision(), watcher.events()))
 }
 
@@ -64,7 +83,20 @@ impl Watcher {
         // Before the record is read, so that no change is lost.
         let bell = hub.bell(key, &asked.id, &principal);
         let hub = Arc::clone(hub);
-        Ok(Self { hub, bell, principal, asked, sent: None, finished: false, stop, _admitted: admitted })
+        let drafts = Drafts::known(state, key, &asked);
+        Ok(Self {
+            hub,
+            bell,
+            principal,
+            asked,
+            lines: None,
+            line: None,
+            sent: None,
+            drafts,
+            finished: false,
+            stop,
+            _admitted: admitted,
+        })
     }
 
     /// The record and its changes, until the watch ends.
@@ -91,14 +123,23 @@ impl Watcher {
                 Ok(changed) => changed,
                 Err(refusal) => return Some(Err(refused(&refusal))),
             };
-            if let Some(sandbox) = changed {
-                let ready = sandbox.status.as_ref().is_some_and(|status| status.phase() == SandboxPhase::Ready);
-                self.finished = self.asked.stop_on_terminal && ready;
-                let payload = Some(sandbox_stream_event::Payload::Sandbox(sandbox));
-                return Some(Ok(SandboxStreamEvent { payload }));
+            if let Some(payload) = changed {
+                if let Payload::Sandbox(sandbox) = &payload {
+                    let ready = sandbox.status.as_ref().is_some_and(|status| status.phase() == SandboxPhase::Ready);
+                    self.finished = self.asked.stop_on_terminal && ready;
+                }
+                return Some(Ok(event(payload)));
+            }
+            // Only now: who may still see the record was just asked.
+            if let Some(said) = self.line.take() {
+                return Some(Ok(event(said_as(said))));
             }
             tokio::select! {
                 () = self.bell.rung() => {}
+                said = next_line(&mut self.lines) => match said {
+                    Ok(said) => self.line = Some(said),
+                    Err(status) => return Some(Err(status)),
+                },
                 // Nothing rings when the node grows old.
                 () = tokio::time::sleep(self.hub.limits().quiet), if self.hub.limits().age.is_some() => {}
                 () = self.stop.cancelled() => {
@@ -109,27 +150,48 @@ impl Watcher {
         None
     }
 
-    /// The record, when it is another than the one sent last; none outside when it is deleted. Who
-    /// may not see it any more is refused as who asks for it now.
-    fn changed(&mut self) -> Option<Result<Option<Sandbox>, Refusal>> {
+    /// The record, when it is another than the one sent last, and then how its inbox stands, when that has
+    /// changed; none outside when it is deleted. Who may not see it any more is refused as who asks for it now.
+    fn changed(&mut self) -> Option<Result<Option<Payload>, Refusal>> {
         let state = self.hub.feed().state();
         let (version, sandbox) = find(&state, &self.asked.id)?;
-        if let Err(refusal) = query::sandbox::find_by_id(&state, &self.principal, &self.asked.id) {
-            return Some(Err(refusal));
-        }
+        let key = match query::sandbox::find_by_id(&state, &self.principal, &self.asked.id) {
+            Ok((key, _)) => key,
+            Err(refusal) => return Some(Err(refusal)),
+        };
         if self.sent == Some(version) || (self.sent.is_some() && !self.asked.follow_status) {
-            return Some(Ok(None));
+            return Some(Ok(self.drafts.changed(&state, key).map(Payload::DraftPolicyUpdate)));
         }
         self.sent = Some(version);
-        Some(Ok(Some(sandbox.clone())))
+        Some(Ok(Some(Payload::Sandbox(sandbox.clone()))))
     }
+}
+
+/// The next line, for who follows them.
+async fn next_line(lines: &mut Option<Follow>) -> Result<Said, Status> {
+    match lines {
+        Some(lines) => lines.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn said_as(said: Said) -> Payload {
+    match said {
+        Said::Line(line) => Payload::Log(line),
+        Said::Warning(message) => Payload::Warning(SandboxStreamWarning { message }),
+    }
+}
+
+fn event(payload: Payload) -> SandboxStreamEvent {
+    SandboxStreamEvent { payload: Some(payload) }
 }
 
 /// The record as it is now, borrowed: it is copied only for an event.
 fn find<'a>(state: &'a State, id: &str) -> Option<(Version, &'a Sandbox)> {
     let (key, entry) = state.sandbox_by_id(id)?;
-    let policy = state.latest_policy(&key.workspace, id).map_or(0, |policy| policy.revision);
-    Some(((entry.revision, policy), entry.value))
+    let policy = state.latest_policy(&key.workspace, id).map_or(0, |policy| policy.value.stored.version);
+    let drafts = state.draft_inbox(&key.workspace, id).map_or(0, |inbox| inbox.revision);
+    Some(((entry.revision, policy, drafts), entry.value))
 }
 
 #[cfg(test)]

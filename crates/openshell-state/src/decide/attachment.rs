@@ -116,7 +116,7 @@ impl Change<'_> {
     }
 
     /// The composed policy is unambiguous and its credentials are bound and, on attach,
-    /// inspected (SR-31, SR-32).
+    /// inspected (SR-31, SR-32). What is attached leaves a policy that is safe to run.
     fn preflight(&self, call: &Call<'_>, members: &[Member<'_>], inspected: bool) -> Result<(), Refusal> {
         let subject = Subject::stored(call.state, self.workspace, self.before);
         let on = composition::is_on(call.state)?;
@@ -124,6 +124,7 @@ impl Change<'_> {
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, members)?;
         if inspected {
+            checks::safe(&composed)?;
             let enforced = composition::global_policy(call.state)?.unwrap_or(composed);
             checks::uninspected(&enforced, members)?;
         }

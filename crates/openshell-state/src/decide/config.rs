@@ -1,13 +1,13 @@
 //! `UpdateConfig` (`config.md` 3.3): who may change what, and which of its modes a request is.
 
-use openshell_proto::v1::{Sandbox, UpdateConfigRequest};
+use openshell_proto::v1::UpdateConfigRequest;
 
 use crate::access::{Principal, Role, workspace_or_default};
 use crate::decide::{Need, enter_workspace_or_own, policy, settings};
 use crate::decision::{Call, Decision, Draft};
 use crate::names;
 use crate::query;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 
 /// Decides a change of a policy or a setting, of one sandbox or of the gateway.
 ///
@@ -37,12 +37,16 @@ pub fn update_config(call: Call<'_>, request: &UpdateConfigRequest) -> Result<De
         return global(&call, draft, request, key);
     }
     let sandbox = query::sandbox::find(call.state, workspace, &request.name)?;
-    if let Some(policy) = &request.policy {
-        policy::set(&call, draft, &policy::Change { workspace, sandbox, policy, request })
-    } else if key.is_empty() {
-        Err(not_built())
-    } else {
-        settings::change_sandbox(&call, draft, workspace, sandbox, key, request)
+    let change = policy::Change {
+        workspace,
+        sandbox,
+        annotations: &request.annotations,
+        expected_resource_version: request.expected_resource_version,
+    };
+    match &request.policy {
+        Some(policy) => policy::set(&call, draft, &change, policy),
+        None if key.is_empty() => policy::merge(&call, draft, &change, &request.merge_operations),
+        None => settings::change_sandbox(&call, draft, workspace, sandbox, key, request),
     }
 }
 
@@ -73,14 +77,5 @@ fn own_policy_only(call: &Call<'_>, workspace: &str, id: &str, request: &UpdateC
     if !only_policy {
         return Err(Refusal::denied("a sandbox may only set the policy of its own sandbox, by name"));
     }
-    let own = |sandbox: &Sandbox| sandbox.metadata.as_ref().is_some_and(|metadata| metadata.id == id);
-    let sandbox = call.state.sandbox(workspace, &request.name);
-    if sandbox.is_some_and(|entry| own(entry.value)) {
-        return Ok(());
-    }
-    Err(Refusal::denied(format!("sandbox {:?} is not owned by caller", request.name)))
-}
-
-fn not_built() -> Refusal {
-    Refusal::new(Code::Unimplemented, "this gateway does not apply merge_operations yet; send the whole policy instead")
+    query::sandbox::own(call.state, workspace, &request.name, id).map(drop)
 }

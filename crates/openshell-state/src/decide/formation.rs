@@ -1,18 +1,18 @@
-//! The cluster's own entries: the first one, which makes the cluster, and the one that brings
-//! what a newer build has and the cluster lacks: its built-in catalogue, the key that sandbox
-//! tokens are signed with. Content that a binary brings is installed by an
+//! The cluster's own entries: the first one, which makes the cluster, and those that bring what a
+//! newer build has and the cluster lacks: its built-in catalogue, what its rules say of stored
+//! profiles, the key that sandbox tokens are signed with. Content that a binary brings is installed by an
 //! entry, so that equal revisions compose equally.
 
 use openshell_proto::datamodel::ObjectMeta;
 use openshell_proto::log::{Cluster, Command, Origin, command};
 use openshell_proto::v1::{ProviderProfile, StoredProviderProfile};
-use openshell_providers::builtin;
+use openshell_providers::{builtin, verdict};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use crate::FEATURE_LEVEL;
 use crate::access::{DEFAULT_WORKSPACE, Principal};
-use crate::decide::workspace;
+use crate::decide::{profile, workspace};
 use crate::decision::{Call, Decision, Draft, Opener, Stamp};
 use crate::key::Key;
 use crate::refusal::Refusal;
@@ -31,17 +31,19 @@ pub fn form(cluster_id: &str, epoch: u64, stamp: Stamp<'_>) -> Command {
     let call = Call { state: &empty, principal: &Principal::Cluster, stamp };
     let mut draft = Draft::new();
     draft.rely_on(&empty, Key::cluster());
-    let cluster = Cluster {
+    let mut cluster = Cluster {
         cluster_id: cluster_id.to_owned(),
         epoch,
         feature_level: FEATURE_LEVEL,
         formed_at_ms: stamp.time_ms,
         sealed_signing_key: new_signing_key(stamp),
+        profile_rules: verdict::RULES_NUMBER,
         ..Cluster::default()
     };
     let default = workspace::new(&call, DEFAULT_WORKSPACE, &Default::default());
     draft.put(&Key::workspace(DEFAULT_WORKSPACE), &default);
-    install_catalogue(&call, &mut draft, cluster);
+    install_catalogue(&call, &mut draft, &mut cluster);
+    draft.put(&Key::cluster(), &cluster);
     command(draft, stamp.time_ms)
 }
 
@@ -57,8 +59,22 @@ pub fn reform(state: &State, cluster_id: &str, time_ms: i64) -> Command {
     command(draft, time_ms)
 }
 
-/// Decides whether the built-in catalogue of this build replaces an older one, and gives a signing
-/// key to a cluster that has none.
+/// Whether the cluster has everything that this build brings.
+#[must_use]
+pub fn is_upgraded(state: &State) -> bool {
+    state.cluster().is_some_and(|cluster| {
+        let cluster = cluster.value;
+        !cluster.sealed_signing_key.is_empty() && !lacks_catalogue(cluster) && !profile::is_due(state, cluster)
+    })
+}
+
+fn lacks_catalogue(cluster: &Cluster) -> bool {
+    cluster.catalogue_number < builtin::CATALOGUE_NUMBER
+}
+
+/// Brings what the cluster lacks: the built-in catalogue of this build in place of an older one, a
+/// signing key, verdicts on stored profiles. To be asked again until [`is_upgraded`]: one entry holds so
+/// many verdicts and no more.
 ///
 /// # Errors
 /// `FAILED_PRECONDITION` before formation.
@@ -66,28 +82,29 @@ pub fn upgrade(call: Call<'_>) -> Result<Decision, Refusal> {
     let Some(cluster) = call.state.cluster() else {
         return Err(Refusal::precondition("the cluster is not formed yet"));
     };
-    let lacks_key = cluster.value.sealed_signing_key.is_empty();
-    let lacks_catalogue = cluster.value.catalogue_number < builtin::CATALOGUE_NUMBER;
-    if !lacks_key && !lacks_catalogue {
+    if is_upgraded(call.state) {
         return Ok(Decision::Answer(Vec::new()));
     }
     let mut draft = Draft::new();
     draft.rely_on(call.state, Key::cluster());
     let mut cluster = cluster.value.clone();
-    if lacks_key {
+    if cluster.sealed_signing_key.is_empty() {
         cluster.sealed_signing_key = new_signing_key(call.stamp);
     }
-    if !lacks_catalogue {
-        draft.put(&Key::cluster(), &cluster);
-        return Ok(Decision::Transact(draft));
-    }
-    for (key, _) in call.state.builtin_profiles() {
-        if !builtin::catalogue().iter().any(|profile| *profile.id == *key.name) {
-            draft.delete(key);
+    let lacks_catalogue = lacks_catalogue(&cluster);
+    if lacks_catalogue {
+        for (key, _) in call.state.builtin_profiles() {
+            if !builtin::catalogue().iter().any(|profile| *profile.id == *key.name) {
+                draft.delete(key);
+            }
         }
+        install_catalogue(&call, &mut draft, &mut cluster);
+        draft.touch(Key::composition());
     }
-    install_catalogue(&call, &mut draft, cluster);
-    draft.touch(Key::composition());
+    if lacks_catalogue || profile::is_due(call.state, &cluster) {
+        profile::judge(&call, &mut draft, &mut cluster, lacks_catalogue);
+    }
+    draft.put(&Key::cluster(), &cluster);
     Ok(Decision::Transact(draft))
 }
 
@@ -104,7 +121,7 @@ pub fn signing_key(cluster: &Cluster, opener: &dyn Opener) -> Option<[u8; 32]> {
     opened.try_into().ok()
 }
 
-fn install_catalogue(call: &Call<'_>, draft: &mut Draft, mut cluster: Cluster) {
+fn install_catalogue(call: &Call<'_>, draft: &mut Draft, cluster: &mut Cluster) {
     let mut hasher = Sha256::new();
     for profile in builtin::catalogue() {
         let stored = stored(profile, call.stamp.time_ms);
@@ -115,13 +132,12 @@ fn install_catalogue(call: &Call<'_>, draft: &mut Draft, mut cluster: Cluster) {
     }
     cluster.catalogue_digest = hasher.finalize().to_vec();
     cluster.catalogue_number = builtin::CATALOGUE_NUMBER;
-    draft.put(&Key::cluster(), &cluster);
 }
 
 /// A built-in profile has no version and no id of its own (`providers.md` 8).
 fn stored(profile: &ProviderProfile, time_ms: i64) -> StoredProviderProfile {
     let metadata = ObjectMeta { name: profile.id.clone(), created_at_ms: time_ms, ..ObjectMeta::default() };
-    StoredProviderProfile { metadata: Some(metadata), profile: Some(profile.clone()) }
+    StoredProviderProfile { metadata: Some(metadata), profile: Some(profile.clone()), ..Default::default() }
 }
 
 fn command(draft: Draft, time_ms: i64) -> Command {

@@ -4,15 +4,19 @@
 //! fails.
 
 pub mod attachment;
+pub mod draft;
 pub mod formation;
+pub mod lifecycle;
 pub mod membership;
 pub mod policy;
 pub mod profile;
 pub mod provider;
 pub mod refresh;
+pub mod report;
 pub mod sandbox;
 pub mod settings;
 pub mod workspace;
+pub mod workspace_member;
 
 mod config;
 mod spec;

@@ -103,7 +103,7 @@ fn may_be_empty(call: &Call<'_>, draft: &mut Draft, workspace: &str, asked: &Pro
     // The effective profile of the workspace decides, whichever scope the provider names.
     let lookup = Provider { profile_workspace: workspace.to_owned(), ..asked.clone() };
     let view = View::of(call.state);
-    let resolved = view.resolve(&lookup);
+    let (resolved, left_out) = view.resolve(&lookup);
     let id = openshell_providers::provider_type::profile_id(&asked.r#type);
     draft.rely_on(call.state, Key::builtin_profile(&id));
     draft.rely_on(call.state, Key::profile("", &id));
@@ -111,9 +111,13 @@ fn may_be_empty(call: &Call<'_>, draft: &mut Draft, workspace: &str, asked: &Pro
     if resolved.is_some_and(|resolved| predicates::allows_empty_credentials(&resolved.profile)) {
         return Ok(());
     }
+    let why = match left_out {
+        Some(left_out) => format!("; its profile {:?} is left out: {}", left_out.id, left_out.reason),
+        None => String::new(),
+    };
     Err(Refusal::invalid(format!(
         "provider.credentials must not be empty: type {:?} has no profile whose required credentials are all resolved at \
-         run time",
+         run time{why}",
         asked.r#type
     )))
 }

@@ -111,7 +111,7 @@ pub(super) fn safe(policy: &SandboxPolicy) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What the sandbox would get must not be ambiguous, wrongly bound or uninspected (SR-14, SR-16).
+/// What the sandbox would get must not be ambiguous, wrongly bound, uninspected or unsafe (SR-14, SR-16).
 fn preflight(call: &Call<'_>, policy: Option<&SandboxPolicy>, members: &[Member<'_>]) -> Result<(), Refusal> {
     let base = policy.map_or_else(|| Cow::Owned(SandboxPolicy::default()), Cow::Borrowed);
     let on = composition::is_on(call.state)?;
@@ -119,7 +119,8 @@ fn preflight(call: &Call<'_>, policy: Option<&SandboxPolicy>, members: &[Member<
     let enforced = composition::global_policy(call.state)?.unwrap_or_else(|| composed.clone());
     checks::uninspected(&enforced, members)?;
     checks::endpoint_ambiguity(&composed)?;
-    checks::credential_context(&composed, members)
+    checks::credential_context(&composed, members)?;
+    checks::safe(&composed)
 }
 
 /// The name asked for, or one made up that is free.
@@ -159,7 +160,7 @@ pub(super) fn touch(draft: &mut Draft, workspace: &str, members: &[Member<'_>]) 
     composition::touch_users(draft, members);
 }
 
-/// Decides a deletion: the sandbox with its settings and policy revisions (SR-38).
+/// Decides a deletion: the sandbox with its settings, policy revisions and draft chunks (SR-38).
 ///
 /// # Errors
 /// A refusal about the caller, the workspace or the name; `NOT_FOUND`.
@@ -180,6 +181,15 @@ pub fn delete(call: Call<'_>, request: &DeleteSandboxRequest) -> Result<Decision
     }
     // A revision written meanwhile would stay behind.
     draft.rely_on(call.state, super::policy::next_revision_key(call.state, workspace, id));
+    for chunk in call.state.draft_chunks(workspace, id) {
+        draft.delete(&Key::draft_chunk(workspace, id, &chunk.value.stored.id));
+    }
+    // It guards the chunks: one written meanwhile would stay behind.
+    let inbox = Key::draft_inbox(workspace, id);
+    draft.rely_on(call.state, inbox.clone());
+    if call.state.record(&inbox).is_some() {
+        draft.delete(&inbox);
+    }
     let settings = Key::sandbox_settings(workspace, &request.name);
     draft.rely_on(call.state, settings.clone());
     if call.state.record(&settings).is_some() {

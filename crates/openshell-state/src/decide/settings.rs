@@ -11,6 +11,7 @@ use crate::composition::{self, GLOBAL_POLICY, PROVIDERS_V2, Subject, View};
 use crate::decide::{expect_version, next_metadata, policy};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::{GLOBAL_SCOPE, Key};
+use crate::names;
 use crate::query::settings::{SettingType, registered};
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -85,14 +86,14 @@ pub(super) fn change_global(
     let settings_revision = settings.put(&mut draft, key, value.as_ref());
     if deleted && key == GLOBAL_POLICY {
         draft.rely_on(state, policy::next_revision_key(state, "", GLOBAL_SCOPE));
-        policy::supersede(state, &mut draft, "", GLOBAL_SCOPE);
+        policy::supersede(state, &mut draft, "", GLOBAL_SCOPE, 0);
     }
     let response = UpdateConfigResponse { settings_revision, deleted, ..UpdateConfigResponse::default() };
     Ok(if draft.writes.is_empty() { Decision::answer(&response) } else { draft.answer(&response) })
 }
 
-/// A change that switches composition on must leave every sandbox with providers unambiguous
-/// (UC-14).
+/// A change that switches composition on must leave every sandbox with providers unambiguous (UC-14), and
+/// with a policy that it gets: safe, and with what its bindings and signing endpoints need (EC-10, EC-18).
 fn activation(call: &Call<'_>, draft: &mut Draft, key: &str, value: Option<&SettingValue>) -> Result<(), Refusal> {
     let state = call.state;
     let v2 = match (key, value.and_then(|value| value.value.as_ref())) {
@@ -108,13 +109,19 @@ fn activation(call: &Call<'_>, draft: &mut Draft, key: &str, value: Option<&Sett
     for (workspace, name) in state.sandboxes_with_providers() {
         let sandbox = state.sandbox(workspace, name).expect("an indexed sandbox exists").value;
         let subject = Subject::stored(state, workspace, sandbox);
-        view.members(workspace, &subject.providers)
-            .and_then(|members| checks::endpoint_ambiguity(&checks::composed(&subject.base_or_empty(), &members, true)))
-            .map_err(|refusal| {
-                Refusal::precondition(format!("sandbox {workspace}/{name} would not compose: {}", refusal.message))
-            })?;
+        composes(&view, &subject).map_err(|refusal| {
+            Refusal::precondition(format!("sandbox {workspace}/{name} would not compose: {}", refusal.message))
+        })?;
     }
     Ok(())
+}
+
+fn composes(view: &View<'_>, subject: &Subject<'_>) -> Result<(), Refusal> {
+    let members = view.members(subject.workspace, &subject.providers)?;
+    let composed = checks::composed(&subject.base_or_empty(), &members, true);
+    checks::endpoint_ambiguity(&composed)?;
+    checks::credential_context(&composed, &members)?;
+    checks::safe(&composed)
 }
 
 /// Decides a change of a sandbox's setting (UC-18 to UC-22), with its annotations.
@@ -140,8 +147,7 @@ pub(super) fn change_sandbox(
     let value = if request.delete_setting { None } else { Some(checked(key, request.setting_value.as_ref())?) };
     let settings = SettingsRecord::at(call.state, &mut draft, Key::sandbox_settings(workspace, &metadata.name));
     let deleted = request.delete_setting && settings.has(key);
-    let mut annotations = metadata.annotations.clone();
-    annotations.extend(request.annotations.clone());
+    let annotations = names::merged_annotations(&metadata.annotations, &request.annotations)?;
     if annotations != metadata.annotations {
         let what = format!("sandbox {:?}", metadata.name);
         expect_version(&what, request.expected_resource_version, metadata.resource_version)?;

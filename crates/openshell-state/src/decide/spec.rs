@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use openshell_policy::safety::{self, LIMITS};
+use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{SandboxSpec, SandboxTemplate};
 use openshell_providers::environment;
 use prost::Message;
@@ -42,13 +44,21 @@ pub(crate) fn check(spec: &SandboxSpec) -> Result<(), Refusal> {
         return Err(Refusal::invalid("spec.resource_requirements.gpu.count must not be 0; leave it out instead"));
     }
     check_command(&spec.command)?;
-    let policy_bytes = spec.policy.as_ref().map_or(0, Message::encoded_len);
-    if policy_bytes > POLICY_BYTES_MAX {
+    spec.policy.as_ref().map_or(Ok(()), |policy| policy_size("spec.policy", policy))
+}
+
+/// A policy is not larger than one may be, and no part of it is, whichever way it came about (C-17).
+pub(super) fn policy_size(field: &str, policy: &SandboxPolicy) -> Result<(), Refusal> {
+    let bytes = policy.encoded_len();
+    if bytes > POLICY_BYTES_MAX {
         return Err(Refusal::invalid(format!(
-            "spec.policy has {policy_bytes} encoded bytes; at most {POLICY_BYTES_MAX} are allowed"
+            "{field} has {bytes} encoded bytes; at most {POLICY_BYTES_MAX} are allowed"
         )));
     }
-    Ok(())
+    match safety::excess(policy) {
+        None => Ok(()),
+        Some(what) => Err(Refusal::invalid(format!("{field} is too large: {what}"))),
+    }
 }
 
 fn check_template(template: &SandboxTemplate) -> Result<(), Refusal> {
@@ -64,6 +74,10 @@ fn check_template(template: &SandboxTemplate) -> Result<(), Refusal> {
             return Err(Refusal::invalid(format!(
                 "spec.template.{field} has {bytes} encoded bytes; at most {TEMPLATE_STRUCT_MAX} are allowed"
             )));
+        }
+        let levels = value.as_ref().map_or(0, safety::nesting);
+        if levels > LIMITS.nesting_max {
+            return Err(Refusal::invalid(format!("spec.template.{field} {}", safety::nests(levels))));
         }
     }
     environment_map("spec.template.environment", &template.environment)

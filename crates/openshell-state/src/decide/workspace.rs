@@ -1,4 +1,4 @@
-//! Workspaces: create and delete (`config.md` 8).
+//! Workspaces: create and delete (`config.md` 8). Their members are in `workspace_member`.
 
 use std::collections::BTreeMap;
 
@@ -88,10 +88,13 @@ pub fn delete(call: Call<'_>, request: &DeleteWorkspaceRequest) -> Result<Decisi
         ));
         return Ok(terminating(&call, draft, &key, entry.value, refusal));
     }
+    // Who is added meanwhile would be left behind.
+    draft.rely_on(call.state, Key::workspace_members(name));
     for (member, _) in call.state.by_creation(Kind::WorkspaceMember, name) {
         draft.delete(&member);
     }
     draft.delete(&key);
+    draft.touch(Key::workspace_members(name));
     Ok(draft.answer(&DeleteWorkspaceResponse { deleted: true }))
 }
 

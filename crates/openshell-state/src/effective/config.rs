@@ -1,10 +1,9 @@
 //! `GetSandboxConfig` (`config.md` 4.1): policy source, provider rules, marks, hashes, settings.
 
 use openshell_policy::{credentials, hash, safety};
-use openshell_proto::sandbox::{
-    EffectiveSetting, GetSandboxConfigResponse, PolicySource, SandboxPolicy, setting_value,
-};
+use openshell_proto::sandbox::{GetSandboxConfigResponse, PolicySource, SandboxPolicy, setting_value};
 use openshell_proto::v1::Sandbox;
+use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use crate::checks;
@@ -45,14 +44,13 @@ pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Resu
     // By what the state holds, not by what this build can do: equal revisions answer equally.
     let cluster = state.cluster();
     let extension_authentication_enabled = cluster.is_some_and(|entry| !entry.value.sealed_signing_key.is_empty());
-    let config_revision = config_revision(&effective, &policy_hash, extension_authentication_enabled, settings.iter());
     let provider_env_revision = environment_revision(&members, effective.policy.as_ref())?;
-    Ok(GetSandboxConfigResponse {
+    let mut answer = GetSandboxConfigResponse {
         policy: effective.policy,
         version: effective.version,
         policy_hash,
         settings,
-        config_revision,
+        config_revision: 0,
         policy_source: effective.source as i32,
         global_policy_version: effective.global_version,
         provider_env_revision,
@@ -60,7 +58,10 @@ pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Resu
         workspace: workspace.to_owned(),
         policy_validation_failure_mode: VALIDATION_FAILURE_MODE.to_owned(),
         extension_authentication_enabled,
-    })
+        left_out_profiles: composition::left_out(&members),
+    };
+    answer.config_revision = config_revision(&answer);
+    Ok(answer)
 }
 
 /// The policy as it is to be enforced (EC-4, EC-7 to EC-11).
@@ -70,6 +71,8 @@ pub(super) fn effective_policy(
     sandbox: &Sandbox,
     members: &[Member<'_>],
 ) -> Result<EffectivePolicy, Refusal> {
+    // Also where it has no influence: a setting of another type is never read over (EC-5).
+    let providers_v2 = composition::providers_v2(state)?;
     let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
     let own_version =
         state.latest_policy(subject.workspace, id).map_or(0, |revision| version_of(&revision.value.stored));
@@ -82,18 +85,27 @@ pub(super) fn effective_policy(
     };
     if let Some(policy) = &mut policy {
         credentials::clear_markers(policy);
-        let on = source == PolicySource::Sandbox && composition::providers_v2(state)?;
+        let on = source == PolicySource::Sandbox && providers_v2;
         if on && !composition::layers(members).is_empty() {
             *policy = checks::composed(policy, members, true);
         }
-        let violations = safety::violations(policy);
-        if !violations.is_empty() {
-            return Err(Refusal::precondition(format!("invalid effective policy: {}", violations.join("; "))));
-        }
+        checks::safe(policy)?;
         let scopes = checks::credential_scopes(policy, members)?;
         credentials::stamp(policy, &scopes);
     }
     Ok(EffectivePolicy { policy, source, version, global_version })
+}
+
+/// The policy of a sandbox as it is to be enforced, composed and stamped; none when nobody provided one.
+///
+/// Refuses as [`sandbox_config`] does.
+pub(crate) fn policy(
+    state: &State,
+    subject: &Subject<'_>,
+    sandbox: &Sandbox,
+    members: &[Member<'_>],
+) -> Result<Option<SandboxPolicy>, Refusal> {
+    effective_policy(state, subject, sandbox, members).map(|effective| effective.policy)
 }
 
 /// The version of a stored revision on the wire.
@@ -110,21 +122,18 @@ pub(super) fn known_middlewares(policy: &SandboxPolicy) -> Result<(), Refusal> {
     Err(Refusal::precondition(format!("policy middleware validation failed: {}", violations.join("; "))))
 }
 
-/// First eight bytes of a SHA-256 over what a sandbox has to react to (EC-52).
-fn config_revision<'a>(
-    effective: &EffectivePolicy,
-    policy_hash: &str,
-    extension_authentication: bool,
-    settings: impl Iterator<Item = (&'a String, &'a EffectiveSetting)>,
-) -> u64 {
+/// The revision of an answer: the first eight bytes of a SHA-256 over what a sandbox has to react to, and
+/// over nothing else of it (EC-52, EC-53). `policy_hash` must be that of the policy.
+#[must_use]
+pub fn config_revision(answer: &GetSandboxConfigResponse) -> u64 {
     let mut hasher = Sha256::new();
-    hasher.update((effective.source as i32).to_le_bytes());
-    hasher.update(VALIDATION_FAILURE_MODE);
-    hasher.update([u8::from(extension_authentication)]);
-    if effective.policy.is_some() {
-        hasher.update(policy_hash);
+    hasher.update(answer.policy_source.to_le_bytes());
+    hasher.update(&answer.policy_validation_failure_mode);
+    hasher.update([u8::from(answer.extension_authentication_enabled)]);
+    if answer.policy.is_some() {
+        hasher.update(&answer.policy_hash);
     }
-    for (key, setting) in settings {
+    for (key, setting) in &answer.settings {
         hasher.update(key);
         hasher.update(setting.scope.to_le_bytes());
         match setting.value.as_ref().and_then(|value| value.value.as_ref()) {
@@ -144,6 +153,9 @@ fn config_revision<'a>(
             }
         }
     }
+    let mut services: Vec<_> = answer.supervisor_middleware_services.iter().collect();
+    services.sort_by_key(|service| &service.name);
+    services.into_iter().for_each(|service| hasher.update(service.encode_to_vec()));
     first_eight(hasher)
 }
 

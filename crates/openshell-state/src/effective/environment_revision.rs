@@ -26,9 +26,9 @@ pub(crate) fn environment_revision(members: &[Member<'_>], policy: Option<&Sandb
     for (provider, endpoints) in bindings {
         hasher.update(provider);
         for endpoint in endpoints {
-            hasher.update(endpoint.host);
+            hasher.update(endpoint.host.as_bytes());
             hasher.update(endpoint.port.to_le_bytes());
-            hasher.update(endpoint.path);
+            hasher.update(endpoint.path.as_bytes());
         }
     }
     Ok(first_eight(hasher))
@@ -47,6 +47,7 @@ fn hash_member(hasher: &mut Sha256, member: &Member<'_>) -> Result<(), Refusal> 
     }
     hasher.update(&provider.r#type);
     match &member.resolved {
+        None if member.lost_its_profile() => hasher.update("invalid"),
         None => hasher.update("missing"),
         Some(resolved) => hash_profile(hasher, resolved),
     }

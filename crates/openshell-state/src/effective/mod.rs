@@ -5,8 +5,8 @@ mod config;
 mod environment;
 mod environment_revision;
 
-pub use config::sandbox_config;
-pub(crate) use config::version_of;
+pub use config::{config_revision, sandbox_config};
+pub(crate) use config::{policy, version_of};
 pub use environment::Environment;
 pub(crate) use environment_revision::environment_revision;
 

@@ -107,12 +107,13 @@ pub fn lint(
     Ok(LintProviderProfilesResponse { diagnostics, valid })
 }
 
-/// A stored profile as answers show it.
+/// A stored profile as answers show it: with why it is left out, should it be.
 pub(super) fn answered(stored: &StoredProviderProfile, source: Source) -> ProviderProfile {
     ProviderProfile {
         source: source.id().to_owned(),
         scope: source.scope().to_owned(),
         resource_version: stored.metadata.as_ref().map_or(0, |metadata| metadata.resource_version),
+        invalid_reason: stored.invalid_reason.clone(),
         ..stored.profile.clone().unwrap_or_default()
     }
 }

@@ -57,10 +57,40 @@ pub fn find_by_id<'a>(state: &'a State, principal: &Principal, id: &str) -> Resu
 /// `UNAUTHENTICATED` for nobody in particular, `PERMISSION_DENIED` for a user; `NOT_FOUND` when the
 /// sandbox is gone: ids are not used again, so that the token of a deleted sandbox reaches nothing.
 pub fn of_principal<'a>(state: &'a State, principal: &Principal) -> Result<(&'a Key, &'a Sandbox), Refusal> {
+    find_by_id(state, principal, own_id(principal)?)
+}
+
+/// The id of the sandbox whose own principal asks.
+///
+/// # Errors
+/// `UNAUTHENTICATED` for nobody in particular, `PERMISSION_DENIED` for a user.
+pub fn own_id(principal: &Principal) -> Result<&str, Refusal> {
     match principal {
-        Principal::Sandbox { id } => find_by_id(state, principal, id),
+        Principal::Sandbox { id } => Ok(id),
         Principal::Anonymous => principal.require_user().and_then(|()| Err(only_sandboxes())),
         Principal::User(_) | Principal::Cluster => Err(only_sandboxes()),
+    }
+}
+
+/// The sandbox of this name, when it is the one with this id. A sandbox cannot learn whether another
+/// exists (`config.md` UC-4).
+///
+/// # Errors
+/// `PERMISSION_DENIED`, in the same words whether there is another one or none.
+pub fn own<'a>(state: &'a State, workspace: &str, name: &str, id: &str) -> Result<&'a Sandbox, Refusal> {
+    let found = state.sandbox(workspace, name).map(|entry| entry.value);
+    let own = found.filter(|sandbox| sandbox.metadata.as_ref().is_some_and(|metadata| metadata.id == id));
+    own.ok_or_else(|| Refusal::denied(format!("sandbox {name:?} is not owned by caller")))
+}
+
+/// The sandbox whose own principal asks, of itself and by its id (`config.md` PE-1).
+///
+/// # Errors
+/// `PERMISSION_DENIED` for another sandbox's principal, before the lookup; as [`of_principal`].
+pub fn of_itself<'a>(state: &'a State, principal: &Principal, id: &str) -> Result<(&'a Key, &'a Sandbox), Refusal> {
+    match principal {
+        Principal::Sandbox { .. } => find_by_id(state, principal, id),
+        Principal::Anonymous | Principal::User(_) | Principal::Cluster => of_principal(state, principal),
     }
 }
 
@@ -145,7 +175,8 @@ pub fn providers(
     Ok(ListSandboxProvidersResponse { providers })
 }
 
-/// `GetSandboxConfig`: composed just in time.
+/// `GetSandboxConfig`, composed anew. Nodes answer with what they keep ([`Answers`](crate::Answers)), which is
+/// the same.
 ///
 /// # Errors
 /// `PERMISSION_DENIED` for another sandbox's principal; `NOT_FOUND`; what

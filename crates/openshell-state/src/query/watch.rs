@@ -13,20 +13,22 @@ use crate::composition::Source;
 use crate::fault::Fault;
 use crate::key::Key;
 use crate::names;
-use crate::query::{policy, profile, provider, scope, settings};
+use crate::query::{draft, policy, profile, provider, scope, settings};
 use crate::record::{Record, Value};
 use crate::refusal::Refusal;
 use crate::state::State;
 
 /// The kinds of records that watches show, in the order of keys.
-const SHOWN: [(Kind, WatchKind); 8] = [
+const SHOWN: [(Kind, WatchKind); 10] = [
     (Kind::Workspace, WatchKind::Workspace),
+    (Kind::WorkspaceMember, WatchKind::WorkspaceMember),
     (Kind::ProviderProfile, WatchKind::ProviderProfile),
     (Kind::Provider, WatchKind::Provider),
     (Kind::Sandbox, WatchKind::Sandbox),
     (Kind::SandboxSettings, WatchKind::Settings),
     (Kind::GatewaySettings, WatchKind::Settings),
     (Kind::PolicyRevision, WatchKind::Policy),
+    (Kind::DraftChunk, WatchKind::DraftChunk),
     (Kind::BuiltinProfile, WatchKind::ProviderProfile),
 ];
 
@@ -35,7 +37,7 @@ const SHOWN: [(Kind, WatchKind); 8] = [
 pub enum Audience<'a> {
     /// Whoever watches anything: profiles and settings of the platform.
     Everyone,
-    /// Who watches this workspace, and who watches all.
+    /// Who watches this workspace, and who watches all. Not all of them watch every kind.
     Workspace(&'a str),
     /// Who watches all workspaces.
     Platform,
@@ -62,7 +64,13 @@ pub fn audience(key: &Key) -> Audience<'_> {
         (Kind::ProviderProfile | Kind::BuiltinProfile | Kind::GatewaySettings, "") => Audience::Everyone,
         (Kind::PolicyRevision, "") => Audience::Platform,
         (
-            Kind::ProviderProfile | Kind::Provider | Kind::Sandbox | Kind::SandboxSettings | Kind::PolicyRevision,
+            Kind::WorkspaceMember
+            | Kind::ProviderProfile
+            | Kind::Provider
+            | Kind::Sandbox
+            | Kind::SandboxSettings
+            | Kind::PolicyRevision
+            | Kind::DraftChunk,
             workspace,
         ) => Audience::Workspace(workspace),
         _ => Audience::Nobody,
@@ -80,17 +88,23 @@ impl Interest {
         for number in &request.kinds {
             match WatchKind::try_from(*number) {
                 Ok(WatchKind::Unspecified) | Err(_) => {
-                    let text = format!(
-                        "kinds holds {number}, which is no kind that this gateway can watch; members of workspaces are not among them"
-                    );
+                    let text = format!("kinds holds {number}, which is no kind that this gateway can watch");
                     return Err(Refusal::invalid(text));
                 }
                 Ok(kind) => kinds |= bit(kind),
             }
         }
+        if request.kinds.is_empty() {
+            // Whoever is admin of the workspace names members: that role comes and goes, and what a
+            // watch is of stays the same wherever it goes on.
+            kinds =
+                if principal.require_platform_admin().is_ok() { u32::MAX } else { !bit(WatchKind::WorkspaceMember) };
+        }
+        let workspace: Option<Arc<str>> = workspace.map(Into::into);
+        require_role(state, principal, workspace.as_deref(), kinds)?;
         Ok(Self {
-            kinds: if request.kinds.is_empty() { u32::MAX } else { kinds },
-            workspace: workspace.map(Into::into),
+            kinds,
+            workspace,
             terms: names::selector(&request.label_selector)?,
             with_origin: principal.require_platform_admin().is_ok(),
         })
@@ -101,10 +115,7 @@ impl Interest {
     /// # Errors
     /// `PERMISSION_DENIED`.
     pub fn permit(&self, state: &State, principal: &Principal) -> Result<(), Refusal> {
-        match &self.workspace {
-            None => principal.require_platform_admin(),
-            Some(workspace) => principal.require_role(state, workspace, Role::User).map(|_| ()),
-        }
+        require_role(state, principal, self.workspace.as_deref(), self.kinds)
     }
 
     /// The workspace that is watched; none for all.
@@ -233,6 +244,14 @@ impl Interest {
     }
 }
 
+/// Whether a caller may watch these kinds, in one workspace or in all: who is a member is for admins.
+fn require_role(state: &State, principal: &Principal, workspace: Option<&str>, kinds: u32) -> Result<(), Refusal> {
+    let Some(workspace) = workspace else { return principal.require_platform_admin() };
+    let members = kinds & bit(WatchKind::WorkspaceMember) != 0;
+    let role = if members { Role::Admin } else { Role::User };
+    principal.require_role(state, workspace, role).map(|_| ())
+}
+
 fn bit(kind: WatchKind) -> u32 {
     1 << (kind as u32)
 }
@@ -275,6 +294,8 @@ fn object(key: &Key, value: &Value) -> Option<Object> {
         Value::Sandbox(sandbox) => Some(Object::Sandbox(Clone::clone(sandbox))),
         Value::Settings(stored) => Some(Object::Settings(settings::watched(stored))),
         Value::PolicyRevision(revision) => Some(Object::Policy(policy::shown(revision))),
-        Value::Member(_) | Value::Refresh(_) | Value::DraftChunk(_) | Value::Cluster(_) => None,
+        Value::Member(member) => Some(Object::WorkspaceMember(member.clone())),
+        Value::DraftChunk(chunk) => Some(Object::DraftChunk(draft::shown(chunk))),
+        Value::Refresh(_) | Value::DraftInbox(_) | Value::Cluster(_) => None,
     }
 }

@@ -1,11 +1,14 @@
-//! Workspaces as they are read (`config.md` WS-3, WS-4).
+//! Workspaces and their members as they are read (`config.md` WS-3, WS-4, WS-10).
 
 use openshell_proto::log::Kind;
-use openshell_proto::v1::{GetWorkspaceRequest, GetWorkspaceResponse, ListWorkspacesRequest, ListWorkspacesResponse};
+use openshell_proto::v1::{
+    GetWorkspaceRequest, GetWorkspaceResponse, ListWorkspaceMembersRequest, ListWorkspaceMembersResponse,
+    ListWorkspacesRequest, ListWorkspacesResponse,
+};
 
-use crate::access::{Principal, Role};
+use crate::access::{Principal, Role, workspace_or_default};
 use crate::names;
-use crate::query::page;
+use crate::query::{enter, page};
 use crate::record::Value;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -50,4 +53,22 @@ pub fn list(
         other => panic!("{key} holds {other:?}"),
     });
     Ok(ListWorkspacesResponse { workspaces: page(all, request.offset, request.limit, 100) })
+}
+
+/// `ListWorkspaceMembers`: oldest first, then by subject.
+///
+/// # Errors
+/// A refusal about the caller or the workspace.
+pub fn members(
+    state: &State,
+    principal: &Principal,
+    request: &ListWorkspaceMembersRequest,
+) -> Result<ListWorkspaceMembersResponse, Refusal> {
+    let workspace = workspace_or_default(&request.workspace);
+    enter(state, principal, workspace, Role::User)?;
+    let all = state.by_creation(Kind::WorkspaceMember, workspace).map(|(key, record)| match &record.value {
+        Value::Member(member) => member.clone(),
+        other => panic!("{key} holds {other:?}"),
+    });
+    Ok(ListWorkspaceMembersResponse { members: page(all, request.offset, request.limit, 100) })
 }

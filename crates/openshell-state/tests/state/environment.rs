@@ -1,4 +1,6 @@
-//! The scenarios of `config.md` 10.7, by number, and the rules of its section 6 that they leave out.
+//! The scenarios of `config.md` 10.7, by number, and rules of its section 6; more of these are in `rules`.
+
+mod rules;
 
 use std::collections::BTreeMap;
 
@@ -12,14 +14,15 @@ use openshell_proto::v1::{
 use openshell_state::access::Principal;
 use openshell_state::effective::Environment;
 use openshell_state::{Code, Key, Opener, Refusal, Sealer, query};
+use prost::Message;
 
 use crate::support::{
-    Seeded, World, attach, credential, detach, endpoint, global_setting, import, map, minimal, policy_of, provider,
-    sandbox, says, static_profile, token_grant, update, update_policy, update_provider, user,
+    Seeded, World, admin, attach, credential, detach, endpoint, global_setting, import, map, minimal, policy_of,
+    provider, remove_member, sandbox, says, static_profile, token_grant, update, update_policy, update_provider, user,
 };
 
 /// Opens what the world's sealer sealed in this place, when that was `secret`.
-struct Secret;
+pub(crate) struct Secret;
 
 impl Opener for Secret {
     fn open(&self, kind: &str, workspace: &str, name: &str, field: &str, sealed: &str) -> Option<Vec<u8>> {
@@ -39,7 +42,14 @@ fn environment(world: &World) -> GetSandboxProviderEnvironmentResponse {
 
 fn answer(world: &World, static_bindings: bool) -> GetSandboxProviderEnvironmentResponse {
     let composed = composed(world, "s", world.time_ms).unwrap_or_else(|refusal| panic!("{}", refusal.message));
-    composed.answer(&Secret, static_bindings).expect("what was sealed opens")
+    opened(&composed, static_bindings)
+}
+
+pub(crate) fn opened(composed: &Environment, static_bindings: bool) -> GetSandboxProviderEnvironmentResponse {
+    let encoded = composed.answer(&Secret, static_bindings).expect("what was sealed opens");
+    let answer = GetSandboxProviderEnvironmentResponse::decode(encoded.as_slice()).expect("an answer");
+    assert_eq!(answer.encode_to_vec(), encoded, "fields and keys are in order");
+    answer
 }
 
 fn refused(world: &World, code: Code) -> String {
@@ -154,12 +164,12 @@ fn config_scenario_88_an_expired_credential_is_absent() {
     world.ok(&expiring("p", "anything", &expiries));
     world.ok(&sandbox("s", &["p"], None));
     let composed = composed(&world, "s", now_ms).expect("composed");
-    let answer = composed.answer(&Secret, true).expect("opened");
+    let answer = opened(&composed, true);
     assert_eq!(keys(&answer.environment), ["NEVER", "NEXT"]);
     assert_eq!(answer.credential_expires_at_ms, [("NEXT".to_owned(), now_ms + 1)].into());
     assert_eq!(composed.valid_until_ms(), Some(now_ms + 1));
-    assert!(composed.holds(&world.state, now_ms) && !composed.holds(&world.state, now_ms + 1));
-    assert!(!composed.holds(&world.state, now_ms - 1), "what expired meanwhile was there then");
+    assert!(composed.holds_at(now_ms) && !composed.holds_at(now_ms + 1));
+    assert!(!composed.holds_at(now_ms - 1), "what expired meanwhile was there then");
 }
 
 #[test]
@@ -229,7 +239,7 @@ fn config_scenario_92_composition_has_no_influence() {
 }
 
 #[test]
-fn only_the_sandbox_itself_is_found_and_only_while_it_exists() {
+fn pe_1_only_the_sandbox_itself_is_found_and_only_while_it_exists() {
     let mut world = with_tool();
     world.ok(&sandbox("other", &[], None));
     let own = Principal::Sandbox { id: world.sandbox_id("s") };
@@ -247,7 +257,7 @@ fn only_the_sandbox_itself_is_found_and_only_while_it_exists() {
 }
 
 #[test]
-fn a_credential_is_known_by_its_provider_and_key() {
+fn pe_12_a_credential_is_known_by_its_provider_and_key() {
     let mut world = with_tool();
     let id = world.stored_provider("p").metadata.as_ref().expect("metadata").id.clone();
     let binding = &environment(&world).static_credential_bindings["TOOL_KEY"];
@@ -258,7 +268,7 @@ fn a_credential_is_known_by_its_provider_and_key() {
 }
 
 #[test]
-fn what_never_enters_a_sandbox_stays_out() {
+fn pe_6_what_never_enters_a_sandbox_stays_out() {
     let mut world = World::new();
     world.ok(&provider("p", "vertex", &["GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_VERTEX_AI_TOKEN"]));
     world.ok(&update_provider("p", &[], &[("VERTEX_AI_PROJECT_ID", " proj "), ("VERTEX_AI_REGION", " ")]));
@@ -278,7 +288,7 @@ fn what_never_enters_a_sandbox_stays_out() {
 }
 
 #[test]
-fn of_two_providers_the_earlier_ones_configuration_wins() {
+fn pe_14_of_two_providers_the_earlier_ones_configuration_wins() {
     let mut world = World::new();
     for (name, project) in [("one", "first"), ("two", "second")] {
         world.ok(&provider(name, "gcp", &[&format!("{}_TOKEN", name.to_uppercase())]));
@@ -287,7 +297,7 @@ fn of_two_providers_the_earlier_ones_configuration_wins() {
     for (order, wins) in [(["one", "two"], "first"), (["two", "one"], "second")] {
         world.ok(&sandbox(wins, &order, None));
         let composed = composed(&world, wins, world.time_ms).expect("composed");
-        let answer = composed.answer(&Secret, true).expect("opened");
+        let answer = opened(&composed, true);
         assert_eq!(answer.environment["GCP_PROJECT_ID"], wins);
         let hosts = answer.non_secret_environment_keys.iter().filter(|key| *key == "GCE_METADATA_HOST");
         assert_eq!(hosts.count(), 1, "each key is named once");
@@ -295,7 +305,7 @@ fn of_two_providers_the_earlier_ones_configuration_wins() {
 }
 
 #[test]
-fn keys_that_collide_are_refused_until_one_expires() {
+fn pe_20_keys_that_collide_are_refused_until_one_expires() {
     let mut world = World::new();
     let until_ms = world.time_ms + 1_000_000;
     world.ok(&expiring("a", "one", &[("KEY", 1)]));
@@ -311,19 +321,19 @@ fn keys_that_collide_are_refused_until_one_expires() {
 }
 
 #[test]
-fn a_missing_provider_is_said() {
+fn pe_2_a_missing_provider_is_said() {
     let mut world = with_tool();
     world.write::<Provider>(&Key::provider("default", "p"), None);
     says(&refused(&world, Code::FailedPrecondition), &["\"p\"", "does not exist"]);
 }
 
-/// A refresh state of `p` that mints `key`.
-fn refresh(world: &World, id: &str, key: &str, epoch: &str) -> StoredProviderCredentialRefreshState {
-    let provider = world.stored_provider("p").metadata.clone().expect("metadata");
+/// A refresh state of a provider that mints `key`.
+fn refresh(world: &World, provider: &str, id: &str, key: &str, epoch: &str) -> StoredProviderCredentialRefreshState {
+    let provider = world.stored_provider(provider).metadata.clone().expect("metadata");
     StoredProviderCredentialRefreshState {
         metadata: Some(ObjectMeta { id: id.to_owned(), resource_version: 1, ..ObjectMeta::default() }),
         provider_id: provider.id,
-        provider_name: "p".to_owned(),
+        provider_name: provider.name,
         credential_key: key.to_owned(),
         strategy: Strategy::Oauth2RefreshToken as i32,
         authorization_epoch: epoch.to_owned(),
@@ -337,9 +347,9 @@ fn write_refresh(world: &mut World, state: &StoredProviderCredentialRefreshState
 }
 
 #[test]
-fn a_minted_credential_has_a_handle_that_outlives_its_tokens() {
+fn pe_13_a_minted_credential_has_a_handle_that_outlives_its_tokens() {
     let mut world = with_tool();
-    let mut state = refresh(&world, "r1", "TOOL_KEY", "epoch-1");
+    let mut state = refresh(&world, "p", "r1", "TOOL_KEY", "epoch-1");
     write_refresh(&mut world, &state);
     let handle = |world: &World| environment(world).static_credential_bindings["TOOL_KEY"].clone();
     let first = handle(&world);
@@ -365,7 +375,7 @@ fn a_minted_credential_has_a_handle_that_outlives_its_tokens() {
     assert_ne!(granted_again, first);
     world.ok(&update("default", 1, ProviderProfile { endpoints: vec![endpoint("new.example.com", 443)], ..tool() }));
     assert_ne!(handle(&world), granted_again, "another endpoint, another handle");
-    let mut second = refresh(&world, "r2", "OTHER_KEY", "epoch-3");
+    let mut second = refresh(&world, "p", "r2", "OTHER_KEY", "epoch-3");
     second.additional_output_keys = map(&[("session", "TOOL_KEY")]);
     write_refresh(&mut world, &second);
     says(&refused(&world, Code::FailedPrecondition), &["TOOL_KEY", "two refresh authorizations"]);
@@ -381,6 +391,8 @@ fn a_minted_credential_has_a_handle_that_outlives_its_tokens() {
 fn a_token_is_an_admins_to_ask_for() {
     let mut world = with_tool();
     for (role, allowed) in [(WorkspaceRole::User, false), (WorkspaceRole::Admin, true)] {
+        world.principal = admin();
+        world.ok(&remove_member("", "bob"));
         world.member("default", "bob", role);
         world.principal = user("bob", false);
         let asked = query::sandbox::for_token(&world.state, &world.principal, "", "s");

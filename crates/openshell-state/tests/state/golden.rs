@@ -6,18 +6,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use openshell_proto::log::{Command, Origin};
-use openshell_proto::v1::{DeleteProviderRequest, DeleteWorkspaceRequest};
+use openshell_proto::v1::{
+    DeleteProviderRequest, DeleteSandboxRequest, DeleteWorkspaceRequest, PolicyChunk, WorkspaceRole,
+};
+use openshell_state::access::Principal;
 use openshell_state::{Key, Outcome};
 use prost::Message;
 
+use crate::drafts::{approval, approval_of, clearing, edition, mode, proposal, rejection, rule, submission, undoing};
 use crate::laws::request_id;
 use crate::support::{
-    Decide, START_MS, World, attach, detach, draft, global_policy, global_setting, import, policy, provider, sandbox,
-    setting, static_profile, token_grant, transaction, update, update_policy, update_provider,
+    Decide, START_MS, World, add_member, attach, detach, draft, global_policy, global_setting, import, policy,
+    provider, remove_member, sandbox, setting, static_profile, token_grant, transaction, update, update_policy,
+    update_provider,
 };
 
 /// The folder that today's rules write.
-const NEWEST: &str = "1";
+const NEWEST: &str = "2";
+/// And the one about draft inboxes.
+const DRAFTS: &str = "drafts-1";
 
 fn folder() -> PathBuf {
     Path::new("tests/state/golden").to_owned()
@@ -46,6 +53,8 @@ fn operations() -> Vec<(&'static str, Box<dyn Decide>)> {
         ("11-detach", Box::new(detach("s", "p"))),
         ("12-delete-provider", Box::new(DeleteProviderRequest { name: "p".to_owned(), ..Default::default() })),
         ("13-mark-workspace", Box::new(DeleteWorkspaceRequest { name: "team".to_owned() })),
+        ("14-add-member", Box::new(add_member("", "mia", WorkspaceRole::User))),
+        ("15-remove-member", Box::new(remove_member("", "mia"))),
     ]
 }
 
@@ -59,30 +68,82 @@ fn beginning() -> World {
     world
 }
 
+/// Decides and applies a call, and compares the entry with the one that is kept under its name.
+fn check(world: &mut World, history: &str, number: u64, name: &str, principal: &Principal, request: &dyn Decide) {
+    world.time_ms += 1000;
+    let origin = Origin {
+        request_id: request_id(START_MS, number),
+        principal: principal.subject(),
+        rpc: name.to_owned(),
+        fingerprint: vec![7; 32],
+        time_ms: world.time_ms,
+        node: 1,
+    };
+    let command = transaction(draft(world.decide_as(principal, request)).into_transaction(origin));
+    let path = folder().join(history).join(format!("{name}.hex"));
+    if !path.exists() && std::env::var_os("OPENSHELL_ADD_GOLDEN").is_some() {
+        let text = hex::encode(command.encode_to_vec());
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(120).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+        fs::write(&path, lines.join("\n") + "\n").expect("the file can be written");
+    }
+    assert_eq!(Command::decode(read(&path).as_slice()).expect("a command"), command, "{name}");
+    assert_eq!(world.apply(command).outcome, Outcome::Installed, "{name}");
+}
+
 #[test]
 fn today_s_rules_write_the_newest_history() {
     let mut world = beginning();
     for (number, (name, request)) in operations().into_iter().enumerate() {
-        world.time_ms += 1000;
-        let origin = Origin {
-            request_id: request_id(START_MS, number as u64),
-            principal: world.principal.subject(),
-            rpc: name.to_owned(),
-            fingerprint: vec![7; 32],
-            time_ms: world.time_ms,
-            node: 1,
+        let principal = world.principal.clone();
+        check(&mut world, NEWEST, number as u64, name, &principal, &*request);
+    }
+}
+
+/// Requests about drafts name what the ones before them made.
+type Step = (&'static str, fn(&World) -> Box<dyn Decide>);
+
+fn draft_steps() -> Vec<Step> {
+    fn only(world: &World) -> PolicyChunk {
+        world.inbox().into_iter().next().expect("a chunk")
+    }
+    vec![
+        ("01-create-sandbox", |_| Box::new(sandbox("s", &[], Some(policy("a.example.com"))))),
+        ("02-submit-mechanistic", |_| Box::new(submission("s", "mechanistic", &[proposal("api", "api.example.com")]))),
+        ("03-edit", |world| Box::new(edition(&only(world), rule("api", "edited.example.com")))),
+        ("04-approve", |world| Box::new(approval(&only(world)))),
+        ("05-undo", |world| Box::new(undoing(&only(world)))),
+        ("06-set-policy", |_| Box::new(update_policy("s", policy("b.example.com")))),
+        ("07-refuse-what-has-changed", |world| Box::new(approval(&only(world)))),
+        ("08-reject", |world| Box::new(rejection(&only(world), "no"))),
+        ("09-submit-agent-authored", |_| {
+            let proposals = [proposal("one", "one.example.com"), proposal("two", "two.example.com")];
+            Box::new(submission("s", "agent_authored", &proposals))
+        }),
+        ("10-approve-all", |world| {
+            let pending: Vec<_> = world.inbox().into_iter().filter(|chunk| chunk.status == "pending").take(1).collect();
+            Box::new(approval_of(&pending))
+        }),
+        ("11-clear", |_| Box::new(clearing())),
+        ("12-approve-automatically", |_| Box::new(mode("s", "auto"))),
+        ("13-submit-automatic", |_| {
+            Box::new(submission("s", "agent_authored", &[proposal("three", "three.example.com")]))
+        }),
+        ("14-delete-sandbox", |_| Box::new(DeleteSandboxRequest { name: "s".to_owned(), ..Default::default() })),
+    ]
+}
+
+#[test]
+fn today_s_rules_write_the_history_of_a_draft_inbox() {
+    let mut world = beginning();
+    for (number, (name, request)) in draft_steps().into_iter().enumerate() {
+        let principal = match name.contains("-submit-") {
+            true => Principal::Sandbox { id: world.sandbox_id("s") },
+            false => world.principal.clone(),
         };
-        let command = transaction(draft(world.decide(&*request)).into_transaction(origin));
-        let path = folder().join(NEWEST).join(format!("{name}.hex"));
-        if !path.exists() && std::env::var_os("OPENSHELL_ADD_GOLDEN").is_some() {
-            let text = hex::encode(command.encode_to_vec());
-            let lines: Vec<&str> =
-                text.as_bytes().chunks(120).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
-            fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
-            fs::write(&path, lines.join("\n") + "\n").expect("the file can be written");
-        }
-        assert_eq!(Command::decode(read(&path).as_slice()).expect("a command"), command, "{name}");
-        assert_eq!(world.apply(command).outcome, Outcome::Installed, "{name}");
+        let request = request(&world);
+        check(&mut world, DRAFTS, number as u64, name, &principal, &*request);
     }
 }
 
@@ -117,6 +178,8 @@ fn keys_keep_their_bytes() {
         (Key::workspace("team"), "01007465616d"),
         (Key::profile("default", "tool"), "0364656661756c7400746f6f6c"),
         (Key::policy_revision("w", "id", 7), "09770069642f30303030303030303037"),
+        (Key::draft_chunk("w", "id", "c"), "0a770069642f63"),
+        (Key::draft_inbox("w", "id"), "0d77006964"),
         (Key::composition(), "6700616c6c"),
     ] {
         assert_eq!(hex::encode(key.to_bytes()), bytes, "{key}");

@@ -12,8 +12,9 @@ use openshell_state::{Draft, Key, Outcome, Stamp};
 
 use crate::racing::violations;
 use crate::support::{
-    Decide, Seeded, World, attach, draft, endpoint, global_setting, import, minimal, policy, policy_of, provider,
-    sandbox, setting, static_profile, token_grant, transaction, update, update_policy, update_provider, user,
+    Decide, Seeded, World, add_member, attach, draft, endpoint, global_setting, import, minimal, policy, policy_of,
+    provider, remove_member, sandbox, setting, static_profile, token_grant, transaction, update, update_policy,
+    update_provider, user,
 };
 
 /// `first` wins the race. What the world looks like when `second` has all its guards, which must
@@ -238,6 +239,58 @@ fn the_record_of_a_membership_keeps_a_former_member_out() {
     world.write::<WorkspaceMember>(&Key::member("default", "mia"), None);
     let end = outrun(world, late, |key| key.kind == Kind::WorkspaceMember);
     assert!(end.state.sandbox("default", "s").is_some(), "made by somebody who had no right to it any more");
+}
+
+#[test]
+fn the_fence_of_a_workspaces_members_keeps_two_additions_from_exceeding_the_bound() {
+    let mut world = World::new();
+    for number in 0..999 {
+        world.member("default", &format!("user-{number}"), WorkspaceRole::User);
+    }
+    let (first, second) = (add_member("", "ann", WorkspaceRole::User), add_member("", "bob", WorkspaceRole::User));
+    let end = race(&world, &first, &second, |key| key.kind == Kind::FenceWorkspaceMembers);
+    harmed(&end, "has 1001 members");
+}
+
+#[test]
+fn the_fence_and_the_record_of_a_member_keep_it_from_being_added_twice() {
+    let world = World::new();
+    let (first, second) = (add_member("", "mia", WorkspaceRole::Admin), add_member("", "mia", WorkspaceRole::User));
+    let end = race(&world, &first, &second, |key| {
+        key.kind == Kind::FenceWorkspaceMembers || *key == Key::member("default", "mia")
+    });
+    assert_eq!(end.state.member("default", "mia").expect("a member").value.role(), WorkspaceRole::User, "overwritten");
+}
+
+#[test]
+fn the_fence_of_a_workspaces_members_keeps_nobody_behind_when_it_is_deleted() {
+    let mut world = World::new();
+    world.workspace("team");
+    let deleted = DeleteWorkspaceRequest { name: "team".to_owned() };
+    let added = add_member("team", "mia", WorkspaceRole::User);
+    let end = race(&world, &added, &deleted, |key| key.kind == Kind::FenceWorkspaceMembers);
+    harmed(&end, "workspace \"team\" does not exist");
+}
+
+#[test]
+fn the_record_of_a_workspace_keeps_members_out_of_a_deleted_one() {
+    let mut world = World::new();
+    world.workspace("team");
+    let deleted = DeleteWorkspaceRequest { name: "team".to_owned() };
+    let added = add_member("team", "mia", WorkspaceRole::User);
+    let end =
+        race(&world, &deleted, &added, |key| key.kind == Kind::Workspace || key.kind == Kind::FenceWorkspaceMembers);
+    harmed(&end, "workspace \"team\" does not exist");
+}
+
+#[test]
+fn the_record_of_a_membership_keeps_a_former_admin_from_adding_members() {
+    let mut world = World::new();
+    world.member("default", "ann", WorkspaceRole::Admin);
+    let late = draft(world.decide_as(&user("ann", false), &add_member("", "mia", WorkspaceRole::User)));
+    world.ok(&remove_member("", "ann"));
+    let end = outrun(world, late, |key| key.kind == Kind::WorkspaceMember || key.kind == Kind::FenceWorkspaceMembers);
+    assert!(end.state.member("default", "mia").is_some(), "added by somebody who was no admin any more");
 }
 
 #[test]

@@ -1,21 +1,27 @@
 //! Laws of every history: replay equals restore, indexes and digest equal those rebuilt, a
 //! repeated request id changes nothing. Histories are random, small, and made by the real rules.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use openshell_proto::log::{Origin, Transaction, command};
+use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{
-    CreateWorkspaceRequest, DeleteProviderProfileRequest, DeleteProviderRequest, DeleteSandboxRequest,
-    DeleteWorkspaceRequest, UpdateConfigRequest,
+    CreateProviderRequest, CreateSandboxRequest, CreateWorkspaceRequest, DeleteProviderProfileRequest,
+    DeleteProviderRequest, DeleteSandboxRequest, DeleteWorkspaceRequest, PolicyStatus, UpdateConfigRequest,
+    WorkspaceRole, policy_merge_operation,
 };
-use openshell_state::{Applied, Decision, Memory, Outcome, RequestId, State, effective};
+use openshell_state::access::Principal;
+use openshell_state::{Applied, Call, Decision, Memory, Outcome, RequestId, State, decide, effective};
 use proptest::prelude::{Just, Strategy, any};
 use proptest::test_runner::{Config, FileFailurePersistence};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+use crate::drafts;
 use crate::support::{
-    Decide, World, attach, detach, endpoint, global_policy, global_setting, import, policy, policy_of, provider,
-    sandbox, setting, static_profile, token_grant, transaction, update, update_policy, update_provider,
+    Decide, World, add_member, add_rule, attach, detach, endpoint, global_policy, global_setting, import, merge,
+    policy, policy_of, provider, remove_member, remove_rule, report, sandbox, setting, static_profile, token_grant,
+    transaction, update, update_policy, update_provider,
 };
 
 const PROFILES: u8 = 3;
@@ -36,11 +42,17 @@ pub(crate) enum Operation {
     Attach { sandbox: u8, provider: u8 },
     Detach { sandbox: u8, provider: u8 },
     Policy { sandbox: u8, base: u8, annotated: bool },
+    Merge { sandbox: u8, rule: u8, base: Option<u8> },
+    Report { sandbox: u8, version: u8, loaded: bool },
     GlobalPolicy { base: Option<u8> },
     Setting { sandbox: u8, key: u8, value: Option<bool> },
     GlobalSetting { key: u8, value: Option<bool> },
+    Propose { sandbox: u8, base: u8, mechanistic: bool },
+    DecideDraft { sandbox: u8, verdict: u8 },
     CreateWorkspace,
     DeleteWorkspace,
+    AddMember { subject: u8, admin: bool },
+    RemoveMember { subject: u8 },
 }
 
 const KEYS: [&str; 3] = ["agent_policy_proposals_enabled", "ocsf_json_enabled", "providers_v2_enabled"];
@@ -81,8 +93,29 @@ fn base(base: u8) -> openshell_proto::sandbox::SandboxPolicy {
     }
 }
 
-fn key(key: u8) -> &'static str {
+pub(crate) fn key(key: u8) -> &'static str {
     ["KEY_A", "KEY_B", "KEY_C"][usize::from(key % 3)]
+}
+
+fn new_provider((name, profile, held): (u8, u8, u8), platform: bool, team: bool) -> CreateProviderRequest {
+    let mut request = provider(&format!("p{name}"), &format!("tool-{profile}"), &[key(held)]);
+    request.workspace = workspace(team);
+    let asked = request.provider.as_mut().expect("a provider");
+    asked.profile_workspace = if platform || team { String::new() } else { "default".to_owned() };
+    request
+}
+
+fn new_sandbox(name: u8, providers: &[u8], policy: Option<SandboxPolicy>, team: bool) -> CreateSandboxRequest {
+    let names: Vec<String> = providers.iter().map(|provider| format!("p{provider}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    CreateSandboxRequest { workspace: workspace(team), ..sandbox(&format!("s{name}"), &names, policy) }
+}
+
+/// A rule is added, or removed where no kind is given.
+fn one_rule(rule: u8, kind: Option<u8>) -> policy_merge_operation::Operation {
+    let name = format!("r{rule}");
+    let endpoint = |kind| base(kind).network_policies["r1"].endpoints[0].clone();
+    kind.map_or_else(|| remove_rule(&name), |kind| add_rule(&name, endpoint(kind)))
 }
 
 impl Operation {
@@ -100,11 +133,7 @@ impl Operation {
                 workspace: scope(*platform).to_owned(),
             }),
             Operation::CreateProvider { provider: name, profile, key: held, platform, team } => {
-                let mut request = provider(&format!("p{name}"), &format!("tool-{profile}"), &[key(*held)]);
-                request.workspace = workspace(*team);
-                let asked = request.provider.as_mut().expect("a provider");
-                asked.profile_workspace = if *platform || *team { String::new() } else { "default".to_owned() };
-                Rc::new(request)
+                Rc::new(new_provider((*name, *profile, *held), *platform, *team))
             }
             Operation::UpdateProvider { provider, key: held } => {
                 Rc::new(update_provider(&format!("p{provider}"), &[(key(*held), "new")], &[]))
@@ -113,11 +142,7 @@ impl Operation {
                 Rc::new(DeleteProviderRequest { name: format!("p{provider}"), workspace: String::new() })
             }
             Operation::CreateSandbox { sandbox: name, providers, base: policy, team } => {
-                let names: Vec<String> = providers.iter().map(|provider| format!("p{provider}")).collect();
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                let mut request = sandbox(&format!("s{name}"), &names, policy.map(base));
-                request.workspace = workspace(*team);
-                Rc::new(request)
+                Rc::new(new_sandbox(*name, providers, policy.map(base), *team))
             }
             Operation::DeleteSandbox { sandbox } => {
                 Rc::new(DeleteSandboxRequest { name: format!("s{sandbox}"), ..DeleteSandboxRequest::default() })
@@ -125,12 +150,17 @@ impl Operation {
             Operation::Attach { sandbox, provider } => Rc::new(attach(&format!("s{sandbox}"), &format!("p{provider}"))),
             Operation::Detach { sandbox, provider } => Rc::new(detach(&format!("s{sandbox}"), &format!("p{provider}"))),
             Operation::Policy { sandbox, base: kind, annotated } => {
-                let mut request = update_policy(&format!("s{sandbox}"), base(*kind));
-                if *annotated {
-                    request.annotations = crate::support::map(&[("reason", "test")]);
-                }
-                Rc::new(request)
+                let annotations = if *annotated { crate::support::map(&[("reason", "test")]) } else { BTreeMap::new() };
+                Rc::new(UpdateConfigRequest { annotations, ..update_policy(&format!("s{sandbox}"), base(*kind)) })
             }
+            Operation::Merge { sandbox, rule, base: kind } => {
+                Rc::new(merge(&format!("s{sandbox}"), &[one_rule(*rule, *kind)]))
+            }
+            Operation::Report { sandbox, version, loaded } => Rc::new(Reported {
+                sandbox: format!("s{sandbox}"),
+                version: u32::from(*version),
+                status: if *loaded { PolicyStatus::Loaded } else { PolicyStatus::Failed },
+            }),
             Operation::GlobalPolicy { base: Some(kind) } => Rc::new(global_policy(base(*kind))),
             Operation::GlobalPolicy { base: None } => Rc::new(deleted(global_setting("policy", false))),
             Operation::Setting { sandbox, key, value } => {
@@ -141,10 +171,22 @@ impl Operation {
                 let request = global_setting(KEYS[usize::from(key % 3)], value.unwrap_or(false));
                 Rc::new(if value.is_some() { request } else { deleted(request) })
             }
+            Operation::Propose { sandbox, base: kind, mechanistic } => {
+                let rule = base(*kind).network_policies.remove("r1").expect("the rule");
+                Rc::new(drafts::Proposing { sandbox: format!("s{sandbox}"), rule, mechanistic: *mechanistic })
+            }
+            Operation::DecideDraft { sandbox, verdict } => {
+                Rc::new(drafts::Deciding { sandbox: format!("s{sandbox}"), verdict: *verdict })
+            }
             Operation::CreateWorkspace => {
                 Rc::new(CreateWorkspaceRequest { name: "team".to_owned(), ..CreateWorkspaceRequest::default() })
             }
             Operation::DeleteWorkspace => Rc::new(DeleteWorkspaceRequest { name: "team".to_owned() }),
+            Operation::AddMember { subject, admin } => {
+                let role = if *admin { WorkspaceRole::Admin } else { WorkspaceRole::User };
+                Rc::new(add_member("team", &format!("u{subject}"), role))
+            }
+            Operation::RemoveMember { subject } => Rc::new(remove_member("team", &format!("u{subject}"))),
         }
     }
 
@@ -163,11 +205,29 @@ impl Operation {
     }
 }
 
+/// A sandbox of `default` reports about a revision of its policy, whoever else makes the calls around it.
+#[derive(Debug)]
+struct Reported {
+    sandbox: String,
+    version: u32,
+    status: PolicyStatus,
+}
+
+impl Decide for Reported {
+    fn decide(&self, call: Call<'_>) -> Decision {
+        let sandbox = call.state.sandbox("default", &self.sandbox);
+        let id = sandbox.and_then(|entry| Some(entry.value.metadata.as_ref()?.id.clone())).unwrap_or_default();
+        let principal = Principal::Sandbox { id: id.clone() };
+        let request = report(&id, self.version, self.status, "");
+        decide::report::policy_status(Call { principal: &principal, ..call }, &request).into()
+    }
+}
+
 fn deleted(request: UpdateConfigRequest) -> UpdateConfigRequest {
     UpdateConfigRequest { delete_setting: true, setting_value: None, ..request }
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let (profile, provider, sandbox) = (0..PROFILES, 0..PROVIDERS, 0..SANDBOXES);
     let flag = || any::<bool>();
     let rarely = || (0..8_u8).prop_map(|drawn| drawn == 0);
@@ -190,13 +250,23 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (sandbox.clone(), provider).prop_map(|(sandbox, provider)| Operation::Detach { sandbox, provider }),
         5 => (sandbox.clone(), 0..3_u8, rarely())
             .prop_map(|(sandbox, base, annotated)| Operation::Policy { sandbox, base, annotated }),
+        3 => (sandbox.clone(), 1..4_u8, proptest::option::weighted(0.8, 0..3_u8))
+            .prop_map(|(sandbox, rule, base)| Operation::Merge { sandbox, rule, base }),
+        4 => (sandbox.clone(), 1..5_u8, flag())
+            .prop_map(|(sandbox, version, loaded)| Operation::Report { sandbox, version, loaded }),
         1 => proptest::option::of(0..3_u8).prop_map(|base| Operation::GlobalPolicy { base }),
+        1 => (sandbox.clone(), 0..3_u8, flag())
+            .prop_map(|(sandbox, base, mechanistic)| Operation::Propose { sandbox, base, mechanistic }),
+        2 => (sandbox.clone(), 0..6_u8)
+            .prop_map(|(sandbox, verdict)| Operation::DecideDraft { sandbox, verdict }),
         1 => (sandbox, 0..2_u8, proptest::option::of(flag()))
             .prop_map(|(sandbox, key, value)| Operation::Setting { sandbox, key, value }),
         2 => (0..6_u8, proptest::option::weighted(0.8, flag()))
             .prop_map(|(key, value)| Operation::GlobalSetting { key: key.max(2), value }),
         1 => Just(Operation::CreateWorkspace),
         1 => Just(Operation::DeleteWorkspace),
+        1 => (0..2_u8, flag()).prop_map(|(subject, admin)| Operation::AddMember { subject, admin }),
+        1 => (0..2_u8).prop_map(|subject| Operation::RemoveMember { subject }),
     ]
 }
 

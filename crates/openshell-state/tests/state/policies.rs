@@ -451,7 +451,7 @@ fn config_scenario_83_what_changes_the_revisions() {
 }
 
 #[test]
-fn the_environments_revision_moves_with_profiles_in_use_and_no_other() {
+fn er_4_and_7_the_environments_revision_moves_with_profiles_in_use_and_no_other() {
     let mut world = World::new();
     imported(&mut world, "default", token_grant("used", "a.example.com", "/v1/**"));
     imported(&mut world, "default", token_grant("unused", "b.example.com", "/v1/**"));

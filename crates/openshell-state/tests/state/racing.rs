@@ -20,7 +20,7 @@ use crate::support::{World, transaction};
 /// What no state may look like, in words. Knows nothing of guards and uses no rule of the crate.
 pub(crate) fn violations(state: &State) -> Vec<String> {
     let mut found = Vec::new();
-    for kind in [Kind::Sandbox, Kind::Provider, Kind::ProviderProfile] {
+    for kind in [Kind::Sandbox, Kind::Provider, Kind::ProviderProfile, Kind::WorkspaceMember] {
         for (key, _) in state.by_creation_everywhere(kind) {
             if !key.workspace.is_empty() && state.workspace(&key.workspace).is_none() {
                 found.push(format!("{key}: workspace {:?} does not exist", key.workspace));
@@ -30,6 +30,12 @@ pub(crate) fn violations(state: &State) -> Vec<String> {
     for (key, record) in state.by_creation_everywhere(Kind::Sandbox) {
         let Value::Sandbox(sandbox) = &record.value else { panic!("{key} is no sandbox") };
         found.extend(sandbox_violations(state, &key, sandbox));
+    }
+    for (key, _) in state.by_creation_everywhere(Kind::Workspace) {
+        let members = state.by_creation(Kind::WorkspaceMember, &key.name).count();
+        if members > 1000 {
+            found.push(format!("{key} has {members} members"));
+        }
     }
     found
 }
@@ -62,10 +68,12 @@ fn sandbox_violations(state: &State, key: &Key, sandbox: &Sandbox) -> Vec<String
     }
     let metadata = sandbox.metadata.as_ref().expect("sandboxes have metadata");
     let revisions: Vec<_> = state.policy_revisions(&key.workspace, &metadata.id).collect();
-    for (position, revision) in revisions.iter().rev().enumerate() {
-        if usize::try_from(revision.value.stored.version) != Ok(position + 1) {
-            found.push(format!("{key}: policy revision {} at place {}", revision.value.stored.version, position + 1));
-        }
+    // The newest without a gap; beside them at most the one that the sandbox enforces.
+    let versions: Vec<i64> = revisions.iter().map(|revision| revision.value.stored.version).collect();
+    let gaps = versions.windows(2).filter(|pair| pair[0] != pair[1] + 1).count();
+    let current = sandbox.status.as_ref().map_or(0, |status| i64::from(status.current_policy_version));
+    if gaps > usize::from(versions.last() == Some(&current)) || versions.len() > 201 {
+        found.push(format!("{key}: policy revisions {versions:?}, of which {current} is current"));
     }
     let base = match revisions.first() {
         Some(latest) => latest.value.policy.clone(),
@@ -81,12 +89,13 @@ fn sandbox_violations(state: &State, key: &Key, sandbox: &Sandbox) -> Vec<String
     found
 }
 
-/// Workspace scope before platform scope for a provider that names its workspace; built-in first.
+/// Workspace scope before platform scope for a provider that names its workspace; built-in first; nothing
+/// where the one that is found is left out.
 fn profile_of<'a>(state: &'a State, provider: &Provider) -> Option<&'a ProviderProfile> {
     let id = provider_type::profile_id(&provider.r#type);
     let own = (!provider.profile_workspace.is_empty()).then(|| state.profile(&provider.profile_workspace, &id));
     let stored = state.builtin_profile(&id).or(own.flatten()).or_else(|| state.profile("", &id))?;
-    stored.value.profile.as_ref()
+    stored.value.profile.as_ref().filter(|_| stored.value.invalid_reason.is_empty())
 }
 
 fn composes(state: &State) -> bool {
@@ -100,7 +109,7 @@ fn composes(state: &State) -> bool {
 /// provider, or put something into a workspace that is being deleted.
 pub(crate) fn missteps(before: &State, after: &State) -> Vec<String> {
     let mut found = Vec::new();
-    for kind in [Kind::Sandbox, Kind::Provider, Kind::ProviderProfile, Kind::Workspace] {
+    for kind in [Kind::Sandbox, Kind::Provider, Kind::ProviderProfile, Kind::Workspace, Kind::WorkspaceMember] {
         for (key, record) in after.by_creation_everywhere(kind) {
             let old = before.record(&key);
             let (was, is) = (old.map_or(0, |old| version(old)), version(record));
@@ -137,6 +146,7 @@ fn version(record: &Record) -> u64 {
         Value::Profile(value) => value.metadata.as_ref(),
         Value::Provider(value) => value.metadata.as_ref(),
         Value::Sandbox(value) => value.metadata.as_ref(),
+        Value::Member(value) => value.metadata.as_ref(),
         other => panic!("{other:?} has no version here"),
     };
     metadata.map_or(0, |metadata| metadata.resource_version)

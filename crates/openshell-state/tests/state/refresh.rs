@@ -1,6 +1,8 @@
 //! The scenarios of `providers.md` 9 about refresh, by number, and what a mint may and may not do
 //! between its two entries.
 
+mod overtaken;
+
 use openshell_proto::peer::{MintFailure, Minted, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{
     ConfigureProviderRefreshRequest, DeleteProviderRefreshRequest, DeleteProviderRequest,
@@ -9,7 +11,7 @@ use openshell_proto::v1::{
     ProviderProfile, ProviderProfileCredential, RotateProviderCredentialRequest, StoredProviderCredentialRefreshState,
     StoredRefreshClaim, UpdateProviderRequest,
 };
-use openshell_state::decide::refresh::Claiming;
+use openshell_state::decide::refresh::{Awaited, Claiming};
 use openshell_state::{Code, query};
 use prost::Message;
 
@@ -85,12 +87,14 @@ fn delete() -> DeleteProviderRefreshRequest {
     }
 }
 
-fn rotation() -> RotateProviderCredentialRequest {
-    RotateProviderCredentialRequest {
+/// A rotation that waited for this claim.
+fn awaited(claim: &StoredRefreshClaim) -> Awaited {
+    let request = RotateProviderCredentialRequest {
         provider: "p".to_owned(),
         credential_key: KEY.to_owned(),
         ..RotateProviderCredentialRequest::default()
-    }
+    };
+    Awaited { request, claim: claim.clone() }
 }
 
 fn claim(id: &str) -> Claiming {
@@ -331,24 +335,6 @@ fn providers_scenario_74_a_configuration_is_a_new_epoch_and_a_rotation_is_not() 
 }
 
 #[test]
-fn providers_scenario_75_a_mint_that_was_overtaken_writes_nothing() {
-    let mut world = world();
-    world.ok(&usual());
-    world.ok(&claim("a"));
-    world.ok(&usual());
-    says(&world.refused(Code::Aborted, &minted("a", "late")), &["nothing was written"]);
-    world.ok(&claim("b"));
-    world.ok(&delete());
-    world.refused(Code::Aborted, &minted("b", "later"));
-    world.ok(&usual());
-    world.ok(&claim("c"));
-    world.ok(&DeleteProviderRequest { name: "p".to_owned(), ..DeleteProviderRequest::default() });
-    world.ok(&provider("p", "acme", &[]));
-    world.refused(Code::Aborted, &minted("c", "for another provider of that name"));
-    assert!(world.stored_provider("p").credential_handles.is_empty() && status(&world, "p").is_empty());
-}
-
-#[test]
 fn a_mint_sets_the_credential_and_its_expiry_and_clears_the_error() {
     let mut world = world();
     world.ok(&usual());
@@ -372,8 +358,9 @@ fn a_failure_is_recorded_backs_off_and_takes_nothing_away() {
     world.ok(&claim("a"));
     world.ok(&minted("a", "good"));
     let good = world.stored_provider("p").clone();
+    let mut claimed = StoredRefreshClaim::default();
     for (failures, minutes) in [(1, 1), (2, 2), (3, 4)] {
-        world.ok(&claim("again"));
+        claimed = world.ok(&claim("again"));
         let refusal = world.call(&not_minted("again")).expect_err("it failed");
         assert_eq!(refusal.code, Code::Unavailable);
         let shown = &status(&world, "p")[0];
@@ -383,25 +370,11 @@ fn a_failure_is_recorded_backs_off_and_takes_nothing_away() {
         assert_eq!(shown.last_error_at_ms, world.time_ms);
     }
     assert_eq!(world.stored_provider("p"), &good, "the last good token stays");
-    says(&world.call(&rotation()).expect_err("it stands at an error").message, &["does not answer"]);
-    world.ok(&claim("b"));
+    says(&world.call(&awaited(&claimed)).expect_err("it stands at an error").message, &["does not answer"]);
+    let claimed = world.ok(&claim("b"));
     world.ok(&minted("b", "better"));
     assert_eq!(stored(&world).consecutive_failures, 0);
-    assert_eq!(world.ok(&rotation()).status, Some(status(&world, "p")[0].clone()));
-}
-
-#[test]
-fn one_claim_holds_until_its_time_is_over_and_the_next_one_says_so() {
-    let mut world = world();
-    world.ok(&usual());
-    assert_eq!(world.ok(&claim("a")).id, "a");
-    assert_eq!(world.ok(&claim("b")).id, "a", "whoever comes second waits for the first");
-    world.time_ms += 60_000;
-    let taken_over = world.ok(&claim("c"));
-    assert_eq!((taken_over.id.as_str(), taken_over.after_unknown), ("c", true));
-    world.refused(Code::Aborted, &minted("a", "late"));
-    let refusal = world.call(&not_minted("c")).expect_err("it failed");
-    says(&refusal.message, &["outcome of the attempt before is not known", "configured again"]);
+    assert_eq!(world.ok(&awaited(&claimed)).status, Some(status(&world, "p")[0].clone()));
 }
 
 #[test]
@@ -416,30 +389,4 @@ fn who_mints_what_is_due_claims_nothing_else() {
     assert!(due(&world));
     assert_eq!(world.ok(&when_due("b")).id, "b");
     assert!(!due(&world), "somebody mints it");
-}
-
-#[test]
-fn a_replaced_refresh_token_is_kept_sealed_for_the_next_time() {
-    let mut world = world();
-    world.ok(&usual());
-    let before = stored(&world).secret_material_handles.clone();
-    world.ok(&claim("a"));
-    let result = Minted { value: "t".to_owned(), lifetime_seconds: 600, refresh_token: SECRET.to_owned() };
-    world.ok(&settlement("a", settle_refresh_request::Result::Minted(result)));
-    let after = &stored(&world).secret_material_handles;
-    assert!(after.contains_key("refresh_token") && !before.contains_key("refresh_token"));
-    assert_eq!(after.len(), before.len() + 1);
-}
-
-#[test]
-fn what_was_minted_and_cannot_be_used_is_an_error_and_changes_no_provider() {
-    let mut world = world();
-    world.ok(&usual());
-    world.ok(&claim("a"));
-    let before = world.stored_provider("p").clone();
-    let refusal = world.call(&minted("a", &"x".repeat(8193))).expect_err("too long");
-    assert_eq!(refusal.code, Code::FailedPrecondition);
-    says(&refusal.message, &["minted and cannot be used", "8193"]);
-    assert_eq!(world.stored_provider("p"), &before);
-    assert_eq!(status(&world, "p")[0].failure_code, "credential_unusable");
 }

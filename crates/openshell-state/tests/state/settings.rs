@@ -1,10 +1,13 @@
-//! The scenarios of `config.md` 10.4 about settings, by number.
+//! The scenarios of `config.md` 10.4 about settings, by number, and what of 3.1 and 3.2 goes with them.
 
-use openshell_proto::sandbox::{SettingScope, SettingValue, setting_value};
+use openshell_proto::sandbox::{SandboxPolicy, SettingScope, SettingValue, setting_value};
 use openshell_proto::v1::UpdateConfigRequest;
 use openshell_state::{Code, query};
+use prost::Message;
 
-use crate::support::{World, config, global_setting, map, sandbox, says, setting, setting_value as flag};
+use crate::support::{
+    World, config, global_policy, global_setting, map, policy, sandbox, says, setting, setting_value as flag,
+};
 
 const KEY: &str = "ocsf_json_enabled";
 
@@ -94,7 +97,7 @@ fn config_scenario_62_only_a_change_counts() {
 }
 
 #[test]
-fn config_scenario_64_equal_names_in_two_workspaces() {
+fn st_4_equal_names_in_two_workspaces() {
     let mut world = with_sandbox();
     world.workspace("other");
     let mut elsewhere = sandbox("s", &[], None);
@@ -102,6 +105,25 @@ fn config_scenario_64_equal_names_in_two_workspaces() {
     world.ok(&elsewhere);
     world.ok(&UpdateConfigRequest { workspace: "other".to_owned(), ..setting("s", KEY, true) });
     assert_eq!(shown(&world, "s"), (None, SettingScope::Unspecified));
+}
+
+#[test]
+fn st_5_a_record_has_a_revision_each_value_in_its_type_and_the_gateways_the_global_policy() {
+    let mut world = with_sandbox();
+    let mode = text("auto");
+    world.ok(&global_setting(KEY, true));
+    world.ok(&UpdateConfigRequest {
+        setting_value: Some(mode.clone()),
+        ..global_setting("proposal_approval_mode", true)
+    });
+    let sent = policy("g.example.com");
+    world.ok(&global_policy(sent.clone()));
+    let stored = world.state.gateway_settings().expect("a record").value;
+    assert_eq!((stored.revision, stored.values.len()), (3, 3));
+    let value = |key: &str| SettingValue::decode(stored.values[key].as_slice()).expect("a value");
+    assert_eq!([value(KEY), value("proposal_approval_mode")], [flag(true), mode]);
+    let Some(setting_value::Value::BytesValue(bytes)) = value("policy").value else { panic!("not bytes") };
+    assert_eq!(SandboxPolicy::decode(bytes.as_slice()).expect("a policy"), sent);
 }
 
 #[test]
@@ -124,7 +146,7 @@ fn a_request_has_exactly_one_mode() {
     let both = UpdateConfigRequest { policy: Some(Default::default()), ..setting("s", KEY, true) };
     world.refused(Code::InvalidArgument, &both);
     let merge = UpdateConfigRequest { merge_operations: vec![Default::default()], ..config("s") };
-    world.refused(Code::Unimplemented, &merge);
+    world.refused(Code::InvalidArgument, &merge);
     world.refused(Code::NotFound, &setting("unknown", KEY, true));
     world.refused(Code::InvalidArgument, &setting("", KEY, true));
 }

@@ -6,20 +6,20 @@ mod build;
 mod decide;
 
 pub(crate) use build::{
-    attach, config, credential, detach, endpoint, global_policy, global_setting, import, item, minimal, policy,
-    policy_of, provider, sandbox, setting, setting_value, signing, static_profile, token_grant, update, update_policy,
-    update_provider,
+    add_member, add_rule, attach, config, credential, detach, endpoint, global_policy, global_setting, import, item,
+    merge, minimal, policy, policy_of, provider, remove_member, remove_rule, report, sandbox, setting, setting_value,
+    signing, static_profile, token_grant, update, update_policy, update_provider,
 };
 pub(crate) use decide::{Decide, Rpc};
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::datamodel::Provider;
 use openshell_proto::log::{Command, Origin, Reply, Transaction, Write, command, reply, write};
 use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
 use openshell_proto::v1::{
-    CreateWorkspaceRequest, ProviderProfileDiagnostic, Sandbox, StoredProviderProfile, WorkspaceMember,
+    CreateWorkspaceRequest, PolicyStatus, ProviderProfileDiagnostic, Sandbox, StoredProviderProfile,
 };
 use openshell_state::access::{Principal, User};
 use openshell_state::decide::formation;
@@ -133,7 +133,7 @@ impl World {
         self.decide_with(&Seeded::new(seed), &self.principal, request)
     }
 
-    fn decide_with(&self, seeded: &Seeded, principal: &Principal, request: &dyn Decide) -> Decision {
+    pub(crate) fn decide_with(&self, seeded: &Seeded, principal: &Principal, request: &dyn Decide) -> Decision {
         let time_ms = self.time_ms.max(self.state.last_time_ms());
         let stamp = Stamp { time_ms, identifiers: seeded, sealer: seeded };
         request.decide(Call { state: &self.state, principal, stamp })
@@ -183,16 +183,30 @@ impl World {
         }
     }
 
+    /// The same as a sandbox in `default`, which then goes on as before.
+    pub(crate) fn as_sandbox<T>(&mut self, name: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+        let own = Principal::Sandbox { id: self.sandbox_id(name) };
+        let before = std::mem::replace(&mut self.principal, own);
+        let done = act(self);
+        self.principal = before;
+        done
+    }
+
+    /// What a sandbox in `default` reports about a revision of its policy.
+    pub(crate) fn report(&mut self, sandbox: &str, version: u32, status: PolicyStatus, error: &str) {
+        let request = report(&self.sandbox_id(sandbox), version, status, error);
+        self.as_sandbox(sandbox, |world| world.ok(&request));
+    }
+
     pub(crate) fn workspace(&mut self, name: &str) {
         self.ok(&CreateWorkspaceRequest { name: name.to_owned(), ..CreateWorkspaceRequest::default() });
     }
 
-    /// Makes `subject` a member, as a later call will.
+    /// A platform admin makes `subject` a member.
     pub(crate) fn member(&mut self, workspace: &str, subject: &str, role: openshell_proto::v1::WorkspaceRole) {
-        let metadata = ObjectMeta { name: subject.to_owned(), resource_version: 1, ..ObjectMeta::default() };
-        let member =
-            WorkspaceMember { metadata: Some(metadata), principal_subject: subject.to_owned(), role: role as i32 };
-        self.write(&Key::member(workspace, subject), Some(&member));
+        let before = std::mem::replace(&mut self.principal, admin());
+        self.ok(&add_member(workspace, subject, role));
+        self.principal = before;
     }
 
     /// Writes a record past every rule.

@@ -2,12 +2,12 @@
 
 use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{PolicySource, SandboxPolicy};
-use openshell_proto::v1::{CreateProviderRequest, ProviderProfile};
+use openshell_proto::v1::{CreateProviderRequest, ProviderProfile, UpdateConfigRequest};
 use openshell_state::{Key, Refusal};
 use prost_reflect::{DynamicMessage, ReflectMessage};
 use serde_json::Value;
 
-use crate::support::{World, global_setting, import, sandbox, texts};
+use crate::support::{World, config as config_of, global_setting, import, sandbox, texts};
 
 fn message<M: prost::Message + Default>(name: &str, value: &Value) -> M {
     let descriptor = openshell_proto::pool().get_message_by_name(name).unwrap_or_else(|| panic!("no {name}"));
@@ -154,4 +154,59 @@ fn stored_differently(provider_made: &Provider, stored: &Value) -> Option<String
     shown.created_at_ms = 0;
     let expected = provider(&expected);
     (made != expected).then(|| format!("{made:?} instead of {expected:?}"))
+}
+
+/// How a merge differs from the reference's; none when it does not. `later` tells whether its versions are one
+/// higher than recorded, as they are when revision 1 is written with the sandbox.
+fn merge_difference(
+    world: &mut World,
+    name: &str,
+    base: &SandboxPolicy,
+    case: &Value,
+    later: &mut Vec<bool>,
+) -> Option<String> {
+    world.ok(&sandbox(name, &[], Some(base.clone())));
+    let operations = list(&case["merge_operations"]).iter();
+    let merge_operations = operations.map(|one| message("openshell.v1.PolicyMergeOperation", one)).collect();
+    let request = UpdateConfigRequest { merge_operations, ..config_of(name) };
+    let merged = match (world.call(&request), case["status"].as_str()) {
+        (Err(refusal), Some(status)) if code(&refusal) == status => None,
+        (Err(refusal), _) => return Some(format!("refused with {}: {}", code(&refusal), refusal.message)),
+        (Ok(_), Some(status)) => return Some(format!("accepted instead of {status}")),
+        (Ok(answer), None) => Some(answer),
+    };
+    let effective = world.effective(name);
+    let after = &case["after"];
+    let rules = after["network_policies"].as_object().expect("rules").iter();
+    let rules = rules.map(|(key, rule)| (key.clone(), message("openshell.sandbox.v1.NetworkPolicyRule", rule)));
+    let expected = SandboxPolicy { network_policies: rules.collect(), ..base.clone() };
+    if effective.policy != Some(expected) || effective.policy_hash != after["policy_hash"] {
+        return Some(format!("{:?} instead of {after}", effective.policy));
+    }
+    if let Some(answer) = merged {
+        if answer.policy_hash != case["update_hash"] {
+            return Some(format!("answered the hash {}", answer.policy_hash));
+        }
+        let recorded = case["version"].as_u64().expect("a number");
+        later.push(u64::from(answer.version) == recorded + 1 && effective.version == answer.version);
+    }
+    None
+}
+
+#[test]
+fn every_merge_is_answered_and_stored_as_by_the_reference() {
+    let file: Value = serde_json::from_str(include_str!("../../../../tests/vectors/merge.json")).expect("JSON");
+    let base: SandboxPolicy = message("openshell.sandbox.v1.SandboxPolicy", &file["base"]);
+    let mut world = World::new();
+    let (mut differences, mut later) = (Vec::new(), Vec::new());
+    for (number, case) in list(&file["cases"]).iter().enumerate() {
+        let difference = merge_difference(&mut world, &format!("s{number}"), &base, case, &mut later);
+        let name = case["case"].as_str().expect("a name").to_owned();
+        differences.extend(difference.map(|difference| (name, difference)));
+    }
+    assert!(later.len() >= 10, "only {} merges were accepted", later.len());
+    if later.iter().all(|later| *later) {
+        differences.push(("every version".to_owned(), "one higher".to_owned()));
+    }
+    departs_as_listed("merge.json", &differences);
 }

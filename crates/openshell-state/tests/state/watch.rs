@@ -7,7 +7,7 @@ use openshell_proto::cluster::watch_event::{Act, Object};
 use openshell_proto::cluster::{WatchEvent, WatchKind, WatchRequest};
 use openshell_proto::datamodel::{ObjectMeta, Workspace};
 use openshell_proto::log::{Command, HistoryEntry};
-use openshell_proto::v1::{CreateSandboxRequest, WorkspaceMember, WorkspaceRole};
+use openshell_proto::v1::{CreateSandboxRequest, DeleteWorkspaceRequest, WorkspaceMember, WorkspaceRole};
 use openshell_state::access::Principal;
 use openshell_state::query::watch::Interest;
 use openshell_state::{Code, Key, State};
@@ -17,7 +17,7 @@ use proptest::{prop_assert_eq, proptest};
 
 use crate::laws;
 use crate::support::{
-    World, admin, global_policy, global_setting, import, map, minimal, policy, provider, sandbox, user,
+    World, admin, global_policy, global_setting, import, map, minimal, policy, provider, remove_member, sandbox, user,
 };
 
 /// What a watcher holds: by kind, workspace and name.
@@ -188,10 +188,6 @@ fn who_may_not_list_may_not_watch_and_hears_when_that_ends() {
     refused(&WatchRequest { workspace: "team".to_owned(), ..all() }, &admin(), Code::InvalidArgument);
     refused(&WatchRequest { kinds: vec![0], ..all() }, &admin(), Code::InvalidArgument);
     refused(&WatchRequest { kinds: vec![77], ..all() }, &admin(), Code::InvalidArgument);
-    // The number that members of workspaces would have: there is nothing to watch of them.
-    let members =
-        Interest::read(&world.state, &admin(), &WatchRequest { kinds: vec![7], ..all() }).expect_err("refused");
-    assert!(members.message.contains("members of workspaces"), "{}", members.message);
     refused(&WatchRequest { label_selector: "gold".to_owned(), ..all() }, &admin(), Code::InvalidArgument);
 
     let interest = interest(&world.state, &mia, &of_team);
@@ -200,6 +196,60 @@ fn who_may_not_list_may_not_watch_and_hears_when_that_ends() {
     interest.permit(&world.state, &mia).expect("she is a member");
     world.write::<WorkspaceMember>(&Key::member("team", "mia"), None);
     assert_eq!(interest.permit(&world.state, &mia).expect_err("not any more").code, Code::PermissionDenied);
+}
+
+#[test]
+fn members_are_watched_by_admins_and_who_is_none_any_more_hears_so() {
+    let mut world = World::new();
+    for name in ["team", "other"] {
+        world.workspace(name);
+    }
+    world.member("team", "ann", WorkspaceRole::Admin);
+    world.member("team", "uma", WorkspaceRole::User);
+    let (ann, uma) = (user("ann", false), user("uma", false));
+    let of_team = || WatchRequest { workspace: "team".to_owned(), ..WatchRequest::default() };
+    let members = WatchRequest { kinds: vec![WatchKind::WorkspaceMember as i32], ..of_team() };
+    let refusal = Interest::read(&world.state, &uma, &members).expect_err("a user of the workspace");
+    assert_eq!(refusal.code, Code::PermissionDenied, "{}", refusal.message);
+    let everywhere = WatchRequest { kinds: members.kinds.clone(), ..all() };
+    let refusal = Interest::read(&world.state, &ann, &everywhere).expect_err("no platform admin");
+    assert_eq!(refusal.code, Code::PermissionDenied);
+
+    let asked = interest(&world.state, &ann, &members);
+    let (all_kinds, platform) = (interest(&world.state, &ann, &of_team()), interest(&world.state, &admin(), &all()));
+    let subjects: Vec<String> = listed(&world.state, &asked).into_keys().map(|(_, _, name)| name).collect();
+    assert_eq!(subjects, ["ann", "uma"]);
+    assert!(listed(&world.state, &all_kinds).keys().all(|(kind, _, _)| *kind != WatchKind::WorkspaceMember as i32));
+    assert_eq!(listed(&world.state, &platform).keys().filter(|(kind, _, _)| *kind == 7).count(), 2);
+
+    let from = world.log.len();
+    world.member("other", "uma", WorkspaceRole::User);
+    world.member("team", "mia", WorkspaceRole::User);
+    world.ok(&remove_member("team", "uma"));
+    world.ok(&DeleteWorkspaceRequest { name: "team".to_owned() });
+    let (states, history) = replayed(&world.log);
+    let shown = |interest: &Interest| -> Vec<WatchEvent> {
+        history[from..].iter().flatten().flat_map(|entry| interest.events(entry).expect("complete")).collect()
+    };
+    let seen = shown(&asked);
+    assert_eq!(
+        acts(&seen),
+        [(Act::Created, "mia"), (Act::Deleted, "uma"), (Act::Deleted, "ann"), (Act::Deleted, "mia")],
+        "of this workspace, and those that go with it"
+    );
+    let Some(Object::WorkspaceMember(mia)) = &seen[0].object else { panic!("{seen:?}") };
+    assert_eq!((mia.principal_subject.as_str(), mia.role()), ("mia", WorkspaceRole::User));
+    assert_eq!(acts(&shown(&all_kinds)), [(Act::Deleted, "team")]);
+    assert_eq!(shown(&platform).len(), 6);
+
+    // Who was an admin and is a user goes on watching what users watch.
+    let mut world = World::new();
+    world.state = states[from].clone();
+    world.ok(&remove_member("team", "ann"));
+    world.member("team", "ann", WorkspaceRole::User);
+    assert_eq!(asked.permit(&world.state, &ann).expect_err("no admin").code, Code::PermissionDenied);
+    all_kinds.permit(&world.state, &ann).expect("a user");
+    platform.permit(&world.state, &admin()).expect("a platform admin");
 }
 
 #[test]
@@ -228,4 +278,21 @@ fn an_entry_without_its_values_is_not_passed_over_in_silence() {
     interest.events(&entry).expect("complete");
     entry.changes.iter_mut().for_each(|change| change.value = None);
     assert!(interest.events(&entry).expect_err("incomplete").to_string().contains("a value"));
+}
+
+#[test]
+fn a_stored_profile_that_is_found_invalid_is_an_event_that_says_why() {
+    let mut world = World::new();
+    assert!(world.ok(&import("default", &[minimal("tool")])).imported);
+    let interest = interest(&world.state, &admin(), &WatchRequest::default());
+    let seen = events(&mut world, &interest, |world| crate::invalid_profiles::spoil(world, "default", "tool"));
+    assert_eq!(acts(&seen), [(Act::Updated, "tool"), (Act::Updated, "tool")]);
+    let reasons: Vec<_> = seen
+        .iter()
+        .map(|event| match &event.object {
+            Some(Object::ProviderProfile(profile)) => profile.invalid_reason.as_str(),
+            other => panic!("no profile but {other:?}"),
+        })
+        .collect();
+    assert!(reasons[0].is_empty() && reasons[1].contains("binaries[0]"), "{reasons:?}");
 }

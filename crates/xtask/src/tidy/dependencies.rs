@@ -76,7 +76,9 @@ fn versions(tree: &Tree) -> Vec<Finding> {
         let mut is_dependencies = false;
         for (number, line) in manifest.lines() {
             if line.starts_with('[') {
-                is_dependencies = line.trim_end_matches(']').ends_with("dependencies");
+                // A workspace of its own states what it alone needs.
+                is_dependencies =
+                    line != "[workspace.dependencies]" && line.trim_end_matches(']').ends_with("dependencies");
             }
             let states_version = line.contains("= \"") && !line.contains("path = ") && !line.contains("package = ");
             if is_dependencies && (states_version || line.contains("version = ")) {
@@ -140,6 +142,8 @@ mod tests {
         for line in ["x = \"1\"\n", "x = { version = \"1\" }\n"] {
             assert_eq!(whats(MANIFEST, DOCUMENT, &format!("{CRATE}{line}")).len(), 1, "{line}");
         }
+        let own = format!("{CRATE}[workspace.dependencies]\ny = \"1\"\n");
+        assert!(whats(MANIFEST, DOCUMENT, &own).is_empty());
         let features = format!("{CRATE}[features]\nfast = []\n[package.metadata]\nx = \"1\"\n");
         assert!(whats(MANIFEST, DOCUMENT, &features).is_empty());
     }

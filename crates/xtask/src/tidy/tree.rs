@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Folders that are not ours to judge: build output, git, and the reference's answers, copied as data.
-const LEFT_OUT: [&str; 4] = ["target", ".git", "tests/vectors", "__pycache__"];
+/// Folders that are not ours to judge: build output, git, the reference's answers, copied as data, and bad input.
+const LEFT_OUT: [&str; 5] = ["target", ".git", "tests/vectors", "tests/fuzz/corpus", "__pycache__"];
 
 /// One text file.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
-//! Scenarios 42 to 44: who may call, and workspaces that are going. A user is platform admin here as
-//! long as no admin role can be configured; who is none over the wire is a sandbox. What a user
-//! without the role is told is decided on a state in memory: `state/membership.rs`.
+//! Scenarios 42 to 44: who may call, and workspaces that are going. No admin role is configured in these
+//! clusters, so that every user is platform admin, and who is none is a sandbox. What a user without the role is
+//! told is decided on a state in memory, `state/membership.rs`, and over the wire in `config/callers.rs`.
 
 use openshell_client::{CallError, methods};
 use openshell_proto::cluster::IssueSandboxTokenRequest;

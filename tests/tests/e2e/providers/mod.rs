@@ -6,59 +6,25 @@ mod callers;
 mod importing;
 mod reading;
 mod records;
+mod refreshing;
 mod updating;
 mod vectors;
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 
-use openshell_client::{CallError, Method, methods};
+use openshell_client::{CallError, methods};
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::v1::{
-    AttachSandboxProviderRequest, AttachSandboxProviderResponse, CreateProviderRequest, CreateSandboxRequest,
-    CreateWorkspaceRequest, DeleteProviderProfileRequest, DeleteProviderProfileResponse, DeleteProviderRequest,
-    DeleteProviderResponse, DeleteWorkspaceRequest, DeleteWorkspaceResponse, GetProviderProfileRequest,
-    GetProviderRequest, ImportProviderProfilesRequest, ImportProviderProfilesResponse, LintProviderProfilesRequest,
-    LintProviderProfilesResponse, ListProviderProfilesRequest, ListProviderProfilesResponse, ListProvidersRequest,
-    ListProvidersResponse, ProviderProfile, ProviderProfileCategory, ProviderProfileDiagnostic,
-    ProviderProfileImportItem, ProviderProfileResponse, ProviderResponse, SandboxResponse,
-    UpdateProviderProfilesRequest, UpdateProviderProfilesResponse, UpdateProviderRequest,
+    AttachSandboxProviderRequest, CreateProviderRequest, CreateWorkspaceRequest, DeleteProviderProfileRequest,
+    DeleteProviderRequest, GetProviderProfileRequest, GetProviderRequest, ImportProviderProfilesRequest,
+    LintProviderProfilesRequest, LintProviderProfilesResponse, ListProviderProfilesRequest, ProviderProfile,
+    ProviderProfileCategory, ProviderProfileDiagnostic, ProviderProfileImportItem, UpdateProviderProfilesRequest,
+    UpdateProviderRequest,
 };
 use openshell_tests::{Api, Cluster, Scene, endpoint, unique};
-use prost::Message;
 use tonic::Code;
 
-/// A request that knows its method.
-trait Rpc: Message + Clone + Debug + 'static {
-    type Answer: Message + Default + Debug + 'static;
-    const METHOD: Method<Self, Self::Answer>;
-}
-
-macro_rules! rpc {
-    ($($request:ty => $method:ident, $answer:ty;)*) => {
-        $(impl Rpc for $request {
-            type Answer = $answer;
-            const METHOD: Method<Self, Self::Answer> = methods::$method;
-        })*
-    };
-}
-
-rpc! {
-    ListProviderProfilesRequest => LIST_PROVIDER_PROFILES, ListProviderProfilesResponse;
-    GetProviderProfileRequest => GET_PROVIDER_PROFILE, ProviderProfileResponse;
-    LintProviderProfilesRequest => LINT_PROVIDER_PROFILES, LintProviderProfilesResponse;
-    ImportProviderProfilesRequest => IMPORT_PROVIDER_PROFILES, ImportProviderProfilesResponse;
-    UpdateProviderProfilesRequest => UPDATE_PROVIDER_PROFILES, UpdateProviderProfilesResponse;
-    DeleteProviderProfileRequest => DELETE_PROVIDER_PROFILE, DeleteProviderProfileResponse;
-    CreateProviderRequest => CREATE_PROVIDER, ProviderResponse;
-    GetProviderRequest => GET_PROVIDER, ProviderResponse;
-    ListProvidersRequest => LIST_PROVIDERS, ListProvidersResponse;
-    UpdateProviderRequest => UPDATE_PROVIDER, ProviderResponse;
-    DeleteProviderRequest => DELETE_PROVIDER, DeleteProviderResponse;
-    CreateSandboxRequest => CREATE_SANDBOX, SandboxResponse;
-    AttachSandboxProviderRequest => ATTACH_SANDBOX_PROVIDER, AttachSandboxProviderResponse;
-    DeleteWorkspaceRequest => DELETE_WORKSPACE, DeleteWorkspaceResponse;
-}
+use crate::rpc::Rpc;
 
 /// A workspace of its own, seen through one node, in which a scenario happens.
 #[derive(Clone)]

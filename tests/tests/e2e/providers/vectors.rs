@@ -7,40 +7,13 @@ use openshell_proto::v1::{
     CreateProviderRequest, LintProviderProfilesRequest, ProviderProfile, ProviderProfileImportItem,
 };
 use openshell_tests::{Cluster, ClusterOptions};
-use prost_reflect::DynamicMessage;
 use serde_json::Value;
 
 use super::{Stage, everywhere, import};
+use crate::recorded::{CONFIG, code_name, departs_as_listed, json, list, message};
 
 const LINT: &str = include_str!("../../../vectors/lint.json");
 const CREATE_PROVIDER: &str = include_str!("../../../vectors/create_provider.json");
-const CONFIG: &str = include_str!("../../../vectors/config.json");
-const COMPATIBILITY: &str = include_str!("../../../../docs/compatibility.md");
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).expect("JSON")
-}
-
-fn list(value: &Value) -> &Vec<Value> {
-    value.as_array().expect("a list")
-}
-
-fn message<M: prost::Message + Default>(name: &str, value: &Value) -> M {
-    let descriptor = openshell_proto::pool().get_message_by_name(name).unwrap_or_else(|| panic!("no {name}"));
-    let message = DynamicMessage::deserialize(descriptor, value).unwrap_or_else(|error| panic!("{error}: {value}"));
-    message.transcode_to().expect("a message transcodes to its own type")
-}
-
-/// Asserts that what differs, each a case and how, is what is listed.
-#[track_caller]
-fn departs_as_listed(file: &str, differences: &[(String, String)]) {
-    let beginning = format!("| `{file}` | `");
-    let rows = COMPATIBILITY.lines().filter_map(|row| row.strip_prefix(&beginning)?.split_once("` |"));
-    let listed: Vec<&str> = rows.map(|(case, _)| case).collect();
-    let found: Vec<&str> = differences.iter().map(|(case, _)| case.as_str()).collect();
-    assert_eq!(found, listed, "docs/compatibility.md lists what differs in {file}: {differences:#?}");
-}
-
 /// How lint differs from the reference; nothing when it does not.
 async fn lint_difference(stage: &Stage, case: &Value) -> Option<String> {
     let profiles = list(&case["profiles"]).iter().enumerate().map(|(index, profile)| ProviderProfileImportItem {
@@ -72,16 +45,6 @@ async fn lint_answers_as_the_reference_through_a_follower_and_on_a_single_node()
         departs_as_listed("lint.json", &differences);
     })
     .await;
-}
-
-/// The name of a gRPC code, as the vectors have it.
-fn code_name(code: tonic::Code) -> String {
-    let words = format!("{code:?}");
-    let name = words.char_indices().flat_map(|(at, letter)| {
-        let gap = (at > 0 && letter.is_uppercase()).then_some('_');
-        gap.into_iter().chain(letter.to_uppercase())
-    });
-    name.collect()
 }
 
 /// How a creation differs from the reference's; nothing when it does not.

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `openshell cluster watch ...`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
-    /// What to watch; repeat for several. Without it, everything.
+    /// What to watch; repeat for several. Without it, everything: for who is no platform admin, but
+    /// members of the workspace, which its admins have to ask for.
     #[arg(long = "kind", value_enum, value_name = "KIND")]
     kinds: Vec<Kind>,
     /// All workspaces; for platform admins.
@@ -45,6 +46,7 @@ enum Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Workspace,
+    WorkspaceMember,
     ProviderProfile,
     Provider,
     Sandbox,
@@ -108,6 +110,7 @@ async fn position(text: &str, session: &Session) -> Result<Position, Failure> {
 fn wire(kind: Kind) -> WatchKind {
     match kind {
         Kind::Workspace => WatchKind::Workspace,
+        Kind::WorkspaceMember => WatchKind::WorkspaceMember,
         Kind::ProviderProfile => WatchKind::ProviderProfile,
         Kind::Provider => WatchKind::Provider,
         Kind::Sandbox => WatchKind::Sandbox,

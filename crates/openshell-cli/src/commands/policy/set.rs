@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use openshell_client::methods;
 use openshell_proto::sandbox::SandboxPolicy;
-use openshell_proto::v1::{GetSandboxPolicyStatusRequest, PolicyStatus, UpdateConfigRequest};
+use openshell_proto::v1::{GetSandboxPolicyStatusRequest, PolicyStatus, UpdateConfigRequest, UpdateConfigResponse};
 use tokio::time::{Instant, sleep};
 
 use super::{read_policy, short_hash};
@@ -49,15 +49,28 @@ pub(crate) async fn run(arguments: SetArguments, context: &mut Context<'_>) -> R
     let before = session.read(&methods::GET_SANDBOX_POLICY_STATUS, status_of(&session, &name, 0)).await;
     let before = before.ok().and_then(|status| status.revision).map_or(0, |revision| revision.version);
     let reply = session.write(&methods::UPDATE_CONFIG, update(&session, name.clone(), policy)).await?;
-    let hash = short_hash(&reply.policy_hash);
-    if reply.version == before {
-        context.console.note(&format!("· Policy unchanged (version {before}, hash: {hash})"));
+    let limit = arguments.wait.then(|| Duration::from_secs(arguments.timeout));
+    conclude(&session, &name, &reply, reply.version == before, limit, context).await
+}
+
+/// Says what became of a change of a sandbox's policy, and waits for the sandbox if there is a limit.
+pub(super) async fn conclude(
+    session: &Session,
+    name: &str,
+    reply: &UpdateConfigResponse,
+    is_unchanged: bool,
+    limit: Option<Duration>,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let (version, hash) = (reply.version, short_hash(&reply.policy_hash));
+    if is_unchanged {
+        context.console.note(&format!("· Policy unchanged (version {version}, hash: {hash})"));
         return Ok(());
     }
-    context.console.note_done(&format!("Policy version {} submitted (hash: {hash})", reply.version));
-    match arguments.wait {
-        true => wait(&session, &name, reply.version, Duration::from_secs(arguments.timeout), context).await,
-        false => Ok(()),
+    context.console.note_done(&format!("Policy version {version} submitted (hash: {hash})"));
+    match limit {
+        Some(limit) => wait(session, name, version, limit, context).await,
+        None => Ok(()),
     }
 }
 

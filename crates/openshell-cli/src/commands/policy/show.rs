@@ -1,7 +1,7 @@
 //! Policies and their revisions as text and as documents. Pure.
 
 use openshell_policy::yaml;
-use openshell_proto::sandbox::{GetSandboxConfigResponse, SandboxPolicy};
+use openshell_proto::sandbox::{GetSandboxConfigResponse, LeftOutProfile, SandboxPolicy};
 use openshell_proto::v1::{PolicyStatus, SandboxPolicyRevision};
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ pub(crate) fn revision_lines(is_global: bool, revision: &SandboxPolicyRevision, 
         line(&mut text, "Loaded:", &format!("{} ms", revision.loaded_at_ms));
     }
     if !revision.load_error.is_empty() {
-        line(&mut text, "Error:", &revision.load_error);
+        line(&mut text, "Error:", &one_line(&revision.load_error));
     }
     text + &policy_text(revision.policy.as_ref(), part)
 }
@@ -105,6 +105,17 @@ pub(crate) fn revision_document(sandbox: Option<&str>, revision: &SandboxPolicyR
     document
 }
 
+/// That a provider's profile has no part in what its sandbox gets.
+pub(crate) fn left_out(profile: &LeftOutProfile) -> String {
+    let LeftOutProfile { provider, profile, scope, reason } = profile;
+    format!("provider '{provider}': its profile '{profile}' of the {scope} is invalid and left out: {reason}")
+}
+
+/// A text of a sandbox's own as part of a line: it may hold anything, also what would move a cursor.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
 fn line(text: &mut String, label: &str, value: &str) {
     text.push_str(&format!("{label:<14}{value}\n"));
 }
@@ -124,7 +135,8 @@ fn shown(policy: &SandboxPolicy, part: Part) -> SandboxPolicy {
     policy
 }
 
-fn status_word(status: PolicyStatus) -> &'static str {
+/// The status of a revision in a word.
+pub(super) fn status_word(status: PolicyStatus) -> &'static str {
     match status {
         PolicyStatus::Unspecified => "Unspecified",
         PolicyStatus::Pending => "Pending",
@@ -136,10 +148,12 @@ fn status_word(status: PolicyStatus) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, effective_document, effective_lines, revision_document, revision_lines};
+    use super::{Part, effective_document, effective_lines, left_out, revision_document, revision_lines};
     use crate::commands::policy::short_hash;
     use crate::output;
-    use openshell_proto::sandbox::{GetSandboxConfigResponse, NetworkPolicyRule, PolicySource, SandboxPolicy};
+    use openshell_proto::sandbox::{
+        GetSandboxConfigResponse, LeftOutProfile, NetworkPolicyRule, PolicySource, SandboxPolicy,
+    };
     use openshell_proto::v1::{PolicyStatus, SandboxPolicyRevision};
 
     fn config() -> GetSandboxConfigResponse {
@@ -199,6 +213,20 @@ mod tests {
         assert_eq!(
             revision_lines(true, &revision, 0, Part::Nothing),
             "Scope:        global\nVersion:      1\nHash:         h\nStatus:       Superseded\nCreated:      5 ms\n"
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_a_sentence_with_provider_profile_and_reason() {
+        let profile = LeftOutProfile {
+            provider: "acme-main".into(),
+            profile: "acme".into(),
+            scope: "workspace".into(),
+            reason: "binaries[0]: no path".into(),
+        };
+        assert_eq!(
+            left_out(&profile),
+            "provider 'acme-main': its profile 'acme' of the workspace is invalid and left out: binaries[0]: no path"
         );
     }
 

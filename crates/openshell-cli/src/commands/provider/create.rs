@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use clap::{ArgGroup, Args};
 use openshell_client::{CallError, methods};
 use openshell_proto::datamodel::{ObjectMeta, Provider};
-use openshell_proto::v1::{CreateProviderRequest, GetProviderProfileRequest, ProviderProfile};
+use openshell_proto::v1::{
+    CreateProviderRequest, GetProviderProfileRequest, ListProviderProfilesRequest, ProviderProfile,
+};
 use openshell_providers::{predicates, provider_type};
 
+use super::adc;
 use super::discover::discover;
 use crate::commands::pairs::{credentials, pairs};
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
+use crate::pages::Window;
 
 /// `openshell provider create`.
 #[derive(Debug, Args)]
@@ -45,12 +49,13 @@ pub(crate) struct CreateArguments {
 }
 
 pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    if arguments.from_gcloud_adc {
-        return Err(Failure::new("--from-gcloud-adc is not built yet: give the credentials with --credential"));
-    }
     let session = context.session()?;
     let profile_workspace = if arguments.global_profile { String::new() } else { session.workspace.clone() };
     let r#type = canonical_type(&session, &arguments.provider_type, &profile_workspace).await?;
+    let adc_key = match arguments.from_gcloud_adc {
+        true => Some(adc::credential_key(&session, &r#type, &profile_workspace).await?),
+        false => None,
+    };
     let variable = |name: &str| std::env::var(name).ok();
     let mut secrets = credentials(&arguments.credentials, variable)?;
     let mut config = pairs("--config", &arguments.config)?;
@@ -62,6 +67,11 @@ pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -
     if secrets.is_empty() {
         check_runtime_credentials(&session, &r#type, &profile_workspace).await?;
     }
+    // Read before anything is created.
+    let adc = match adc_key {
+        Some(key) => Some((key, adc::material(&variable)?)),
+        None => None,
+    };
     let provider = Provider {
         metadata: Some(ObjectMeta {
             name: arguments.name,
@@ -76,7 +86,18 @@ pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -
     };
     let request = CreateProviderRequest { provider: Some(provider), workspace: session.workspace.clone() };
     let created = required(session.write(&methods::CREATE_PROVIDER, request).await?.provider, "provider")?;
-    context.console.done(&format!("Created provider {}", created.metadata.unwrap_or_default().name));
+    let name = created.metadata.unwrap_or_default().name;
+    let minted = match adc {
+        Some((key, material)) => {
+            adc::mint(&session, &name, &key, material, context.console).await?;
+            Some(key)
+        }
+        None => None,
+    };
+    context.console.done(&format!("Created provider {name}"));
+    if let Some(key) = minted {
+        context.console.line(&format!("{key} is minted from the application default credentials of gcloud."));
+    }
     Ok(())
 }
 
@@ -103,14 +124,27 @@ async fn canonical_type(session: &Session, word: &str, workspace: &str) -> Resul
     Ok(if profile.id.trim().is_empty() { id.to_owned() } else { profile.id })
 }
 
-/// The profile of an id, if there is one.
+/// The profile that a provider of this id would use, if there is one.
 pub(super) async fn profile(session: &Session, id: &str, workspace: &str) -> Result<Option<ProviderProfile>, Failure> {
     let request = GetProviderProfileRequest { id: id.to_owned(), workspace: workspace.to_owned() };
-    match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
-        Ok(reply) => required(reply.profile, "profile").map(Some),
-        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+    let found = match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
+        Ok(reply) => required(reply.profile, "profile")?,
+        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if found.invalid_reason.is_empty() {
+        return Ok(Some(found));
     }
+    // A built-in profile of the same id is used in its place.
+    let request = ListProviderProfilesRequest { workspace: workspace.to_owned(), ..Default::default() };
+    let listed = session.list(&request, Window::all()).await?.items;
+    let used = listed.into_iter().find(|other| other.id == found.id && other.source == "builtin");
+    used.map(Some).ok_or_else(|| {
+        Failure::new(format!(
+            "profile '{}' is not valid, so no provider can use it: {}",
+            found.id, found.invalid_reason
+        ))
+    })
 }
 
 /// Without credentials, the profile must let the gateway obtain all that it requires.

@@ -8,6 +8,7 @@ use openshell_proto::sandbox::{GetGatewayConfigRequest, setting_value};
 use openshell_proto::v1::ProviderProfile;
 
 use super::create::profile;
+use super::opencode;
 use crate::context::Session;
 use crate::failure::Failure;
 
@@ -40,7 +41,7 @@ pub(crate) async fn discover(
 ) -> Result<Found, Failure> {
     let settings = session.read(&methods::GET_GATEWAY_CONFIG, GetGatewayConfigRequest {}).await?.settings;
     let setting = settings.get("providers_v2_enabled").and_then(|setting| setting.value.as_ref());
-    let found = match setting {
+    let mut found = match setting {
         Some(setting_value::Value::BoolValue(true)) => {
             let profile = profile(session, r#type, profile_workspace).await?.ok_or_else(|| {
                 Failure::new(format!("type '{type}' has no profile, so that it is not known where its credentials lie"))
@@ -61,12 +62,20 @@ pub(crate) async fn discover(
             | setting_value::Value::BytesValue(_),
         ) => return Err(Failure::new("the gateway's setting providers_v2_enabled is not a bool")),
     };
-    if found.credentials.is_empty() {
-        return Err(Failure::new(format!(
-            "nothing in this environment holds credentials of type '{type}': use --credential"
-        )));
+    // What profiles say about discovery replaces the table, and this file with it.
+    let by_table = !matches!(setting, Some(setting_value::Value::BoolValue(true)));
+    let from_file = if by_table && r#type == "opencode" { opencode::keys(variable) } else { Ok(BTreeMap::new()) };
+    for (name, value) in from_file.iter().flatten() {
+        found.credentials.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    Ok(found)
+    if !found.credentials.is_empty() {
+        return Ok(found);
+    }
+    let nothing = format!("nothing in this environment holds credentials of type '{type}': use --credential");
+    Err(match from_file {
+        Ok(_) => Failure::new(nothing),
+        Err(problem) => Failure { causes: vec![problem], ..Failure::new(nothing) },
+    })
 }
 
 /// Variables that a profile lets be discovered, in its order.
@@ -100,8 +109,7 @@ fn by_names(r#type: &str, names: &[&str], variable: Variable<'_>) -> Found {
     }
 }
 
-/// Variables of the types that were known before profiles were. The configuration file of `opencode` is
-/// not read.
+/// Variables of the types that were known before profiles were.
 fn table(r#type: &str) -> Option<&'static [&'static str]> {
     Some(match r#type {
         "anthropic" => &["ANTHROPIC_API_KEY"],

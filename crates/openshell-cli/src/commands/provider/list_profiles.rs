@@ -1,16 +1,14 @@
 //! `openshell provider list-profiles`: what providers can be made from, grouped by category.
 
 use clap::Args;
-use openshell_client::methods;
 use openshell_proto::v1::{ListProviderProfilesRequest, ProviderProfile, ProviderProfileCategory as Category};
 use openshell_providers::file;
 
-use crate::context::{Context, Session};
+use crate::commands::provider_profile::invalid;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, Paint, table};
-
-/// The largest page that the gateway gives.
-const PAGE: u32 = 1000;
+use crate::pages::Window;
 
 /// `openshell provider list-profiles`.
 #[derive(Debug, Args)]
@@ -26,52 +24,50 @@ pub(crate) struct ListProfilesArguments {
 pub(crate) async fn run(arguments: ListProfilesArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     let workspace = if arguments.global { String::new() } else { session.workspace.clone() };
-    let profiles = every_profile(&session, workspace).await?;
+    let request = ListProviderProfilesRequest { workspace, ..ListProviderProfilesRequest::default() };
+    let profiles = session.list(&request, Window::all()).await?.items;
+    let warnings: Vec<_> = profiles.iter().filter_map(invalid).collect();
     let text = match arguments.output {
         Format::Table => grouped(profiles, context.console.paint),
         Format::Json => file::render_json_list(&profiles),
         Format::Yaml => file::render_yaml_list(&profiles),
     };
     context.console.print(&text);
+    for warning in warnings {
+        context.console.warn(&warning);
+    }
     Ok(())
 }
 
-/// All pages: the original shows only the first hundred, which is not worth copying.
-async fn every_profile(session: &Session, workspace: String) -> Result<Vec<ProviderProfile>, Failure> {
-    let mut profiles = Vec::new();
-    loop {
-        let offset = u32::try_from(profiles.len()).unwrap_or(u32::MAX);
-        let request = ListProviderProfilesRequest { limit: PAGE, offset, workspace: workspace.clone() };
-        let page = session.read(&methods::LIST_PROVIDER_PROFILES, request).await?.profiles;
-        let is_last = page.len() < PAGE as usize;
-        profiles.extend(page);
-        if is_last {
-            return Ok(profiles);
-        }
-    }
-}
-
-/// By category number, then id; each category under its name, with a header of its own.
+/// By category number, then id; each category under its name, with a header of its own. What state they
+/// are in is a column only when some profile is not valid.
 fn grouped(mut profiles: Vec<ProviderProfile>, paint: Paint) -> String {
     if profiles.is_empty() {
         return "No provider profiles found.\n".to_owned();
     }
     profiles.sort_by(|left, right| (left.category, &left.id).cmp(&(right.category, &right.id)));
+    let some_invalid = profiles.iter().any(|profile| !profile.invalid_reason.is_empty());
+    let mut headers = vec!["ID", "SCOPE", "SOURCE", "NAME", "ENDPOINTS"];
+    if some_invalid {
+        headers.push("STATUS");
+    }
     let row = |profile: &ProviderProfile| {
         let inference = if profile.inference_capable { " inference" } else { "" };
+        let status = if profile.invalid_reason.is_empty() { "valid" } else { "invalid" };
         vec![
             cut(&profile.id, 32),
             profile.scope.clone(),
             cut(&profile.source, 24),
             cut(&profile.display_name, 40),
             format!("{:<2}{inference}", profile.endpoints.len()).trim_end().to_owned(),
+            status.to_owned(),
         ]
     };
     let mut text = format!("{}\n", paint.bold("Available Provider Profiles:"));
     for group in profiles.chunk_by(|left, right| heading(left) == heading(right)) {
         let rows: Vec<_> = group.iter().map(row).collect();
         text.push_str(&format!("\n  {}\n", paint.bold(heading(&group[0]))));
-        text.push_str(&table(&["ID", "SCOPE", "SOURCE", "NAME", "ENDPOINTS"], &rows, "    ", paint));
+        text.push_str(&table(&headers, &rows, "    ", paint));
     }
     text
 }
@@ -128,6 +124,23 @@ mod tests {
              gh         builtin  GH    0\n"
         );
         assert_eq!(grouped(Vec::new(), Paint::plain()), "No provider profiles found.\n");
+    }
+
+    #[test]
+    fn what_is_not_valid_has_a_status_and_then_everything_has_one() {
+        let profile = |id: &str, invalid_reason: &str| ProviderProfile {
+            id: id.into(),
+            scope: "workspace".into(),
+            source: "user".into(),
+            invalid_reason: invalid_reason.into(),
+            ..ProviderProfile::default()
+        };
+        let text = grouped(vec![profile("acme", "binaries[0]: no path"), profile("tool", "")], Paint::plain());
+        assert_eq!(
+            text,
+            "Available Provider Profiles:\n\n  OTHER\n    ID    SCOPE      SOURCE  NAME  ENDPOINTS  STATUS\n    \
+             acme  workspace  user          0          invalid\n    tool  workspace  user          0          valid\n"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use openshell_proto::v1::{
 
 use super::diagnostics::{built_in, not_found, rejected};
 use super::files::Files;
-use super::{FileArguments, Scope};
+use super::{FileArguments, Scope, invalid};
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
 use crate::output::{Paint, table};
@@ -62,6 +62,7 @@ async fn one(
         return Err(rejected("update", &reply.diagnostics, context.console));
     }
     context.console.line("Updated provider profile.");
+    warn(reply.profile.as_ref(), context);
     Ok(())
 }
 
@@ -88,7 +89,17 @@ async fn batch(
     }
     let text = rows(&reply.results, context.console.paint);
     context.console.print(&text);
+    for result in &reply.results {
+        warn(result.profile.as_ref(), context);
+    }
     Ok(())
+}
+
+/// An accepted profile may be left out still: while a built-in one has its id, or as its rule is unsafe.
+fn warn(profile: Option<&ProviderProfile>, context: &mut Context<'_>) {
+    if let Some(warning) = profile.and_then(invalid) {
+        context.console.warn(&warning);
+    }
 }
 
 fn id_of(item: &ProviderProfileImportItem) -> String {

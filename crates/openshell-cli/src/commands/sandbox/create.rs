@@ -1,21 +1,24 @@
 //! `openshell sandbox create`: checks what can be checked here, creates the record and returns. With no
 //! compute driver behind the gateway nothing is waited for, and nothing is attached to.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use openshell_client::{CallError, methods};
+use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{SettingValue, setting_value};
 use openshell_proto::v1;
 
 use super::{resources, show};
 use crate::commands::pairs::pairs;
-use crate::commands::policy::{policy_from_variable, read_policy};
+use crate::commands::policy::{policy_path, read_policy};
 use crate::config::remember_sandbox;
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::pages::Window;
 
 const REGISTRY: &str = "ghcr.io/nvidia/openshell-community/sandboxes";
 
@@ -147,7 +150,7 @@ fn request(arguments: &CreateArguments) -> Result<v1::CreateSandboxRequest, Fail
         driver_config,
         ..v1::SandboxTemplate::default()
     });
-    let policy = arguments.policy.clone().or_else(policy_from_variable).map(|path| read_policy(&path)).transpose()?;
+    let policy = policy_path(arguments.policy.clone()).map(|path| read_policy(&path)).transpose()?;
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let spec = v1::SandboxSpec {
         environment,
@@ -189,22 +192,17 @@ fn image(source: &str) -> Result<String, Failure> {
 
 /// Refuses names of providers that the workspace does not have, all of them in one sentence.
 async fn check_providers(session: &Session, names: &[String]) -> Result<(), Failure> {
-    let limit: u32 = 100;
-    let mut missing = names.to_vec();
-    let mut offset = 0;
-    while !missing.is_empty() {
-        let workspace = session.workspace.clone();
-        let request = v1::ListProvidersRequest { limit, offset, workspace, all_workspaces: false };
-        let page = session.read(&methods::LIST_PROVIDERS, request).await?.providers;
-        let is_on_page = |name: &String| {
-            page.iter().any(|provider| provider.metadata.as_ref().is_some_and(|metadata| metadata.name == *name))
-        };
-        missing.retain(|name| !is_on_page(name));
-        if page.len() < limit as usize {
-            break;
-        }
-        offset += limit;
+    if names.is_empty() {
+        return Ok(());
     }
+    let request =
+        v1::ListProvidersRequest { workspace: session.workspace.clone(), ..v1::ListProvidersRequest::default() };
+    let missing_of = |providers: &[Provider]| -> Vec<String> {
+        let known: BTreeSet<&str> = providers.iter().filter_map(name_of).collect();
+        names.iter().filter(|name| !known.contains(name.as_str())).cloned().collect()
+    };
+    let is_enough = |providers: &[Provider]| missing_of(providers).is_empty();
+    let missing = missing_of(&session.list_until(&request, Window::all(), is_enough).await?.items);
     match missing.as_slice() {
         [] => Ok(()),
         names => Err(Failure::new(format!(
@@ -213,6 +211,10 @@ async fn check_providers(session: &Session, names: &[String]) -> Result<(), Fail
             names.join(", ")
         ))),
     }
+}
+
+fn name_of(provider: &Provider) -> Option<&str> {
+    provider.metadata.as_ref().map(|metadata| metadata.name.as_str())
 }
 
 async fn approve_automatically(session: &Session, name: &str) -> Result<(), CallError> {

@@ -255,6 +255,7 @@ fn profile() -> impl Strategy<Value = ProviderProfile> {
         annotations: rest.3,
         source: words.3,
         scope: words.4,
+        invalid_reason: String::new(),
     })
 }
 
@@ -294,6 +295,8 @@ fn the_generated_profiles_have_every_field_that_a_file_can_hold() {
     for left_out in ["NetworkEndpoint.provider_credentialed", "NetworkEndpoint.advisor_proposed"] {
         assert!(declared.remove(&format!("openshell.sandbox.v1.{left_out}")), "{left_out}");
     }
+    // What the gateway thinks of a profile.
+    assert!(declared.remove("openshell.v1.ProviderProfile.invalid_reason"));
     declared.retain(|field| !field.contains("NetworkCredentialBinding") && !field.ends_with(".credential_binding"));
     let mut set = BTreeSet::new();
     let mut runner = TestRunner::deterministic();
@@ -304,6 +307,17 @@ fn the_generated_profiles_have_every_field_that_a_file_can_hold() {
         set_fields(&message, &mut set);
     }
     assert_eq!(set, declared);
+}
+
+#[test]
+fn what_the_gateway_thinks_of_a_profile_is_no_part_of_a_file() {
+    let profile = ProviderProfile { id: "acme".to_owned(), ..ProviderProfile::default() };
+    let flagged = ProviderProfile { invalid_reason: "binaries[0]: no path".to_owned(), ..profile.clone() };
+    assert_eq!(render_yaml(&flagged), render_yaml(&profile));
+    assert_eq!(render_json(&flagged), render_json(&profile));
+    assert_eq!(normalise_profile(flagged), normalise_profile(profile));
+    let file = "id: acme\ndisplay_name: Acme\ninvalid_reason: made up\n";
+    assert_eq!(lower(parse_yaml(file).unwrap()).unwrap().invalid_reason, "");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use openshell_proto::v1::{ProviderProfile, ProviderProfileDiagnostic, ProviderPr
 use prost_reflect::DynamicMessage;
 use serde_json::Value;
 
-use crate::{builtin, file, id, validate};
+use crate::{builtin, file, id, validate, verdict};
 
 const VECTORS: &str = include_str!("../../../../../tests/vectors/lint.json");
 
@@ -72,4 +72,27 @@ fn every_recorded_verdict_is_ours_too() {
         listed.map(|(case, _)| case).eq(differing.iter().map(|(case, _)| *case)),
         "docs/compatibility.md lists what differs: {differing:#?}"
     );
+}
+
+/// What each number of the rules says of the recorded profiles, one line each. Files are added, never
+/// edited: rules that judge otherwise have another number, by which leaders know that what is stored
+/// has to be judged again. `OPENSHELL_ADD_GOLDEN=1` writes the one of today's number.
+#[test]
+fn rules_that_judge_otherwise_have_another_number() {
+    let cases: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
+    let mut found = String::new();
+    for case in &cases {
+        for json in case["profiles"].as_array().unwrap() {
+            let normal = file::normalise_profile(profile(json));
+            let word = if verdict::invalid_reason(&normal).is_empty() { "valid" } else { "invalid" };
+            found.push_str(&format!("{}: {word}\n", case["case"].as_str().unwrap()));
+        }
+    }
+    let path = format!("src/validate/tests/rules/{}.txt", verdict::RULES_NUMBER);
+    if !std::path::Path::new(&path).exists() && std::env::var_os("OPENSHELL_ADD_GOLDEN").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let differing: Vec<_> = kept.lines().zip(found.lines()).filter(|(kept, found)| kept != found).collect();
+    assert!(differing.is_empty() && kept.lines().count() == found.lines().count(), "{differing:#?}");
 }

@@ -102,6 +102,29 @@ fn part(value: &Value) -> String {
 }
 
 #[test]
+fn au_10_a_token_says_whose_it_is_by_whom_and_until_when() {
+    for ttl_s in [0, 3600] {
+        let node = node("one", ttl_s);
+        let token = node.token();
+        let read = |part: &str| -> Value {
+            let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64");
+            serde_json::from_slice(&bytes).expect("JSON")
+        };
+        let [header, claims, _] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
+        let (header, claims) = (read(header), read(claims));
+        assert_eq!(header["alg"], json!("EdDSA"));
+        assert!(header["kid"].as_str().is_some_and(|id| !id.is_empty()), "{header}");
+        let issued_s = START_MS / 1000;
+        let expires_s = if ttl_s == 0 { 0 } else { issued_s + 3600 };
+        let expected = json!({
+            "sub": "spiffe://openshell/sandbox/box", "iss": "openshell-gateway:one", "aud": "openshell-gateway:one",
+            "iat": issued_s, "exp": expires_s, "sandbox_id": "box",
+        });
+        assert_eq!(claims, expected);
+    }
+}
+
+#[test]
 fn config_scenario_94_a_token_without_an_end_is_accepted_for_ever() {
     let node = node("one", 0);
     let token = node.tokens.mint(&node.state, "box").expect("a key");
@@ -183,7 +206,7 @@ fn neither_no_algorithm_nor_another_passes_for_a_signature() {
 }
 
 #[test]
-fn a_changed_token_is_refused() {
+fn au_11_a_changed_token_is_refused() {
     let node = node("one", 0);
     let token = node.token();
     let [header, _, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };

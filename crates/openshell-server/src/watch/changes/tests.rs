@@ -2,11 +2,12 @@
 
 use futures::StreamExt;
 use openshell_proto::cluster::WatchKind;
+use openshell_proto::v1::{WorkspaceMember, WorkspaceRole};
 use tonic::Code;
 
 use super::*;
 use crate::watch::census::Limits;
-use crate::watch::feed::tests::Standing;
+use crate::watch::feed::tests::{Standing, member};
 
 /// Far more than anything takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -151,4 +152,31 @@ async fn a_reader_that_stands_still_gives_up_what_was_read_for_it_and_misses_not
     assert_eq!(seen, others);
     let revisions: Vec<u64> = seen.iter().filter_map(|message| Some(message.position?.revision)).collect();
     assert_eq!(revisions, [from.revision + 1, from.revision + 2, from.revision + 3]);
+}
+
+#[tokio::test]
+async fn who_is_no_member_any_more_hears_so_at_once_and_is_shown_nothing_more() {
+    let node = Standing::new();
+    let membership = Key::member("default", "mia");
+    let user = WorkspaceMember { role: WorkspaceRole::User as i32, ..WorkspaceMember::default() };
+    node.write(&membership, Some(&user));
+    node.publish();
+    // Nothing else would wake the reader within the time of a test.
+    let hub = Hub::new(node.clone(), Limits { quiet: 100 * LIMIT, ..Limits::default() });
+    let stop = CancellationToken::new();
+    tokio::spawn(Arc::clone(&hub).run(stop.clone()));
+    let (state, of_default) = (hub.feed().state(), WatchRequest::default());
+    let begun = Watcher::begin(&hub, &state, member("mia"), &of_default, CancellationToken::new());
+    let mut messages: Messages = Box::pin(begun.expect("a member may watch").messages());
+    synced(&mut messages).await;
+    let ending = async {
+        node.create_sandbox("secret");
+        node.write::<WorkspaceMember>(&membership, None);
+        node.publish();
+    };
+    let (message, ()) = tokio::join!(next(&mut messages), ending);
+    let status = message.expect_err("she may not watch any more");
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+    assert!(messages.next().await.is_none(), "that was all");
+    stop.cancel();
 }

@@ -6,6 +6,7 @@ use openshell_proto::cluster::WatchRequest;
 use openshell_proto::datamodel::Workspace;
 
 use super::*;
+use crate::logs::tests::{line, push_as};
 use crate::watch::feed::tests::Standing;
 use crate::watch::queue::Taken;
 
@@ -90,5 +91,30 @@ async fn when_all_together_have_too_much_the_reader_with_the_most_is_cut_off() {
     for revision in [begin + 3, begin + 4] {
         let Taken::Entry(entry) = quick.queue.take() else { panic!("the other has everything") };
         assert_eq!(entry.revision, revision);
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_sandbox_goes_when_it_is_deleted_also_in_a_snapshot() {
+    for in_a_snapshot in [false, true] {
+        let node = Standing::new();
+        let made = ["gone", "stays"].map(|name| node.create_sandbox(name));
+        let listed = node.publish();
+        let hub = Hub::new(node.clone(), Limits::default());
+        hub.route_through(listed).await;
+        for (key, id) in &made {
+            push_as(hub.log_keeper(), key, id, vec![line(1, "text")]);
+        }
+        let (key, _) = &made[0];
+        node.write::<openshell_proto::v1::Sandbox>(key, None);
+        // Another of its name, which has nothing to do with it.
+        node.create_sandbox("gone");
+        if in_a_snapshot {
+            node.forget();
+        }
+        let published = node.publish();
+        assert_eq!(hub.log_keeper().gauges().lines, 2);
+        hub.route_through(published).await;
+        assert_eq!(hub.log_keeper().gauges().lines, 1, "in a snapshot: {in_a_snapshot}");
     }
 }

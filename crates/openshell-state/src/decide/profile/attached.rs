@@ -1,15 +1,17 @@
 //! What a proposed profile would do to the sandboxes that use it (`providers.md` 5). Found
 //! through the reverse indexes, so that the cost is that of the sandboxes affected.
 //!
-//! A departure from AS-6: a provider uses a candidate exactly when it would resolve to it.
+//! A departure from AS-6: a provider uses a candidate exactly when it would resolve to it. And beyond the
+//! reference: no sandbox loses its configuration, nor rules without a word.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use openshell_policy::{ambiguity, credentials};
 use openshell_proto::datamodel::Provider;
+use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{ProviderProfile, ProviderProfileDiagnostic};
-use openshell_providers::{environment, predicates, validate};
+use openshell_providers::{environment, predicates, validate, verdict};
 
 use crate::checks;
 use crate::composition::{self, Member, Subject, View};
@@ -26,9 +28,24 @@ pub(super) struct Candidate<'a> {
     /// Where it would be stored: a workspace, or empty for the platform.
     pub(super) scope: &'a str,
     pub(super) profile: Cow<'a, ProviderProfile>,
+    /// Why it would be left out; empty when it is valid.
+    reason: String,
 }
 
-/// The diagnostics AS-D1 to D4 of storing these candidates together. `operation` begins each
+impl<'a> Candidate<'a> {
+    /// Judges it, once for all the sandboxes that use it.
+    pub(super) fn new(source: &'a str, scope: &'a str, profile: Cow<'a, ProviderProfile>) -> Self {
+        let reason = verdict::invalid_reason(&profile);
+        Self { source, scope, profile, reason }
+    }
+
+    /// Scope and id, as a view has it.
+    pub(super) fn place(&self) -> (String, String) {
+        (self.scope.to_owned(), self.profile.id.clone())
+    }
+}
+
+/// The diagnostics AS-D1 to D4, and ours, of storing these candidates together. `operation` begins each
 /// text. Records everything relied on: who uses the candidates, what else those sandboxes
 /// compose with, and whether composition is on.
 pub(super) fn attached_diagnostics<'a>(
@@ -39,15 +56,31 @@ pub(super) fn attached_diagnostics<'a>(
 ) -> Result<Vec<ProviderProfileDiagnostic>, Refusal> {
     let mut view = View::of(state);
     for candidate in candidates {
-        let key = (candidate.scope.to_owned(), candidate.profile.id.clone());
-        view.profiles.insert(key, candidate.profile.clone());
+        view.profiles.insert(candidate.place(), candidate.profile.clone());
     }
+    diagnostics_in(&view, draft, operation, candidates)
+}
+
+/// As [`attached_diagnostics`], in a view that proposes these candidates, and maybe others with them.
+pub(super) fn diagnostics_in(
+    view: &View<'_>,
+    draft: &mut Draft,
+    operation: &str,
+    candidates: &[Candidate<'_>],
+) -> Result<Vec<ProviderProfileDiagnostic>, Refusal> {
+    let state = view.state;
     draft.rely_on(state, Key::gateway_settings());
-    let on = composition::is_on(state)?;
+    let judge = Judge {
+        operation,
+        candidates,
+        on: composition::is_on(state)?,
+        global: composition::global_policy(state)?,
+        before: View::of(state),
+    };
     let mut affected = BTreeSet::new();
     for candidate in candidates {
         draft.rely_on(state, Key::profile_users(candidate.scope, &candidate.profile.id));
-        affected.extend(users(&view, candidate));
+        affected.extend(users(view, candidate));
     }
     let mut diagnostics = Vec::new();
     for (workspace, name) in affected {
@@ -57,7 +90,7 @@ pub(super) fn attached_diagnostics<'a>(
         // A name without a record is skipped (AS-4).
         let members: Vec<Member<'_>> = names.filter_map(|name| view.member(&workspace, name)).collect();
         composition::rely_on_profiles(draft, state, &members);
-        diagnostics.extend(judge(operation, candidates, &subject, &members, on));
+        diagnostics.extend(judge.diagnostics(&subject, &members));
     }
     Ok(diagnostics)
 }
@@ -81,68 +114,120 @@ fn uses(member: &Member<'_>, candidate: &Candidate<'_>) -> bool {
     })
 }
 
-/// The diagnostics of one sandbox: per provider first, then per candidate (AS-10).
-fn judge(
-    operation: &str,
-    candidates: &[Candidate<'_>],
-    subject: &Subject<'_>,
-    members: &[Member<'_>],
+/// What candidates are judged by, the same for every sandbox.
+struct Judge<'a> {
+    operation: &'a str,
+    candidates: &'a [Candidate<'a>],
+    /// Whether provider rules are composed.
     on: bool,
-) -> Vec<ProviderProfileDiagnostic> {
-    let mut diagnostics = Vec::new();
-    let mut used: BTreeMap<(&str, &str), &Candidate<'_>> = BTreeMap::new();
-    let base = subject.base_or_empty();
-    let sandbox = subject.name;
-    for member in members {
-        let Some(candidate) = candidates.iter().find(|candidate| uses(member, candidate)) else { continue };
-        used.insert((candidate.source, &candidate.profile.id), candidate);
+    global: Option<SandboxPolicy>,
+    /// The state without the candidates.
+    before: View<'a>,
+}
+
+impl Judge<'_> {
+    /// The diagnostics of one sandbox: per provider first, then per candidate (AS-10).
+    fn diagnostics(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Vec<ProviderProfileDiagnostic> {
+        let mut diagnostics = Vec::new();
+        let mut used: BTreeMap<(&str, &str), &Candidate<'_>> = BTreeMap::new();
+        for member in members {
+            let Some(candidate) = self.candidates.iter().find(|candidate| uses(member, candidate)) else { continue };
+            used.insert((candidate.source, &candidate.profile.id), candidate);
+            self.secrets(candidate, subject, member, &mut diagnostics);
+        }
+        let problems = self.problems(subject, members);
+        let context = if diagnostics.is_empty() && problems.is_empty() { self.context(subject, members) } else { None };
+        for candidate in used.into_values() {
+            let mut say = |field: &str, text: String| {
+                diagnostics.push(validate::error(candidate.source, &candidate.profile.id, field, text));
+            };
+            problems.iter().for_each(|(field, text)| say(field, text.clone()));
+            let (operation, sandbox) = (self.operation, subject.name);
+            if !candidate.reason.is_empty() {
+                let reason = &candidate.reason;
+                say(
+                    "endpoints",
+                    format!(
+                        "{operation} would leave the profile out of sandbox {sandbox:?}, which uses it, as its rule is \
+                         unsafe: {reason}"
+                    ),
+                );
+            } else if let Some(why) = &context {
+                say("endpoints", format!("{operation} would leave sandbox {sandbox:?} without a configuration: {why}"));
+            }
+        }
+        diagnostics
+    }
+
+    /// AS-D1 and AS-D2.
+    fn secrets(
+        &self,
+        candidate: &Candidate<'_>,
+        subject: &Subject<'_>,
+        member: &Member<'_>,
+        diagnostics: &mut Vec<ProviderProfileDiagnostic>,
+    ) {
         let usable = predicates::has_usable_endpoint(&candidate.profile);
         // A malformed binding is some policy update's to refuse, not this profile's.
-        let bound = credentials::bindings(&base).is_ok_and(|bindings| bindings.contains_key(&member.name));
-        let provider = &member.name;
-        let say = |field: &str, text: String| validate::error(candidate.source, &candidate.profile.id, field, text);
+        let bound =
+            credentials::bindings(&subject.base_or_empty()).is_ok_and(|bindings| bindings.contains_key(&member.name));
+        let (operation, provider, sandbox) = (self.operation, &member.name, subject.name);
+        let mut say = |text: String| {
+            diagnostics.push(validate::error(candidate.source, &candidate.profile.id, "endpoints", text));
+        };
         if has_static_secret(&member.provider) && !usable && !bound {
-            diagnostics.push(say(
-                "endpoints",
-                format!(
-                    "{operation} would leave the static credentials of provider {provider:?} without any endpoint on \
-                     sandbox {sandbox:?}; keep an endpoint or bind the provider in the sandbox's policy"
-                ),
+            say(format!(
+                "{operation} would leave the static credentials of provider {provider:?} without any endpoint on sandbox \
+                 {sandbox:?}; keep an endpoint or bind the provider in the sandbox's policy"
             ));
         }
         if usable && bound {
-            diagnostics.push(say(
-                "endpoints",
-                format!(
-                    "{operation} would bind provider {provider:?} twice on sandbox {sandbox:?}: by the profile's endpoints \
-                     and by a credential_binding of the sandbox's policy; remove one of them"
-                ),
+            say(format!(
+                "{operation} would bind provider {provider:?} twice on sandbox {sandbox:?}: by the profile's endpoints \
+                 and by a credential_binding of the sandbox's policy; remove one of them"
             ));
         }
     }
-    let grants = checks::token_grants(members).err();
-    let conflicts = if on { ambiguity::conflicts(&checks::composed(&base, members, true)) } else { Vec::new() };
-    for candidate in used.into_values() {
-        let say = |field: &str, text: String| validate::error(candidate.source, &candidate.profile.id, field, text);
-        if let Some(explanation) = &grants {
-            diagnostics.push(say(
+
+    /// AS-D3 and AS-D4: field and text.
+    fn problems(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Vec<(&'static str, String)> {
+        let (operation, sandbox) = (self.operation, subject.name);
+        let mut found = Vec::new();
+        if let Err(explanation) = checks::token_grants(members) {
+            found.push((
                 "credentials.token_grant.audience_overrides",
                 format!(
                     "{operation} would create ambiguous dynamic token grants on sandbox {sandbox:?}: {explanation}"
                 ),
             ));
         }
+        let composed = |base: &SandboxPolicy| ambiguity::conflicts(&checks::composed(base, members, true));
+        let conflicts = if self.on { composed(&subject.base_or_empty()) } else { Vec::new() };
         if !conflicts.is_empty() {
-            diagnostics.push(say(
+            let pairs = ambiguity::refusal(&conflicts);
+            found.push((
                 "endpoints",
-                format!(
-                    "{operation} would create ambiguous network endpoints on sandbox {sandbox:?}: {}",
-                    ambiguity::refusal(&conflicts)
-                ),
+                format!("{operation} would create ambiguous network endpoints on sandbox {sandbox:?}: {pairs}"),
             ));
         }
+        found
     }
-    diagnostics
+
+    /// Why bindings and signing endpoints of the sandbox would lack what they need (EC-18), if they do not now.
+    fn context(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
+        let after = self.lacking(subject, members)?;
+        let names = subject.providers.iter();
+        let before: Vec<_> = names.filter_map(|name| self.before.member(subject.workspace, name)).collect();
+        self.lacking(subject, &before).is_none().then_some(after)
+    }
+
+    /// In what the sandbox composes, and in the global policy while there is one: its removal brings back the other.
+    fn lacking(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
+        let composed = checks::composed(&subject.base_or_empty(), members, self.on);
+        let policies = std::iter::once(&composed).chain(&self.global);
+        let mut refusals = policies.filter_map(|policy| checks::credential_context(policy, members).err());
+        refusals.next().map(|refusal| refusal.message)
+    }
 }
 
 /// Only values kept inline count (AS-15).

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use openshell_proto::v1::{DeleteProviderProfileRequest, DeleteProviderProfileResponse};
-use openshell_providers::id;
 
 use crate::composition::{Source, View};
 use crate::decide::Need;
@@ -52,19 +51,19 @@ pub fn delete(call: Call<'_>, request: &DeleteProviderProfileRequest) -> Result<
     Ok(draft.answer(&DeleteProviderProfileResponse { deleted: true }))
 }
 
-/// Labels of the sandboxes with a provider that resolves to the profile: their names in a
-/// workspace, `workspace/name` across them (DEL-3).
+/// Labels of the sandboxes with a provider that resolves to the profile, or would if it were valid: their
+/// names in a workspace, `workspace/name` across them (DEL-3).
 fn users(state: &State, scope: &str, profile: &str) -> BTreeSet<String> {
     let view = View::of(state);
     let source = if scope.is_empty() { Source::Platform } else { Source::Workspace };
     let mut users = BTreeSet::new();
     for (workspace, name) in state.providers_of_profile(profile) {
         let Some(member) = view.member(workspace, name) else { continue };
-        let uses = member.resolved.is_some_and(|resolved| {
-            resolved.source == source
-                && resolved.workspace == scope
-                && Some(&resolved.id) == id::normalise(profile).as_ref()
-        });
+        let uses = match (&member.resolved, &member.left_out) {
+            (Some(resolved), _) => resolved.source == source && resolved.workspace == scope,
+            (None, Some(left_out)) => left_out.source == source && left_out.workspace == scope,
+            (None, None) => false,
+        };
         if uses {
             let sandboxes = state.sandboxes_listing(workspace, name);
             users.extend(

@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use openshell_proto::v1::{
-    ImportProviderProfilesRequest, ImportProviderProfilesResponse, ProviderProfileDiagnostic, StoredProviderProfile,
-};
+use openshell_proto::v1::{ImportProviderProfilesRequest, ImportProviderProfilesResponse, ProviderProfileDiagnostic};
 use openshell_providers::validate;
 
 use crate::decide::profile::attached::{Candidate, attached_diagnostics};
-use crate::decide::profile::{answered, conflicts, enter_scope, has_error, stored_payload};
+use crate::decide::profile::{accepted, answered, conflicts, enter_scope, has_error, stored_payload};
 use crate::decide::{Need, new_metadata};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::Key;
@@ -36,10 +34,8 @@ pub fn import(call: Call<'_>, request: &ImportProviderProfilesRequest) -> Result
     let sources: Vec<_> = profiles.iter().map(|(source, profile)| (source.as_str(), profile)).collect();
     diagnostics.extend(validate::profiles(&sources));
     if !has_error(&diagnostics) {
-        let candidates: Vec<_> = profiles
-            .iter()
-            .map(|(source, profile)| Candidate { source, scope, profile: Cow::Borrowed(profile) })
-            .collect();
+        let candidates: Vec<_> =
+            profiles.iter().map(|(source, profile)| Candidate::new(source, scope, Cow::Borrowed(profile))).collect();
         diagnostics.extend(attached_diagnostics(call.state, &mut draft, "import", &candidates)?);
     }
     if has_error(&diagnostics) {
@@ -49,7 +45,7 @@ pub fn import(call: Call<'_>, request: &ImportProviderProfilesRequest) -> Result
     for (_, profile) in profiles {
         let key = Key::profile(scope, &profile.id);
         let metadata = new_metadata(&call, scope, &profile.id);
-        let stored = StoredProviderProfile { metadata: Some(metadata), profile: Some(profile) };
+        let stored = accepted(metadata, profile, false);
         draft.put(&key, &stored);
         imported.push(answered(&stored));
     }

@@ -5,6 +5,7 @@ mod attached;
 mod conflicts;
 mod delete;
 mod import;
+mod judgement;
 mod update;
 
 pub use delete::delete;
@@ -12,8 +13,11 @@ pub use import::import;
 pub use update::update;
 
 pub(crate) use conflicts::conflicts;
+pub(super) use judgement::{is_due, judge};
 
+use openshell_proto::datamodel::ObjectMeta;
 use openshell_proto::v1::{ProviderProfile, ProviderProfileDiagnostic, StoredProviderProfile};
+use openshell_providers::verdict;
 
 use crate::access::Role;
 use crate::decide::{Need, enter_workspace};
@@ -40,14 +44,29 @@ fn stored_payload(profile: ProviderProfile) -> ProviderProfile {
         resource_version: 0,
         source: String::new(),
         scope: String::new(),
+        invalid_reason: String::new(),
         ..openshell_providers::normalise_profile(profile)
     }
 }
 
-/// A stored profile as Import and Update answer it: with its version (`providers.md` R-5).
+/// The record of a profile that passed validation. A built-in one of the same id hides it even so, and what is
+/// unsafe to compose is left out.
+fn accepted(metadata: ObjectMeta, profile: ProviderProfile, is_hidden: bool) -> StoredProviderProfile {
+    let invalid_reason = if is_hidden { judgement::COLLIDES.to_owned() } else { verdict::invalid_reason(&profile) };
+    StoredProviderProfile {
+        metadata: Some(metadata),
+        profile: Some(profile),
+        judged_by_rules: verdict::RULES_NUMBER,
+        invalid_reason,
+    }
+}
+
+/// A stored profile as Import and Update answer it: with its version (`providers.md` R-5), and with why
+/// it is left out, should it be.
 fn answered(stored: &StoredProviderProfile) -> ProviderProfile {
     ProviderProfile {
         resource_version: stored.metadata.as_ref().map_or(0, |metadata| metadata.resource_version),
+        invalid_reason: stored.invalid_reason.clone(),
         ..stored.profile.clone().unwrap_or_default()
     }
 }

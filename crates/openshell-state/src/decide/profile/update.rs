@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use openshell_proto::v1::{
     ProviderProfile, ProviderProfileDiagnostic, ProviderProfileImportItem, ProviderProfileUpdate,
-    ProviderProfileUpdateResult, StoredProviderProfile, UpdateProviderProfilesRequest, UpdateProviderProfilesResponse,
+    ProviderProfileUpdateResult, UpdateProviderProfilesRequest, UpdateProviderProfilesResponse,
 };
 use openshell_providers::{id, validate};
 
 use crate::decide::profile::attached::{Candidate, attached_diagnostics};
 use crate::decide::profile::conflicts::scope_name;
-use crate::decide::profile::{answered, enter_scope, has_error, stored_payload};
+use crate::decide::profile::{accepted, answered, enter_scope, has_error, stored_payload};
 use crate::decide::{Need, expect_version, next_metadata};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::Key;
@@ -64,10 +64,8 @@ pub fn update(call: Call<'_>, request: &UpdateProviderProfilesRequest) -> Result
         validate::error(&item.source, &item.profile.id, "resource_version", message.to_owned())
     }));
     if !has_error(&diagnostics) {
-        let candidates: Vec<_> = items
-            .iter()
-            .map(|item| Candidate { source: &item.source, scope, profile: Cow::Borrowed(&item.profile) })
-            .collect();
+        let candidates: Vec<_> =
+            items.iter().map(|item| Candidate::new(&item.source, scope, Cow::Borrowed(&item.profile))).collect();
         diagnostics.extend(attached_diagnostics(call.state, &mut draft, "update", &candidates)?);
     }
     if has_error(&diagnostics) {
@@ -109,12 +107,14 @@ fn target_diagnostics(
         let message = format!("payload id {id:?} differs from the target {target:?}; a profile's id never changes");
         diagnostics.push(validate::error(source, id, "id", message));
     }
-    if state.builtin_profile(target).is_some() {
+    let is_stored = state.profile(scope, target).is_some();
+    // One that a newer catalogue hides is still its owner's to change (CAT-11).
+    if state.builtin_profile(target).is_some() && !is_stored {
         let message = format!("profile {target:?} is managed by source 'builtin' and cannot be updated");
         diagnostics.push(validate::error(target, target, "id", message));
         return diagnostics;
     }
-    if state.profile(scope, target).is_none() {
+    if !is_stored {
         let message = format!("custom profile {target:?} does not exist in {}; import it first", scope_name(scope));
         diagnostics.push(validate::error(target, target, "id", message));
     }
@@ -148,8 +148,11 @@ fn repeated_targets(items: &[Item]) -> Vec<ProviderProfileDiagnostic> {
         .collect()
 }
 
+/// Nothing would change. What is left out is written again all the same: it is accepted by that.
 fn is_stored(state: &State, scope: &str, item: &Item) -> bool {
-    state.profile(scope, &item.id).is_some_and(|stored| stored.value.profile.as_ref() == Some(&item.profile))
+    state.profile(scope, &item.id).is_some_and(|stored| {
+        stored.value.profile.as_ref() == Some(&item.profile) && stored.value.invalid_reason.is_empty()
+    })
 }
 
 /// Writes the items over what is stored, each on the version that its caller expects.
@@ -176,10 +179,8 @@ fn replace(
             .ok_or_else(|| Refusal::not_found(format!("profile {:?} is gone from {}", item.id, scope_name(scope))))?;
         let current = before.metadata.as_ref().map_or(0, |metadata| metadata.resource_version);
         expect_version(&format!("profile {:?}", item.id), item.expected, current)?;
-        let after = StoredProviderProfile {
-            metadata: Some(next_metadata(before.metadata.as_ref())),
-            profile: Some(item.profile),
-        };
+        let is_hidden = call.state.builtin_profile(&item.id).is_some();
+        let after = accepted(next_metadata(before.metadata.as_ref()), item.profile, is_hidden);
         draft.put(&Key::profile(scope, &item.id), &after);
         results.push(ProviderProfileUpdateResult { id: item.id, changed: true, profile: Some(answered(&after)) });
     }

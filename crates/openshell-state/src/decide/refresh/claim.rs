@@ -56,6 +56,7 @@ pub fn claim(call: Call<'_>, claiming: &Claiming) -> Result<Decision, Refusal> {
         started_at_ms: now_ms,
         deadline_ms: now_ms.saturating_add(claiming.patience_ms),
         after_unknown: before.claim.is_some(),
+        authorization_epoch: before.authorization_epoch.clone(),
     };
     draft.put(&found.key, &StoredProviderCredentialRefreshState { claim: Some(claim.clone()), ..before.clone() });
     Ok(draft.answer(&claim))

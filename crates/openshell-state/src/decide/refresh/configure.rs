@@ -40,9 +40,16 @@ pub fn configure(call: Call<'_>, request: &ConfigureProviderRefreshRequest) -> R
     }
     let found = find(&call, &mut draft, workspace, provider, credential_key)?;
     let view = View::of(call.state);
-    let resolved = view.resolve(found.provider);
+    let (resolved, left_out) = view.resolve(found.provider);
     let members: Vec<_> = view.member(workspace, provider).into_iter().collect();
     composition::rely_on_profiles(&mut draft, call.state, &members);
+    if let (None, Some(left_out)) = (&resolved, left_out) {
+        // It names the token endpoint, and the material.
+        return Err(Refusal::precondition(format!(
+            "profile {:?} of provider {provider:?} is not valid and left out: {}; update it first",
+            left_out.id, left_out.reason
+        )));
+    }
     let profile = resolved.as_ref().map(|resolved| &*resolved.profile);
     let declared = profile
         .and_then(|profile| predicates::credential_for_key(profile, credential_key))

@@ -8,13 +8,15 @@ mod configure;
 mod delete;
 mod material;
 mod settle;
+mod standing;
 mod timing;
 
 pub use claim::{Claiming, claim};
 pub use configure::configure;
 pub use delete::delete;
 pub use material::opened;
-pub use settle::{settle, standing};
+pub use settle::settle;
+pub use standing::{Awaited, standing};
 
 use openshell_proto::datamodel::Provider;
 use openshell_proto::v1::StoredProviderCredentialRefreshState;
@@ -68,6 +70,14 @@ fn find<'a>(
     draft.rely_on(call.state, key.clone());
     let state = call.state.refresh(&key).map(|entry| entry.value);
     Ok(Found { provider: entry.value, provider_id, key, state })
+}
+
+/// The claim under which a credential was minted counts no more.
+fn superseded(provider: &str, credential_key: &str) -> Refusal {
+    Refusal::aborted(format!(
+        "the refresh of {credential_key:?} on provider {provider:?} was changed or deleted while its credential was \
+         minted; nothing was written (concurrent modification)"
+    ))
 }
 
 /// Nothing is configured for the key.

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use openshell_proto::datamodel::Provider;
 use openshell_proto::peer::{MintFailure, Minted, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{
-    ProviderCredentialRefreshRecoveryAction as Recovery, RotateProviderCredentialRequest,
-    RotateProviderCredentialResponse, StoredProviderCredentialRefreshState,
+    ProviderCredentialRefreshRecoveryAction as Recovery, RotateProviderCredentialResponse,
+    StoredProviderCredentialRefreshState,
 };
 
-use crate::access::{Role, workspace_or_default};
 use crate::composition::View;
+use crate::decide::next_metadata;
 use crate::decide::provider::{attached_sandboxes, bounded, seal};
-use crate::decide::refresh::{ERROR, Found, REFRESHED, arguments, find, material, not_configured, timing};
-use crate::decide::{Need, enter_workspace, next_metadata};
+use crate::decide::refresh::{ERROR, Found, REFRESHED, find, material, superseded, timing};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::Key;
 use crate::query::refresh::status_of;
 use crate::refusal::{Code, Refusal};
+
+/// Failure code of a credential that was minted and does not fit.
+const UNUSABLE: &str = "credential_unusable";
 
 /// Decides the end of a mint. Nobody is authorised here: who made the claim was, and only the claim's
 /// holder knows its id.
@@ -27,20 +29,14 @@ use crate::refusal::{Code, Refusal};
 /// mint was given up. Nothing is written then. A mint that failed is recorded, and refused with its reason.
 pub fn settle(call: Call<'_>, request: &SettleRefreshRequest) -> Result<Decision, Refusal> {
     let mut draft = Draft::new();
-    let superseded = || {
-        Refusal::aborted(format!(
-            "the refresh of {:?} on provider {:?} was changed or deleted while its credential was minted; nothing was \
-             written (concurrent modification)",
-            request.credential_key, request.provider
-        ))
-    };
     let (workspace, provider, credential_key) = (&request.workspace, &request.provider, &request.credential_key);
+    let superseded = || superseded(provider, credential_key);
     let found = find(&call, &mut draft, workspace, provider, credential_key).map_err(|_| superseded())?;
     let claimed = |state: &&StoredProviderCredentialRefreshState| {
         state.claim.as_ref().is_some_and(|claim| claim.id == request.claim)
     };
     let before = found.state.filter(claimed).ok_or_else(superseded)?;
-    let failure = match &request.result {
+    let (failure, minted) = match &request.result {
         Some(settle_refresh_request::Result::Minted(minted)) => {
             let mut minting = draft.clone();
             match minted_into(&call, &mut minting, workspace, &found, before, minted) {
@@ -53,34 +49,20 @@ pub fn settle(call: Call<'_>, request: &SettleRefreshRequest) -> Result<Decision
                 Err(refusal) => {
                     // Why it was refused is relied on, as what was written would have been.
                     draft.guards.append(&mut minting.guards);
-                    cannot_be_used(&refusal)
+                    (cannot_be_used(&refusal), Some(minted))
                 }
             }
         }
-        Some(settle_refresh_request::Result::Failure(failure)) => failure.clone(),
+        Some(settle_refresh_request::Result::Failure(failure)) => (failure.clone(), None),
         None => return Err(Refusal::invalid("result is required: what the mint came to")),
     };
-    let state = failed(before, &failure, call.stamp.time_ms);
+    let mut state = failed(before, &failure, call.stamp.time_ms);
+    if let Some(minted) = minted {
+        // The issuer takes the one before no more, whether its credential was of use or not.
+        keep_refresh_token(&call, workspace, &found, minted, &mut state);
+    }
     draft.put(&found.key, &state);
     Ok(draft.refuse(Refusal::new(Code::from_number(failure.code), state.last_error)))
-}
-
-/// How the refresh stands, for a call that waited for a mint which another had asked for.
-///
-/// # Errors
-/// A refusal about the caller or the workspace; `NOT_FOUND`; `FAILED_PRECONDITION` with what the mint
-/// failed of.
-pub fn standing(call: Call<'_>, request: &RotateProviderCredentialRequest) -> Result<Decision, Refusal> {
-    let mut draft = Draft::new();
-    let workspace = workspace_or_default(&request.workspace);
-    enter_workspace(&call, &mut draft, workspace, Role::Admin, Need::Existing)?;
-    let (provider, credential_key) = arguments(&request.provider, &request.credential_key)?;
-    let found = find(&call, &mut draft, workspace, provider, credential_key)?;
-    let state = found.state.ok_or_else(|| not_configured(provider, credential_key))?;
-    if state.status == ERROR {
-        return Err(Refusal::precondition(state.last_error.clone()));
-    }
-    Ok(Decision::answer(&RotateProviderCredentialResponse { status: Some(status_of(state)) }))
 }
 
 /// State and provider once the credential is in.
@@ -116,12 +98,24 @@ fn minted_into(
         consecutive_failures: 0,
         ..before.clone()
     };
-    if !minted.refresh_token.is_empty() {
-        let place = (workspace, found.provider_id, before.credential_key.as_str());
-        let rotated = BTreeMap::from([("refresh_token".to_owned(), minted.refresh_token.clone())]);
-        state.secret_material_handles.extend(material::sealed(call, place, &rotated));
-    }
+    keep_refresh_token(call, workspace, found, minted, &mut state);
     Ok((state, after))
+}
+
+/// Seals the refresh token that the issuer put in the place of the one it was asked with (RT-4).
+fn keep_refresh_token(
+    call: &Call<'_>,
+    workspace: &str,
+    found: &Found<'_>,
+    minted: &Minted,
+    state: &mut StoredProviderCredentialRefreshState,
+) {
+    if !minted.refresh_token.is_empty() {
+        let place = (workspace, found.provider_id, state.credential_key.as_str());
+        let replaced = BTreeMap::from([("refresh_token".to_owned(), minted.refresh_token.clone())]);
+        let sealed = material::sealed(call, place, &replaced);
+        state.secret_material_handles.extend(sealed);
+    }
 }
 
 /// A credential was minted and does not fit the provider or its sandboxes.
@@ -129,7 +123,7 @@ fn cannot_be_used(refusal: &Refusal) -> MintFailure {
     MintFailure {
         code: Code::FailedPrecondition as u32,
         message: format!("the credential was minted and cannot be used: {}", refusal.message),
-        failure_code: "credential_unusable".to_owned(),
+        failure_code: UNUSABLE.to_owned(),
         recovery_action: Recovery::FixConfiguration as i32,
         ..MintFailure::default()
     }
@@ -143,7 +137,9 @@ fn failed(
 ) -> StoredProviderCredentialRefreshState {
     let failures = before.consecutive_failures.saturating_add(1);
     let mut last_error = failure.message.clone();
-    if before.claim.as_ref().is_some_and(|claim| claim.after_unknown) {
+    // Who answers with a credential took what it was asked with.
+    let doubted = failure.failure_code != UNUSABLE;
+    if doubted && before.claim.as_ref().is_some_and(|claim| claim.after_unknown) {
         last_error.push_str(
             "; the outcome of the attempt before is not known: if the issuer replaces refresh tokens, the stored one may \
              have been used up, and the refresh has to be configured again",

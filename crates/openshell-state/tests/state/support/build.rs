@@ -4,11 +4,13 @@ use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::sandbox::{
     NetworkBinary, NetworkEndpoint, NetworkPolicyRule, SandboxPolicy, SettingValue, setting_value as kind,
 };
+use openshell_proto::v1::policy_merge_operation::Operation;
 use openshell_proto::v1::{
-    AttachSandboxProviderRequest, CreateProviderRequest, CreateSandboxRequest, DetachSandboxProviderRequest,
-    ImportProviderProfilesRequest, ProviderCredentialTokenGrant, ProviderProfile, ProviderProfileCategory,
-    ProviderProfileCredential, ProviderProfileImportItem, SandboxSpec, UpdateConfigRequest,
-    UpdateProviderProfilesRequest, UpdateProviderRequest,
+    AddNetworkRule, AddWorkspaceMemberRequest, AttachSandboxProviderRequest, CreateProviderRequest,
+    CreateSandboxRequest, DetachSandboxProviderRequest, ImportProviderProfilesRequest, PolicyMergeOperation,
+    PolicyStatus, ProviderCredentialTokenGrant, ProviderProfile, ProviderProfileCategory, ProviderProfileCredential,
+    ProviderProfileImportItem, RemoveNetworkRule, RemoveWorkspaceMemberRequest, ReportPolicyStatusRequest, SandboxSpec,
+    UpdateConfigRequest, UpdateProviderProfilesRequest, UpdateProviderRequest, WorkspaceRole,
 };
 
 use crate::support::map;
@@ -159,12 +161,38 @@ pub(crate) fn signing(host: &str) -> NetworkEndpoint {
     }
 }
 
+/// What the sandbox of this id reports about a revision of its policy.
+pub(crate) fn report(sandbox_id: &str, version: u32, status: PolicyStatus, error: &str) -> ReportPolicyStatusRequest {
+    ReportPolicyStatusRequest {
+        sandbox_id: sandbox_id.to_owned(),
+        version,
+        status: status as i32,
+        load_error: error.to_owned(),
+    }
+}
+
 pub(crate) fn config(sandbox: &str) -> UpdateConfigRequest {
     UpdateConfigRequest { name: sandbox.to_owned(), ..UpdateConfigRequest::default() }
 }
 
 pub(crate) fn update_policy(sandbox: &str, policy: SandboxPolicy) -> UpdateConfigRequest {
     UpdateConfigRequest { policy: Some(policy), ..config(sandbox) }
+}
+
+pub(crate) fn merge(sandbox: &str, operations: &[Operation]) -> UpdateConfigRequest {
+    let operations = operations.iter().cloned();
+    let merge_operations = operations.map(|operation| PolicyMergeOperation { operation: Some(operation) }).collect();
+    UpdateConfigRequest { merge_operations, ..config(sandbox) }
+}
+
+/// Adds a rule for one endpoint and the binary that every policy here is for.
+pub(crate) fn add_rule(rule_name: &str, endpoint: NetworkEndpoint) -> Operation {
+    let rule = policy_of("", endpoint).network_policies.into_values().next();
+    Operation::AddRule(AddNetworkRule { rule_name: rule_name.to_owned(), rule })
+}
+
+pub(crate) fn remove_rule(rule_name: &str) -> Operation {
+    Operation::RemoveRule(RemoveNetworkRule { rule_name: rule_name.to_owned() })
 }
 
 pub(crate) fn global_policy(policy: SandboxPolicy) -> UpdateConfigRequest {
@@ -181,4 +209,16 @@ pub(crate) fn setting(sandbox: &str, key: &str, value: bool) -> UpdateConfigRequ
 
 pub(crate) fn global_setting(key: &str, value: bool) -> UpdateConfigRequest {
     UpdateConfigRequest { global: true, ..setting("", key, value) }
+}
+
+pub(crate) fn add_member(workspace: &str, subject: &str, role: WorkspaceRole) -> AddWorkspaceMemberRequest {
+    AddWorkspaceMemberRequest {
+        workspace: workspace.to_owned(),
+        principal_subject: subject.to_owned(),
+        role: role as i32,
+    }
+}
+
+pub(crate) fn remove_member(workspace: &str, subject: &str) -> RemoveWorkspaceMemberRequest {
+    RemoveWorkspaceMemberRequest { workspace: workspace.to_owned(), principal_subject: subject.to_owned() }
 }

@@ -1,0 +1,98 @@
+//! Policies: of one sandbox and global, as numbered revisions (`config.md` 2.5, 3.4, 3.5, 3.6).
+//! One entry writes the revision, supersedes those below, lets go of the oldest and updates what hangs on it.
+
+mod global;
+pub(super) mod merge;
+pub(super) mod sandbox;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openshell_proto::sandbox::SandboxPolicy;
+use openshell_proto::v1::StoredPolicyRevision;
+use prost::Message;
+
+use crate::decision::{Call, Draft};
+use crate::effective::version_of;
+use crate::key::Key;
+use crate::record::PolicyRevision;
+use crate::state::{Entry, State};
+
+pub(super) use global::set_global;
+pub(super) use merge::merge;
+pub(super) use sandbox::{Change, set};
+
+/// How many revisions of one policy are kept, the newest; beside them the one that the sandbox enforces.
+const REVISIONS_KEPT: u32 = 200;
+/// How many older ones one entry lets go: more than come with each entry, and little beside what it may hold.
+const FORGOTTEN_AT_ONCE_MAX: usize = 1000;
+
+pub(super) const PENDING: &str = "pending";
+pub(super) const LOADED: &str = "loaded";
+pub(super) const FAILED: &str = "failed";
+pub(super) const SUPERSEDED: &str = "superseded";
+
+/// The key of the revision that would be written next; relying on its absence is relying on
+/// the latest revision.
+pub(crate) fn next_revision_key(state: &State, workspace: &str, sandbox_id: &str) -> Key {
+    Key::policy_revision(workspace, sandbox_id, next_version(state.latest_policy(workspace, sandbox_id)))
+}
+
+fn next_version(latest: Option<Entry<'_, PolicyRevision>>) -> u32 {
+    latest.map_or(0, |revision| version_of(&revision.value.stored)) + 1
+}
+
+fn revision(
+    call: &Call<'_>,
+    scope: &str,
+    version: u32,
+    policy: &SandboxPolicy,
+    policy_hash: &str,
+    status: &str,
+    provenance: &BTreeMap<String, String>,
+) -> StoredPolicyRevision {
+    StoredPolicyRevision {
+        id: call.stamp.identifiers.uuid(),
+        sandbox_id: scope.to_owned(),
+        version: i64::from(version),
+        policy_payload: policy.encode_to_vec(),
+        policy_hash: policy_hash.to_owned(),
+        status: status.to_owned(),
+        load_error: None,
+        created_at_ms: call.stamp.time_ms,
+        loaded_at_ms: (status == LOADED).then_some(call.stamp.time_ms),
+        provenance: provenance.clone(),
+    }
+}
+
+/// The revision that is enforced, and the one before the next, are no longer so (PR-2). Relies on each, since what
+/// a sandbox reports about a revision is written into the same record.
+///
+/// Only these two are looked at, however many there are: no other is pending or loaded. What is written becomes
+/// the latest and supersedes; what is reported as loaded becomes the `current` one of its sandbox in the same entry,
+/// and the one that was current before is superseded there. Before any report, when `current` is 0, only the first may
+/// be loaded, by the creation of its sandbox. The gateway's own revisions have no `current` one: they are loaded as
+/// long as they are the latest.
+pub(super) fn supersede(state: &State, draft: &mut Draft, workspace: &str, scope: &str, current: u32) {
+    let latest = state.latest_policy(workspace, scope).map_or(0, |revision| version_of(&revision.value.stored));
+    for version in BTreeSet::from([latest, current.max(1)]) {
+        let Some(revision) = state.policy_revision(workspace, scope, version) else { continue };
+        let stored = &revision.value.stored;
+        if stored.status == PENDING || stored.status == LOADED {
+            let key = Key::policy_revision(workspace, scope, version);
+            draft.rely_on(state, key.clone());
+            draft.put(&key, &StoredPolicyRevision { status: SUPERSEDED.to_owned(), ..stored.clone() });
+        }
+    }
+}
+
+/// Lets go of what is more than [`REVISIONS_KEPT`] back once `version` is written, but for the `current` one of the
+/// sandbox. Where older programs kept more, each entry takes a part of them. Relies on nothing: whoever makes a
+/// revision current writes its sandbox, which every change of a policy relies on.
+pub(super) fn forget(state: &State, draft: &mut Draft, workspace: &str, scope: &str, version: u32, current: u32) {
+    let first_kept = (version + 1).saturating_sub(REVISIONS_KEPT);
+    let older = state.policy_revisions_before(workspace, scope, first_kept);
+    let older = older.map(|entry| version_of(&entry.value.stored)).filter(|older| *older != current);
+    for older in older.take(FORGOTTEN_AT_ONCE_MAX) {
+        draft.delete(&Key::policy_revision(workspace, scope, older));
+    }
+}

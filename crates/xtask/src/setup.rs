@@ -16,14 +16,16 @@ enum Requirement {
     Libclang,
     Namespaces,
     SystemdAnalyze,
+    Python,
 }
 
-const ALL: [Requirement; 5] = [
+const ALL: [Requirement; 6] = [
     Requirement::CompilerC,
     Requirement::CompilerCxx,
     Requirement::Libclang,
     Requirement::Namespaces,
     Requirement::SystemdAnalyze,
+    Requirement::Python,
 ];
 
 impl Requirement {
@@ -35,6 +37,7 @@ impl Requirement {
             Self::Libclang => "libclang, with which bindgen reads RocksDB's headers",
             Self::Namespaces => "the programs ip and nft, with which the jepsen scenario cuts nodes off",
             Self::SystemdAnalyze => "the program systemd-analyze, with which a test reads the unit of deploy/",
+            Self::Python => "python3, whose script computes the hashes that ours are compared with",
         }
     }
 
@@ -46,6 +49,7 @@ impl Requirement {
             Self::Libclang => &["clang", "libclang-dev"],
             Self::Namespaces => &["iproute2", "nftables"],
             Self::SystemdAnalyze => &["systemd"],
+            Self::Python => &["python3"],
         }
     }
 
@@ -57,6 +61,7 @@ impl Requirement {
             // Without root no network can be cut, and the scenario says so.
             Self::Namespaces => !may_cut_networks() || (program_of(&[], &["ip"]) && program_of(&[], &["nft"])),
             Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
+            Self::Python => program_of(&[], &["python3"]),
         }
     }
 }

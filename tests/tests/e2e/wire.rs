@@ -159,29 +159,6 @@ async fn a_watch_shows_the_record_then_its_changes_and_ends_with_its_node() {
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
 }
 
-/// An import whose encoding has exactly so many bytes.
-fn import_of(bytes: usize) -> ImportProviderProfilesRequest {
-    let mut item = ProviderProfileImportItem { profile: None, source: "x".repeat(bytes) };
-    let mut request = ImportProviderProfilesRequest { profiles: vec![item.clone()], workspace: "default".to_owned() };
-    item.source.truncate(2 * bytes - request.encoded_len());
-    request.profiles = vec![item];
-    assert_eq!(request.encoded_len(), bytes);
-    request
-}
-
-#[tokio::test]
-async fn a_request_of_one_mebibyte_is_taken_and_one_byte_more_is_refused_by_size() {
-    const MIB: usize = 1024 * 1024;
-    let cluster = Cluster::shared().await;
-    for node in cluster.ids() {
-        let api = cluster.api(node);
-        let taken = api.call(&methods::IMPORT_PROVIDER_PROFILES, import_of(MIB)).await.expect("an answer");
-        assert_eq!((taken.message.imported, taken.message.diagnostics.len()), (false, 1));
-        let status = refusal(api.call(&methods::IMPORT_PROVIDER_PROFILES, import_of(MIB + 1)).await);
-        assert_eq!(status.code(), Code::OutOfRange, "{status}");
-    }
-}
-
 #[tokio::test]
 async fn a_request_that_would_take_memory_beyond_its_length_is_refused_on_every_node() {
     let cluster = Cluster::shared().await;

@@ -1,39 +1,17 @@
-//! Scenarios 45, 47 and 65: what a sandbox may change. A user is platform admin here as long as no admin role
-//! can be configured; what one without the role is told is decided on a state in memory:
-//! `state/config_rules.rs`.
+//! Scenarios 45, 47 and 65: what a sandbox may change. Every user is platform admin on these clusters, which have
+//! no admin role; what one without the role is told is decided on a state in memory: `state/config_rules.rs`.
 
-use openshell_client::methods;
-use openshell_proto::cluster::IssueSandboxTokenRequest;
 use openshell_proto::sandbox::GetGatewayConfigRequest;
 use openshell_proto::v1::policy_merge_operation::Operation;
 use openshell_proto::v1::{GetSandboxPolicyStatusRequest, RemoveNetworkRule, UpdateConfigRequest};
-use openshell_tests::{Api, Cluster};
 use tonic::Code;
 
-use super::{Stage, cleared, endpoint, globally, policy, policy_of, says};
-
-/// The same workspace, seen by sandbox `s` in it.
-async fn seen_by_a_sandbox(stage: &Stage, endpoint: &str) -> Stage {
-    let request = IssueSandboxTokenRequest { name: "s".to_owned(), workspace: stage.own().to_owned() };
-    let answer = stage.scene.api.call(&methods::ISSUE_SANDBOX_TOKEN, request).await.expect("an admin gets a token");
-    Stage { scene: stage.scene.through(Api::bearer(endpoint, &answer.message.token).linearizable()) }
-}
-
-/// Runs a scenario with a user and sandbox `s`, both at a follower and both at a single node.
-async fn with_a_sandbox(scenario: impl AsyncFn(Stage, Stage)) {
-    let clusters = [Cluster::shared().await, Cluster::shared_single().await];
-    for cluster in clusters {
-        let node = cluster.followers().await.first().copied().unwrap_or(1);
-        let user = Stage::open(cluster.api(node)).await;
-        user.made("s", None).await;
-        let own = seen_by_a_sandbox(&user, &cluster.gateway(node).endpoint()).await;
-        scenario(user, own).await;
-    }
-}
+use super::reporting::with_a_sandbox;
+use super::{cleared, endpoint, globally, policy, policy_of, says};
 
 #[tokio::test]
 async fn config_scenario_47_a_sandbox_sets_its_own_policy_and_nothing_else() {
-    with_a_sandbox(async |user, own| {
+    with_a_sandbox(None, async |user, own| {
         user.made("t", None).await;
         let removal = Operation::RemoveRule(RemoveNetworkRule { rule_name: "r1".to_owned() });
         for request in [
@@ -60,7 +38,7 @@ async fn config_scenario_47_a_sandbox_sets_its_own_policy_and_nothing_else() {
 
 #[tokio::test]
 async fn config_scenario_45_reserved_rules_of_a_sandbox_are_left_out() {
-    with_a_sandbox(async |user, own| {
+    with_a_sandbox(None, async |user, own| {
         let mut sent = policy("a.example.com");
         sent.network_policies.extend(policy_of("_provider_x", endpoint("b.example.com")).network_policies);
         user.refused(Code::InvalidArgument, &user.set_policy("s", sent.clone())).await;
@@ -72,7 +50,7 @@ async fn config_scenario_45_reserved_rules_of_a_sandbox_are_left_out() {
 
 #[tokio::test]
 async fn config_scenario_65_settings_and_policies_of_the_gateway_are_not_for_sandboxes() {
-    with_a_sandbox(async |user, own| {
+    with_a_sandbox(None, async |user, own| {
         user.ok(&GetGatewayConfigRequest {}).await;
         own.refused(Code::PermissionDenied, &GetGatewayConfigRequest {}).await;
         let global = GetSandboxPolicyStatusRequest { global: true, ..GetSandboxPolicyStatusRequest::default() };

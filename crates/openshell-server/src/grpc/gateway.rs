@@ -157,7 +157,7 @@ impl Gateway {
                     check(&request)?;
                     self.submit(&method.name, context, &request).await
                 }
-                Handler::WithKey(answer) => {
+                Handler::WithKeeper(answer) => {
                     let state = self.state_for(method, context).await?;
                     let reply = answer(self, &state, &context.principal, &request);
                     Ok(Answer { reply, revision: state.revision(), settled: true })

@@ -68,9 +68,9 @@ pub(crate) fn table() -> Table {
         .decide("UpdateProviderProfile", decide::profile::update)
         .query("LintProviderProfiles", query::profile::lint)
         .decide("DeleteProviderProfile", decide::profile::delete)
-        .with_key("GetSandboxConfig", sandbox::config)
-        .with_key("GetSandboxProviderEnvironment", sandbox::environment)
-        .with_key("RefreshSandboxToken", sandbox::refresh)
+        .with_keeper("GetSandboxConfig", sandbox::config)
+        .with_keeper("GetSandboxProviderEnvironment", sandbox::environment)
+        .with_keeper("RefreshSandboxToken", sandbox::refresh)
         .query("GetGatewayConfig", |state, _, _: &openshell_proto::sandbox::GetGatewayConfigRequest| {
             query::settings::gateway_config(state)
         })
@@ -101,7 +101,7 @@ pub(crate) fn table() -> Table {
         .node("GetDigest", node::digest)
         .lead("ReplaceNode", node::replace)
         .watch("Watch", watch::changes::open)
-        .with_key("IssueSandboxToken", sandbox::issue)
+        .with_keeper("IssueSandboxToken", sandbox::issue)
         .between_nodes(refresh::SETTLE, refresh::settled)
         .complete()
 }

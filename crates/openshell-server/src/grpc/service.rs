@@ -81,7 +81,7 @@ impl Service<http::Request<Body>> for GatewayService {
                 Handler::Decide { .. }
                 | Handler::Query(_)
                 | Handler::Lead(..)
-                | Handler::WithKey(_)
+                | Handler::WithKeeper(_)
                 | Handler::Node(_)
                 | Handler::Gather(_)
                 | Handler::Absent(_) => grpc.unary(call, request).await,

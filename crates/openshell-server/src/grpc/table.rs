@@ -27,7 +27,7 @@ type Prepare = Box<dyn Fn(&[u8]) -> Result<Rule, Status> + Send + Sync>;
 type Query = Box<dyn Fn(&State, &Principal, &[u8]) -> Result<Result<Bytes, Refusal>, Status> + Send + Sync>;
 /// Reads a request and answers it from a state, with what the node has beside it: its key, and answers
 /// that it keeps.
-type WithKey = Box<dyn Fn(&Gateway, &State, &Principal, &[u8]) -> Result<Bytes, Status> + Send + Sync>;
+type WithKeeper = Box<dyn Fn(&Gateway, &State, &Principal, &[u8]) -> Result<Bytes, Status> + Send + Sync>;
 /// Adds to the leader's answer, on the node that the caller asked, what is never kept.
 pub(crate) type Complete = Box<dyn FnOnce(&Gateway, &Principal, Bytes) -> Result<Bytes, Status> + Send>;
 /// Reads a request and says what completes its answer, if anything does.
@@ -67,7 +67,7 @@ pub(crate) enum Handler {
     /// Under one request id it may be carried out any number of times.
     Lead(Check, CarryOut),
     /// From a state, with what this node has beside it.
-    WithKey(WithKey),
+    WithKeeper(WithKeeper),
     /// By this node about itself.
     Node(Own),
     /// From a state, and from what other nodes have that no state holds.
@@ -123,14 +123,14 @@ impl Table {
     }
 
     /// An RPC that only reads, and whose answer holds what only a node with the key can open, or is kept encoded.
-    pub(crate) fn with_key<Q, F>(self, name: &str, answer: F) -> Self
+    pub(crate) fn with_keeper<Q, F>(self, name: &str, answer: F) -> Self
     where
         Q: Message + Default + 'static,
         F: Fn(&Gateway, &State, &Principal, &Q) -> Result<Bytes, Status> + Send + Sync + 'static,
     {
         self.method(
             name,
-            Handler::WithKey(Box::new(move |gateway, state, principal, bytes| {
+            Handler::WithKeeper(Box::new(move |gateway, state, principal, bytes| {
                 let request: Q = read(bytes)?;
                 answer(gateway, state, principal, &request)
             })),
@@ -256,7 +256,7 @@ impl Table {
         let rule = method_rules().get(&name).unwrap_or_else(|| panic!("{name} is not in the descriptor")).clone();
         let fits = match &handler {
             Handler::Decide { .. } | Handler::Lead(..) => rule.route == Route::Leader,
-            Handler::Query(_) | Handler::WithKey(_) | Handler::Gather(_) => rule.route != Route::Leader,
+            Handler::Query(_) | Handler::WithKeeper(_) | Handler::Gather(_) => rule.route != Route::Leader,
             Handler::Node(_) | Handler::Watch(_) | Handler::Collect(_) => rule.route == Route::Local,
             Handler::Absent(_) => true,
         };

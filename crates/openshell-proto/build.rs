@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const FILES: [&str; 6] =
-    ["openshell.proto", "sandbox.proto", "datamodel.proto", "cluster.proto", "peer.proto", "log.proto"];
+const FILES: [&str; 7] =
+    ["openshell.proto", "sandbox.proto", "datamodel.proto", "cluster.proto", "sync.proto", "peer.proto", "log.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Relative to the package, as cargo runs it: a target folder may serve several checkouts.

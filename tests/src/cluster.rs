@@ -44,6 +44,8 @@ pub struct ClusterOptions {
     pub stale_after: u64,
     /// `--when-stale`: `serve` or `refuse`.
     pub when_stale: &'static str,
+    /// `--disconnect-grace`, in seconds.
+    pub disconnect_grace: u64,
     /// `--admin-role`: users show certificates, and the harness itself has this role.
     pub admin_role: Option<&'static str>,
 }
@@ -58,6 +60,7 @@ impl Default for ClusterOptions {
             log_level: "info",
             stale_after: 30,
             when_stale: "serve",
+            disconnect_grace: 30,
             admin_role: None,
         }
     }
@@ -352,6 +355,7 @@ fn arguments(
         ("--log-level", options.log_level.to_owned()),
         ("--stale-after", options.stale_after.to_string()),
         ("--when-stale", options.when_stale.to_owned()),
+        ("--disconnect-grace", options.disconnect_grace.to_string()),
         ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
         ("--log-entries-kept", options.log_entries_kept.to_string()),
         ("--history-entries-kept", options.history_entries_kept.to_string()),

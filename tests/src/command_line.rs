@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -13,6 +15,8 @@ use tokio::time::timeout;
 use crate::binary::binary;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// The variable that names the gateway's URLs.
+const ENDPOINT: &str = "OPENSHELL_GATEWAY_ENDPOINT";
 
 /// Runs `openshell` for one person.
 #[derive(Debug)]
@@ -78,7 +82,16 @@ impl CommandLine {
     /// # Panics
     /// When the program is missing, or still runs after a minute.
     pub async fn run(&self, endpoints: &str, words: &[&str]) -> Output {
-        self.try_run(endpoints, words).await.expect("the command runs")
+        self.run_with(&[(ENDPOINT, endpoints)], words).await
+    }
+
+    /// Runs a command with these variables beside the person's own, and without an endpoint unless one
+    /// of them names it.
+    ///
+    /// # Panics
+    /// When the program is missing, or still runs after a minute.
+    pub async fn run_with(&self, variables: &[(&str, &str)], words: &[&str]) -> Output {
+        self.try_run(variables, words).await.expect("the command runs")
     }
 
     /// Starts a command that does not end by itself, and returns the lines that it prints. Dropping
@@ -88,14 +101,14 @@ impl CommandLine {
     /// When the program cannot be started.
     #[must_use]
     pub fn follow(&self, endpoints: &str, words: &[&str]) -> Following {
-        let mut command = self.command(endpoints, words).expect("the program is there");
+        let mut command = self.command(&[(ENDPOINT, endpoints)], words).expect("the program is there");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let output = child.stdout.take().expect("a pipe was asked for");
         Following { child, lines: BufReader::new(output).lines() }
     }
 
-    async fn try_run(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Output> {
-        let mut command = self.command(endpoints, words)?;
+    async fn try_run(&self, variables: &[(&str, &str)], words: &[&str]) -> anyhow::Result<Output> {
+        let mut command = self.command(variables, words)?;
         let output = timeout(LIMIT, command.output()).await.with_context(|| format!("openshell {words:?} hangs"))??;
         Ok(Output {
             code: output.status.code(),
@@ -104,7 +117,7 @@ impl CommandLine {
         })
     }
 
-    fn command(&self, endpoints: &str, words: &[&str]) -> anyhow::Result<Command> {
+    fn command(&self, variables: &[(&str, &str)], words: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("openshell")?);
         command
             .args(words)
@@ -113,10 +126,12 @@ impl CommandLine {
             .env_clear()
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            .env("OPENSHELL_GATEWAY_ENDPOINT", endpoints)
+            // What this machine has registered for all its users is nothing to this one.
+            .env("OPENSHELL_SYSTEM_GATEWAY_DIR", self.home.path().join("system"))
             .env("NO_COLOR", "1")
             .env("NO_GRAPHICS", "1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .kill_on_drop(true);
         Ok(command)
@@ -131,6 +146,27 @@ impl Following {
     pub async fn line(&mut self) -> String {
         let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
         line.expect("it can be read").expect("the command goes on")
+    }
+
+    /// What Ctrl-C does to it.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn interrupt(&self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).expect("it runs");
+        kill(Pid::from_raw(id), Signal::SIGINT).expect("a child can be sent signals");
+    }
+
+    /// Waits until the command has ended well, whatever it still prints.
+    ///
+    /// # Panics
+    /// When it ends otherwise, or not within a minute.
+    pub async fn ended_well(mut self) {
+        while timeout(LIMIT, self.lines.next_line()).await.expect("the end in time").expect("it can be read").is_some()
+        {
+        }
+        let status = timeout(LIMIT, self.child.wait()).await.expect("the end in time").expect("it can be waited for");
+        assert!(status.success(), "{status}");
     }
 
     /// Waits until the command has ended, well and without another line.

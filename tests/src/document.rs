@@ -114,7 +114,9 @@ pub(crate) fn settled(text: &str) -> String {
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 const TIME: &str = "0000-00-00 00:00:00";
 
-fn has_form(text: &str, form: &str) -> bool {
+/// Whether the text begins with something of a form, and no longer word: letter by letter, `x` is a digit of base
+/// 16, `0` one of base 10.
+pub(crate) fn has_form(text: &str, form: &str) -> bool {
     let bytes = text.as_bytes();
     let fits = |(byte, form): (&u8, u8)| match form {
         b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),

@@ -269,6 +269,22 @@ impl Gateway {
         Ok(kib * 1024)
     }
 
+    /// For how long its threads, those that live now, have had a processor.
+    ///
+    /// # Errors
+    /// As [`Gateway::resident_bytes`].
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
+        let mut sum = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", child.id()))? {
+            // One that ends meanwhile is passed over.
+            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            let nanoseconds = text.split_whitespace().next().context("a time")?.parse::<u64>().context("a number")?;
+            sum += Duration::from_nanos(nanoseconds);
+        }
+        Ok(sum)
+    }
+
     /// The end of what the process wrote, at most `lines` lines.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {

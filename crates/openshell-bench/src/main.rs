@@ -1,6 +1,6 @@
 //! Measures a cluster: how long updates take, how many there are a second, how many sandbox
 //! configurations one node answers, what memory they need, how long a leader is missed that was lost or that went in
-//! order, and how soon a node is back that missed much. It prints figures and judges none; every load is bounded in count or time.
+//! order, how soon a node is back that missed much, and how soon a change is in force at the sandboxes that follow. It prints figures and judges none; every load is bounded in count or time.
 
 mod affected;
 mod failover;
@@ -10,6 +10,7 @@ mod load;
 mod memory;
 mod reads;
 mod rejoin;
+mod sync;
 mod times;
 mod updates;
 
@@ -97,6 +98,23 @@ enum What {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
         runs: u16,
     },
+    /// Sandboxes that follow: from the acknowledgement of an update until it is in force at all whom it
+    /// concerns, from the loss of a node until its sandboxes are current again, and what they cost while nothing
+    /// happens; on three processes of its own, the sandboxes in this one.
+    Sync {
+        /// How many follow.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(3..=5_000))]
+        clients: u16,
+        /// Of them, those whom most updates concern.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+        using: u16,
+        /// Updates that concern these; a fifth as many concern everybody.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(5..=2_000))]
+        updates: u16,
+        /// How often a node is lost.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
+        runs: u16,
+    },
 }
 
 #[tokio::main]
@@ -113,6 +131,7 @@ async fn main() -> ExitCode {
         What::Failover { loss, from, runs } => failover::measure(runs, loss, from).await,
         What::Handover { runs } => handover::measure(runs).await,
         What::Rejoin { records, runs } => rejoin::measure(records, runs).await,
+        What::Sync { clients, using, updates, runs } => sync::measure(clients, using, updates, runs).await,
     };
     match measured {
         Ok(figures) => {

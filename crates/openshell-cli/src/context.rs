@@ -1,14 +1,19 @@
 //! What a command has at hand: the global flags, the configuration directory, the console, and from them
 //! a session with the gateway.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openshell_client::{CallError, CallOptions, Client, ClientBuilder, Method, Tls, parse_endpoints};
+use openshell_client::{CallError, CallOptions, Client, ClientBuilder, Method, Seen, Tls, parse_endpoints};
 
-use crate::Global;
-use crate::config::{Paths, Selected, bearer_token, last_sandbox, resolve, tls_for};
+use crate::config::{Paths, Selected, Token, last_sandbox, position, resolve, stored_token, tls_for};
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::Console;
+use crate::talk::Talk;
+
+/// For connecting to every endpoint once: who cannot reach any hears it within five seconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// One run of the program.
 pub(crate) struct Context<'a> {
@@ -25,8 +30,10 @@ pub(crate) struct Session {
     /// Its URLs as configured.
     pub(crate) endpoints: String,
     pub(crate) workspace: String,
-    /// Whether calls carry a stored token.
-    pub(crate) has_token: bool,
+    /// The stored token that calls carry.
+    pub(crate) token: Option<Token>,
+    /// For one call, repetitions included.
+    pub(crate) deadline: Duration,
 }
 
 impl<'a> Context<'a> {
@@ -36,7 +43,7 @@ impl<'a> Context<'a> {
 
     /// The gateway that the flags mean.
     pub(crate) fn selected(&self) -> Result<Selected, Failure> {
-        resolve(&self.paths, self.global.gateway.as_deref(), self.global.gateway_endpoint.as_deref())
+        resolve(&self.paths, self.global.gateway.as_deref(), self.global.endpoints().as_deref())
     }
 
     /// A session with the gateway that the flags mean. Nothing is connected yet.
@@ -46,22 +53,50 @@ impl<'a> Context<'a> {
 
     /// A session with a given gateway.
     pub(crate) fn session_with(&self, selected: &Selected) -> Result<Session, Failure> {
+        let talk = Talk::new(&self.paths, selected.place(), self.global.verbose, self.console.paint_err);
+        self.open(selected, |builder| builder.listener(Arc::new(move |event| talk.hear(event))))
+    }
+
+    /// A session with the gateway that the flags mean, of which nobody hears anything and which leaves nothing
+    /// behind: for a shell that asks while somebody types.
+    pub(crate) fn silent_session(&self) -> Result<Session, Failure> {
+        self.open(&self.selected()?, |builder| builder)
+    }
+
+    fn open(
+        &self,
+        selected: &Selected,
+        listened_to: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Session, Failure> {
         let endpoints = parse_endpoints(&selected.endpoints).map_err(|error| Failure::new(error.to_string()))?;
-        let token = bearer_token(&self.paths, selected)?;
+        let token = stored_token(&self.paths, selected)?;
         let tls = match endpoints.iter().any(openshell_client::EndpointUrl::is_secure) {
             true => tls_for(&self.paths, &selected.name, self.global.gateway_insecure, token.is_some())?,
             false => Tls::None,
         };
-        let mut builder = ClientBuilder::new(endpoints).tls(tls);
-        if let Some(token) = &token {
-            builder = builder.header("authorization", &format!("Bearer {token}"));
+        let mut builder = listened_to(ClientBuilder::new(endpoints))
+            .tls(tls)
+            .connect_limit(CONNECT_WITHIN)
+            .deadline(self.global.deadline)
+            .nearest_first()
+            .never_backwards(position(&self.paths, selected.place()));
+        if let Some(consistency) = self.global.consistency() {
+            builder = builder.consistency(consistency);
+        }
+        for (name, value) in token.iter().flat_map(Token::headers) {
+            builder = builder.header(name, &value);
+        }
+        if let Some(expired) = token.as_ref().filter(|token| token.is_expired(now_s())) {
+            let path = expired.path.display();
+            tracing::warn!("the token in {path} has expired, and is not renewed here: a new one is to be put there");
         }
         Ok(Session {
             client: builder.build()?,
             gateway: selected.name.clone(),
             endpoints: selected.endpoints.clone(),
             workspace: self.global.workspace.clone(),
-            has_token: token.is_some(),
+            token,
+            deadline: self.global.deadline,
         })
     }
 
@@ -80,17 +115,33 @@ impl<'a> Context<'a> {
 }
 
 impl Session {
-    /// A call that changes nothing, answered with everything acknowledged before it.
+    /// Whether the stored token is of no use any more.
+    pub(crate) fn has_expired_token(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| token.is_expired(now_s()))
+    }
+
+    /// A call that changes nothing, answered with everything acknowledged before it, unless `--consistency`
+    /// asks for less.
     pub(crate) async fn read<Q, A>(&self, method: &Method<Q, A>, request: Q) -> Result<A, CallError>
     where
         Q: Request,
         A: Answer,
     {
         let options = CallOptions::linearizable();
-        Ok(self.client.call(method, request, &options).await?.message)
+        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
     }
 
-    /// The same within a time of its own, for probes.
+    /// The same within a time of its own, if that is shorter than the deadline.
+    pub(crate) async fn look<Q, A>(&self, method: &Method<Q, A>, request: Q, limit: Duration) -> Result<A, CallError>
+    where
+        Q: Request,
+        A: Answer,
+    {
+        let options = CallOptions::linearizable().deadline(limit.min(self.deadline));
+        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
+    }
+
+    /// The same from whatever the node that is asked knows, for probes.
     pub(crate) async fn read_within<Q, A>(
         &self,
         method: &Method<Q, A>,
@@ -101,8 +152,8 @@ impl Session {
         Q: Request,
         A: Answer,
     {
-        let options = CallOptions::default().deadline(limit);
-        Ok(self.client.call(method, request, &options).await?.message)
+        let options = CallOptions::default().deadline(limit.min(self.deadline));
+        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
     }
 
     /// A call that may change something.
@@ -111,8 +162,24 @@ impl Session {
         Q: Request,
         A: Answer,
     {
-        Ok(self.client.call(method, request, &CallOptions::default()).await?.message)
+        self.change(method, request).await.map(|(message, _)| message)
     }
+
+    /// The same, with what the answer says about the state it was made from.
+    pub(crate) async fn change<Q, A>(&self, method: &Method<Q, A>, request: Q) -> Result<(A, Seen), CallError>
+    where
+        Q: Request,
+        A: Answer,
+    {
+        let answer = self.client.call(method, request, &CallOptions::default()).await?;
+        Ok((answer.message, answer.seen))
+    }
+}
+
+/// Seconds since 1970.
+fn now_s() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Messages that can be asked with.

@@ -1,21 +1,27 @@
-//! Why a command failed, in words for a person, with the exit code. How a gRPC status reads is decided
-//! here (`cli.md` 1.11); where it is printed is decided in `output`.
+//! Why a command failed, in words for a person, with the exit code. How a gRPC status reads, and what can be
+//! done about it, is decided here (`cli.md` 1.11); how it looks is decided in `output`.
 
 use std::error::Error;
 
 use openshell_client::CallError;
+use tonic::Code;
 
-/// A command's failure: one sentence, its causes down to the first, and the exit code.
+use crate::excerpt::Excerpt;
+
+/// A command's failure: one sentence, its causes down to the first, places in files that it is about, what
+/// to do next, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) causes: Vec<String>,
+    pub(crate) excerpts: Vec<Excerpt>,
+    pub(crate) advice: Option<String>,
     pub(crate) exit_code: u8,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), exit_code: 1 }
+        Self { message: message.into(), causes: Vec::new(), excerpts: Vec::new(), advice: None, exit_code: 1 }
     }
 
     /// Adds an error and its own causes.
@@ -26,6 +32,17 @@ impl Failure {
             next = error.source();
         }
         self
+    }
+
+    /// Shows places in files.
+    pub(crate) fn at(mut self, excerpts: impl IntoIterator<Item = Excerpt>) -> Self {
+        self.excerpts.extend(excerpts);
+        self
+    }
+
+    /// Says what to do next.
+    pub(crate) fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
     }
 
     pub(crate) fn with_exit_code(self, exit_code: u8) -> Self {
@@ -42,10 +59,36 @@ pub(crate) fn status_text(status: &tonic::Status) -> String {
     }
 }
 
+/// What a person can do about a refusal whose message cannot know this program.
+fn advice(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Unauthenticated | Code::PermissionDenied => {
+            Some("'openshell whoami' shows who you are to the gateway, and in which roles")
+        }
+        Code::Aborted => Some("it was changed meanwhile: look at it again, then repeat the command"),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => None,
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Refused(status) => Self::new(status_text(&status)),
+            CallError::Refused(status) => {
+                Self { advice: advice(status.code()).map(str::to_owned), ..Self::new(status_text(&status)) }
+            }
             CallError::NotDone { status, .. } => Self {
                 causes: vec!["nothing was changed; the command can be repeated".to_owned()],
                 ..Self::new(status_text(&status))
@@ -66,6 +109,7 @@ impl From<CallError> for Failure {
                     causes,
                     ..Self::new(format!("transport error: no gateway could be reached at {}", tried.join(", ")))
                 }
+                .advise("see that a gateway runs there; 'openshell gateway list' shows which ones are registered")
             }
         }
     }
@@ -95,6 +139,7 @@ mod tests {
             r#"code: 'The operation was aborted', message: "resource_version is 2, \"1\" expected""#
         );
         assert_eq!(failure.exit_code, 1);
+        assert!(failure.advice.is_some_and(|advice| advice.contains("repeat the command")));
     }
 
     #[test]

@@ -2,17 +2,24 @@
 //! in `commands`, and which one is meant is decided in `run`.
 
 mod commands;
+mod completions;
 mod config;
 mod context;
+mod excerpt;
 mod failure;
+mod global;
+mod help;
+mod locate;
 mod output;
 mod pages;
 mod run;
+mod talk;
 
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use crate::global::Global;
 use crate::output::Console;
 
 /// Talks to OpenShell gateways.
@@ -23,26 +30,6 @@ struct Arguments {
     global: Global,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-/// Flags that every command takes, before or after its name (`cli.md` 1.2).
-#[derive(Clone, Debug, Args)]
-struct Global {
-    /// Name of a registered gateway.
-    #[arg(short, long, env = "OPENSHELL_GATEWAY", global = true, value_name = "NAME")]
-    gateway: Option<String>,
-    /// Connects to these URLs directly: one, or several of one cluster separated by commas.
-    #[arg(long, env = "OPENSHELL_GATEWAY_ENDPOINT", global = true, value_name = "URL[,URL...]")]
-    gateway_endpoint: Option<String>,
-    /// Uses TLS without verifying the server.
-    #[arg(long, env = "OPENSHELL_GATEWAY_INSECURE", global = true)]
-    gateway_insecure: bool,
-    /// The workspace that names are looked up in.
-    #[arg(long, env = "OPENSHELL_WORKSPACE", global = true, default_value = "default", value_name = "NAME")]
-    workspace: String,
-    /// Logs more to stderr; repeat for more.
-    #[arg(short, long, action = ArgAction::Count, global = true)]
-    verbose: u8,
 }
 
 /// The families of commands.
@@ -73,23 +60,55 @@ enum Command {
     /// Settings of a sandbox, or of all of them.
     #[command(disable_help_subcommand = true)]
     Settings(commands::settings::SettingsArguments),
+    /// How far changes have come among sandboxes.
+    #[command(disable_help_subcommand = true)]
+    Rollout(commands::rollout::RolloutArguments),
     /// The nodes behind the gateway.
     #[command(disable_help_subcommand = true)]
     Cluster(commands::cluster::ClusterArguments),
     /// Workspaces.
     #[command(visible_alias = "ws", disable_help_subcommand = true)]
     Workspace(commands::workspace::WorkspaceArguments),
+    /// Exposed ports of running sandboxes; not available here.
+    #[command(visible_alias = "svc", disable_help_subcommand = true)]
+    Service(commands::absent::ServiceArguments),
+    /// Local ports forwarded into running sandboxes; not available here.
+    #[command(visible_alias = "fwd", disable_help_subcommand = true)]
+    Forward(commands::absent::ForwardArguments),
+    /// The route of inference; not available here.
+    #[command(disable_help_subcommand = true)]
+    Inference(commands::absent::InferenceArguments),
+    /// Checks of a local container runtime; not available here.
+    #[command(alias = "dr", disable_help_subcommand = true)]
+    Doctor(commands::absent::DoctorArguments),
+    /// A screen that shows sandboxes; not available here.
+    Term(commands::absent::Anything),
+    /// Helper of ssh for running sandboxes; not available here.
+    #[command(hide = true)]
+    SshProxy(commands::absent::Anything),
+    /// Prints a script with which a shell completes commands and names.
+    Completions(commands::completions::CompletionsArguments),
+    /// Writes man pages into a folder.
+    #[command(hide = true)]
+    Man(commands::completions::ManArguments),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_logging(arguments.global.verbose);
+    completions::answer_a_shell();
     let mut console = Console::of_this_process();
+    let arguments = match help::parse(&mut console) {
+        Ok(arguments) => arguments,
+        Err(exit_code) => return exit_code,
+    };
+    start_logging(arguments.global.verbose);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return console.fail(&failure::Failure::new("the program could not start").because(&error)),
     };
-    match runtime.block_on(run::run(arguments, &mut console)) {
+    let outcome = runtime.block_on(run::run(arguments, &mut console));
+    // A look-up of a name that gets no answer is not waited for.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => console.fail(&failure),
     }
@@ -106,14 +125,4 @@ fn start_logging(verbose: u8) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-}
-
-/// The help of the program or of one of its families, as `--help` prints it.
-fn help(family: Option<&str>) -> String {
-    let mut command = Arguments::command();
-    command.build();
-    match family.and_then(|name| command.find_subcommand_mut(name)) {
-        Some(family) => family.render_help().to_string(),
-        None => command.render_help().to_string(),
-    }
 }

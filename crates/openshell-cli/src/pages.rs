@@ -120,7 +120,7 @@ impl Session {
                 // An answer too large for one message: this side refuses it, so a smaller page is asked for.
                 Err(CallError::Refused(status))
                     if status.code() == tonic::Code::OutOfRange && reading.asks_for_less(asked) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.of_a_read()),
             }
         }
     }

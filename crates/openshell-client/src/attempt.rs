@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
@@ -10,10 +11,15 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::error::EndpointFailure;
-use crate::line::Line;
+use crate::error::{EndpointFailure, causes};
+use crate::line::{Line, Patience};
 use crate::options::CallOptions;
+use crate::position::Position;
 use crate::seen::Seen;
+
+/// An endpoint has so long to take the connection, however many there are: a round trip or two through TLS
+/// from far away.
+const CONNECT_MIN: Duration = Duration::from_secs(1);
 
 /// What came of one attempt.
 pub(crate) enum Outcome<T> {
@@ -25,6 +31,23 @@ pub(crate) enum Outcome<T> {
     Doubt(Status),
     /// Certainly nothing was sent.
     NotReached(EndpointFailure),
+}
+
+impl<T> Outcome<T> {
+    /// Why there is no answer, in words.
+    pub(crate) fn reason(&self) -> String {
+        let of_status = |status: &Status| {
+            let mut words = vec![status.message().to_owned()];
+            words.extend(std::error::Error::source(status).into_iter().flat_map(|source| causes(source).pop()));
+            words.dedup();
+            words.join(": ")
+        };
+        match self {
+            Self::Answered(..) => String::new(),
+            Self::Refused(status) | Self::NotDone(status) | Self::Doubt(status) => of_status(status),
+            Self::NotReached(failure) => failure.causes.join(": "),
+        }
+    }
 }
 
 impl Client {
@@ -41,7 +64,7 @@ impl Client {
         F: Future<Output = Result<Response<M>, Status>>,
     {
         let remaining = || deadline.saturating_duration_since(Instant::now());
-        let connection = match line.connection(self.connect_limit(remaining())).await {
+        let connection = match line.connection(self.patience(remaining(), options)).await {
             Ok(connection) => connection,
             Err(failure) => return Outcome::NotReached(failure),
         };
@@ -69,13 +92,43 @@ impl Client {
         outcome
     }
 
-    /// An equal share of the time for connecting, so that one silent endpoint leaves time for the rest.
-    fn connect_limit(&self, remaining: Duration) -> Duration {
+    /// Each endpoint is waited for an equal share of the time for connecting, so that one silent endpoint leaves
+    /// time for the rest. With many of them that is less than a far one needs: it goes on connecting, and
+    /// [`Client::reached_late`] finds it when nobody else was there.
+    fn patience(&self, remaining: Duration, options: &CallOptions) -> Patience {
         let endpoints = u32::try_from(self.inner.lines.len()).unwrap_or(u32::MAX);
-        remaining.min(self.inner.connect_limit / endpoints)
+        let share = self.inner.connect_limit / endpoints;
+        let whole = remaining.min(share.max(CONNECT_MIN.min(self.inner.connect_limit)));
+        // Who asks no other endpoint waits for this one.
+        let waited = if options.attempts_max == 1 { whole } else { remaining.min(share) };
+        Patience { waited, whole }
     }
 
-    pub(crate) fn headed<Q>(&self, message: Q, options: &CallOptions, request_id: Uuid, attempt: u32) -> Request<Q> {
+    /// An endpoint that took the connection, though later than it was waited for. Those that are still
+    /// connecting are waited for.
+    pub(crate) async fn reached_late(&self, deadline: Instant) -> Option<usize> {
+        let mut waiting = JoinSet::new();
+        for (index, line) in self.inner.lines.iter().cloned().enumerate() {
+            waiting.spawn(async move { line.is_connected().await.then_some(index) });
+        }
+        let first = async {
+            while let Some(looked) = waiting.join_next().await {
+                if let Ok(Some(index)) = looked {
+                    return Some(index);
+                }
+            }
+            None
+        };
+        timeout_at(deadline, first).await.ok().flatten()
+    }
+
+    pub(crate) fn headed<Q>(
+        &self,
+        message: Q,
+        options: &CallOptions,
+        carried: Option<Position>,
+        (request_id, attempt): (Uuid, u32),
+    ) -> Request<Q> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
         for (name, value) in &self.inner.headers {
@@ -87,10 +140,11 @@ impl Client {
             metadata.insert("x-openshell-request-id", id);
         }
         metadata.insert("x-openshell-attempt", MetadataValue::from(attempt));
-        if let Some(consistency) = options.consistency {
+        if let Some(consistency) = self.inner.consistency.or(options.consistency) {
             metadata.insert("x-openshell-consistency", MetadataValue::from_static(consistency.as_str()));
         }
-        if let Some((epoch, revision)) = options.at_least {
+        let at_least = options.at_least.or(carried.map(|position| (position.epoch, position.revision)));
+        if let Some((epoch, revision)) = at_least {
             metadata.insert("x-openshell-epoch", MetadataValue::from(epoch));
             metadata.insert("x-openshell-min-revision", MetadataValue::from(revision));
         }
@@ -127,6 +181,17 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
         | Code::DataLoss
         | Code::Unauthenticated => Outcome::Refused(status),
     }
+}
+
+/// Whether a node refused a call for the position that it carried, before it looked at the request: the
+/// position is of another life of the cluster, or lies ahead of it.
+pub(crate) fn is_lost(position: Position, refusal: &Status) -> bool {
+    if refusal.code() != Code::FailedPrecondition || outcome_is(refusal, "unknown") {
+        return false;
+    }
+    let seen = Seen::from_metadata(refusal.metadata());
+    let is_of_another_epoch = seen.epoch.is_some_and(|epoch| epoch != 0 && epoch != position.epoch);
+    is_of_another_epoch || refusal.metadata().get("x-openshell-position").is_some_and(|value| value == "lost")
 }
 
 pub(crate) fn outcome_is(status: &Status, outcome: &str) -> bool {

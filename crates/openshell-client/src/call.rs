@@ -4,22 +4,23 @@
 //! counts for the whole call only when the node says so; else it is about its own attempt. A failure
 //! with the outcome `unknown` is never a refusal, whatever its code.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Status;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
-use crate::attempt::{Outcome, outcome_is};
+use crate::attempt::{Outcome, is_lost, outcome_is};
 use crate::client::Client;
 use crate::error::{CallError, EndpointFailure};
+use crate::event::Telling;
 use crate::method::Method;
+use crate::nearest::Nearness;
 use crate::options::CallOptions;
 use crate::seen::Seen;
 
@@ -40,6 +41,12 @@ pub struct Answer<T> {
 pub(crate) struct Progress {
     /// That may have reached a node.
     attempts: u32,
+    /// Attempts without an answer.
+    rounds: u32,
+    /// Endpoints asked since all of them were.
+    asked: Vec<bool>,
+    /// How often each endpoint failed.
+    failed: Vec<u32>,
     /// The last failure that left doubt.
     doubt: Option<Status>,
     /// The last failure that left none.
@@ -65,49 +72,75 @@ impl Client {
         A: Message + Default + 'static,
     {
         let inner = &self.inner;
-        let endpoints = inner.lines.len();
         let path = path_of(method.path())?;
-        let deadline = Instant::now() + options.deadline;
+        let deadline = Instant::now() + options.deadline.unwrap_or(inner.deadline);
         let request_id = options.request_id.unwrap_or_else(|| inner.source.request_id());
-        let first = inner.preferred.load(Ordering::Relaxed);
-        let mut progress = Progress::new(endpoints);
-        let mut rounds: u32 = 0;
+        let mut telling = Telling::begin(inner, method.path());
+        // When there is no time left, the attempt says so.
+        let _ = timeout_at(deadline, inner.nearness.measure(&inner.lines)).await;
+        let mut progress = Progress::new(inner.lines.len());
+        let mut index = progress.turn(&inner.nearness);
+        let mut may_lose = options.attempts_max > 1;
         loop {
-            let index = (first + rounds as usize) % endpoints;
             let attempt = options.first_attempt.saturating_add(progress.attempts);
-            let request = self.headed(request.clone(), options, request_id, attempt);
+            let carried = inner.carried(options);
+            let request = self.headed(request.clone(), options, carried, (request_id, attempt));
             let path = path.clone();
             let ask = |mut grpc: Grpc<Channel>, limit: Duration| {
                 let mut request = request;
                 request.set_timeout(limit);
                 async move { grpc.unary(request, path, ProstCodec::<Q, A>::default()).await }
             };
-            match self.attempt(&inner.lines[index], deadline, options, ask).await {
+            let failed = match self.attempt(&inner.lines[index], deadline, options, ask).await {
                 Outcome::Answered(message, seen) => {
-                    inner.preferred.store(index, Ordering::Relaxed);
-                    return Ok(Answer { message, seen, request_id, attempts: progress.attempts + 1 });
+                    inner.nearness.prefer(index);
+                    let attempts = progress.attempts + 1;
+                    telling.answered(index, attempts, seen);
+                    return Ok(Answer { message, seen, request_id, attempts });
                 }
                 Outcome::Refused(status) => {
-                    inner.preferred.store(index, Ordering::Relaxed);
-                    let doubt = progress.doubt.is_some() || options.first_attempt > 1;
-                    let unknown = outcome_is(&status, "unknown") || doubt && !is_for_all_attempts(&status);
-                    return Err(match unknown {
-                        true => CallError::Unknown { request_id, status, attempts: progress.attempts + 1 },
-                        false => CallError::Refused(status),
-                    });
+                    inner.nearness.prefer(index);
+                    let in_doubt = progress.doubt.is_some() || options.first_attempt > 1;
+                    if let Some(lost) = carried.filter(|carried| is_lost(*carried, &status)) {
+                        let repeats = may_lose && !in_doubt;
+                        telling.lost(lost, &status, repeats);
+                        if repeats {
+                            may_lose = false;
+                            progress.note(index, Outcome::<A>::Refused(status));
+                            continue;
+                        }
+                    }
+                    telling.refused(index, progress.attempts + 1, &status);
+                    return Err(refusal(status, in_doubt, request_id, progress.attempts + 1));
                 }
-                failed @ (Outcome::NotDone(_) | Outcome::Doubt(_) | Outcome::NotReached(_)) => {
-                    progress.note(index, failed)
-                }
-            }
-            rounds += 1;
-            let pause = inner.source.jittered(pause_before(rounds, endpoints));
+                failed @ (Outcome::NotDone(_) | Outcome::Doubt(_) | Outcome::NotReached(_)) => failed,
+            };
+            let reason = failed.reason();
+            progress.note(index, failed);
+            let pause = inner.source.jittered(pause_before(progress.rounds, inner.lines.len()));
             let out_of_time = Instant::now() + pause >= deadline;
-            if out_of_time || rounds >= options.attempts_max || progress.is_hopeless() {
-                return Err(progress.verdict(request_id));
+            if out_of_time || progress.rounds >= options.attempts_max || self.is_hopeless(&progress, deadline).await {
+                return Err(telling.failed(progress.verdict(request_id)));
             }
-            tracing::debug!(%request_id, rounds, "the call is repeated");
+            let next = progress.turn(&inner.nearness);
+            telling.repeated(request_id, (index, progress.failed[index]), &reason, next);
             sleep(pause).await;
+            index = next;
+        }
+    }
+
+    /// Nothing was sent and no endpoint is left to try: the caller should hear it at once. One that took the
+    /// connection late is asked next.
+    pub(crate) async fn is_hopeless(&self, progress: &Progress, deadline: Instant) -> bool {
+        if !progress.has_reached_nobody() {
+            return false;
+        }
+        match self.reached_late(deadline).await {
+            Some(index) => {
+                self.inner.nearness.prefer(index);
+                false
+            }
+            None => true,
         }
     }
 
@@ -128,26 +161,68 @@ impl Client {
 impl Progress {
     /// Of a call that may go to so many endpoints.
     pub(crate) fn new(endpoints: usize) -> Self {
-        Self { attempts: 0, doubt: None, not_done: None, failures: vec![None; endpoints] }
+        Self {
+            attempts: 0,
+            rounds: 0,
+            asked: vec![false; endpoints],
+            failed: vec![0; endpoints],
+            doubt: None,
+            not_done: None,
+            failures: vec![None; endpoints],
+        }
+    }
+
+    /// The endpoint whose turn it is: each once, then all of them again.
+    pub(crate) fn turn(&mut self, nearness: &Nearness) -> usize {
+        if self.has_asked_all() {
+            self.asked.fill(false);
+        }
+        let index = nearness.next(&self.asked).unwrap_or_default();
+        self.asked[index] = true;
+        index
     }
 
     pub(crate) fn note<T>(&mut self, index: usize, outcome: Outcome<T>) {
         match outcome {
             Outcome::Answered(..) => self.attempts += 1,
-            Outcome::Refused(status) | Outcome::NotDone(status) => {
+            Outcome::Refused(status) => {
                 self.attempts += 1;
+                self.not_done = Some(status);
+            }
+            Outcome::NotDone(status) => {
+                self.attempts += 1;
+                self.failed(index);
                 self.not_done = Some(status);
             }
             Outcome::Doubt(status) => {
                 self.attempts += 1;
+                self.failed(index);
                 self.doubt = Some(status);
             }
-            Outcome::NotReached(failure) => self.failures[index] = Some(failure),
+            Outcome::NotReached(failure) => {
+                self.failed(index);
+                self.failures[index] = Some(failure);
+            }
         }
     }
 
-    /// Nothing was sent and no endpoint is left to try: the caller should hear it at once.
-    fn is_hopeless(&self) -> bool {
+    fn failed(&mut self, index: usize) {
+        self.rounds += 1;
+        self.failed[index] += 1;
+    }
+
+    /// That may have reached a node.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Every endpoint was asked since this began, or since all of them were.
+    pub(crate) fn has_asked_all(&self) -> bool {
+        self.asked.iter().all(|asked| *asked)
+    }
+
+    /// Nothing was sent, and every endpoint has failed.
+    fn has_reached_nobody(&self) -> bool {
         self.attempts == 0 && self.failures.iter().all(Option::is_some)
     }
 
@@ -158,6 +233,15 @@ impl Progress {
             (None, Some(status)) => CallError::NotDone { status, attempts: self.attempts },
             (None, None) => CallError::Unreachable(self.failures.into_iter().flatten().collect()),
         }
+    }
+}
+
+/// What a node's no means. After doubt it is about its own attempt only, unless the node says more.
+fn refusal(status: Status, in_doubt: bool, request_id: Uuid, attempts: u32) -> CallError {
+    let unknown = outcome_is(&status, "unknown") || in_doubt && !is_for_all_attempts(&status);
+    match unknown {
+        true => CallError::Unknown { request_id, status, attempts },
+        false => CallError::Refused(status),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The client: the endpoints of one cluster, how to reach them and who calls. Calling is in `call`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
@@ -9,7 +8,11 @@ use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use crate::dial::{Dial, Dialler, TcpDial};
 use crate::endpoint::{EndpointUrl, parse_endpoints};
 use crate::error::ConfigurationError;
+use crate::event::{Event, Listener};
 use crate::line::Line;
+use crate::nearest::Nearness;
+use crate::options::{CallOptions, Consistency};
+use crate::position::{Position, Track};
 use crate::source::Source;
 use crate::tls::{Tls, TlsError};
 
@@ -22,14 +25,35 @@ pub struct Client {
 
 pub(crate) struct Inner {
     pub(crate) lines: Vec<Line>,
-    /// Index of the endpoint that answered last, which the next call asks first.
-    pub(crate) preferred: AtomicUsize,
+    pub(crate) nearness: Nearness,
     pub(crate) headers: Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>,
     /// For connecting to every endpoint once.
     pub(crate) connect_limit: Duration,
     /// For one attempt while there are other endpoints to ask.
     pub(crate) attempt_limit: Duration,
+    /// For a call that names none.
+    pub(crate) deadline: Duration,
+    /// Asked for whatever a call's own options say.
+    pub(crate) consistency: Option<Consistency>,
+    pub(crate) track: Option<Track>,
+    listener: Option<Arc<Listener>>,
     pub(crate) source: Source,
+}
+
+impl Inner {
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+
+    /// The position that the client itself sends with a call.
+    pub(crate) fn carried(&self, options: &CallOptions) -> Option<Position> {
+        match options.at_least {
+            Some(_) => None,
+            None => self.track.as_ref()?.kept(),
+        }
+    }
 }
 
 impl Client {
@@ -55,12 +79,18 @@ pub struct ClientBuilder {
     dial: Arc<dyn Dial>,
     connect_limit: Duration,
     attempt_limit: Duration,
+    deadline: Duration,
+    consistency: Option<Consistency>,
+    is_nearest_first: bool,
+    track: Option<Track>,
+    listener: Option<Arc<Listener>>,
     source: Source,
 }
 
 impl ClientBuilder {
-    /// Starts with no TLS, no headers, 5 s for connecting to all endpoints once, and 2 s for one
-    /// attempt while other endpoints are left to ask.
+    /// Starts with no TLS, no headers, 5 s for connecting to all endpoints once, of which each has an equal share
+    /// and a second at least, 2 s for one attempt
+    /// while other endpoints are left to ask, and 30 s for a call. Endpoints are asked in their order.
     ///
     /// Those 2 s are longer than a node that leads without a majority takes to say so, and an election.
     /// They harm no write that is slow for another reason: what an attempt has proposed takes effect
@@ -76,6 +106,11 @@ impl ClientBuilder {
             dial: Arc::new(TcpDial),
             connect_limit: Duration::from_secs(5),
             attempt_limit: Duration::from_secs(2),
+            deadline: Duration::from_secs(30),
+            consistency: None,
+            is_nearest_first: false,
+            track: None,
+            listener: None,
             source: Source::of_this_machine(),
         }
     }
@@ -99,7 +134,8 @@ impl ClientBuilder {
         Self { dial, ..self }
     }
 
-    /// How long connecting to every endpoint once may take altogether.
+    /// How long connecting to every endpoint once may take altogether. Each is waited for an equal share of it,
+    /// then the next one is tried beside it; the last ones have a second at least.
     #[must_use]
     pub fn connect_limit(self, connect_limit: Duration) -> Self {
         Self { connect_limit, ..self }
@@ -109,6 +145,40 @@ impl ClientBuilder {
     #[must_use]
     pub fn attempt_limit(self, attempt_limit: Duration) -> Self {
         Self { attempt_limit, ..self }
+    }
+
+    /// Bounds every call that names no deadline itself, repetitions included.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Asks for this consistency with every call, whatever its own options say.
+    #[must_use]
+    pub fn consistency(self, consistency: Consistency) -> Self {
+        Self { consistency: Some(consistency), ..self }
+    }
+
+    /// Asks the nearest endpoint first. With several endpoints the first call connects to all of them at
+    /// once, waits until one has taken the connection, and a millisecond for others that are as near:
+    /// these keep their order.
+    #[must_use]
+    pub fn nearest_first(self) -> Self {
+        Self { is_nearest_first: true, ..self }
+    }
+
+    /// Never reads backwards: no answer may be older than `from` or than what the client has seen since,
+    /// whichever node gives it. A position of another life of the cluster is dropped, and the call that
+    /// was refused for it made again, if no attempt of it is in doubt.
+    #[must_use]
+    pub fn never_backwards(self, from: Option<Position>) -> Self {
+        Self { track: Some(Track::new(from)), ..self }
+    }
+
+    /// Tells what happens to calls.
+    #[must_use]
+    pub fn listener(self, listener: Arc<Listener>) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Draws request ids and jitter from a seed, and the time in ids from a clock in milliseconds
@@ -132,14 +202,19 @@ impl ClientBuilder {
             return Err(TlsError::Missing(endpoint.to_string()).into());
         }
         let headers = self.headers.into_iter().map(|(name, value)| header(&name, &value)).collect::<Result<_, _>>()?;
-        let lines = self.endpoints.into_iter().map(|endpoint| Line::new(endpoint, dialler.clone())).collect();
+        let lines: Vec<_> = self.endpoints.into_iter().map(|endpoint| Line::new(endpoint, dialler.clone())).collect();
+        let nearness = Nearness::new(lines.len(), self.is_nearest_first);
         Ok(Client {
             inner: Arc::new(Inner {
                 lines,
-                preferred: AtomicUsize::new(0),
+                nearness,
                 headers,
                 connect_limit: self.connect_limit,
                 attempt_limit: self.attempt_limit,
+                deadline: self.deadline,
+                consistency: self.consistency,
+                track: self.track,
+                listener: self.listener,
                 source: self.source,
             }),
         })

@@ -60,7 +60,22 @@ impl Dialler {
 
     /// Connects and, for `https`, shakes hands. `wants_http2` is false for a plain HTTP/1.1 probe.
     pub(crate) async fn connect(&self, endpoint: &EndpointUrl, wants_http2: bool) -> io::Result<BoxedStream> {
-        let stream = self.dial.dial(endpoint.host().to_owned(), endpoint.port()).await?;
+        let stream = self.dial(endpoint).await?;
+        self.secure(stream, endpoint, wants_http2).await
+    }
+
+    /// Connects, without TLS.
+    pub(crate) fn dial(&self, endpoint: &EndpointUrl) -> Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>> {
+        self.dial.dial(endpoint.host().to_owned(), endpoint.port())
+    }
+
+    /// Shakes hands on a connected stream where the endpoint asks for it.
+    pub(crate) async fn secure(
+        &self,
+        stream: BoxedStream,
+        endpoint: &EndpointUrl,
+        wants_http2: bool,
+    ) -> io::Result<BoxedStream> {
         if !endpoint.is_secure() {
             return Ok(stream);
         }

@@ -85,6 +85,15 @@ impl CallError {
         }
     }
 
+    /// The same failure of a call that changes nothing: whatever became of it, it took no effect.
+    #[must_use]
+    pub fn of_a_read(self) -> Self {
+        match self {
+            Self::Unknown { status, attempts, .. } => Self::NotDone { status, attempts },
+            definite @ (Self::Refused(_) | Self::NotDone { .. } | Self::Unreachable(_)) => definite,
+        }
+    }
+
     /// The status behind the failure, if a node or the connection to it gave one.
     #[must_use]
     pub fn status(&self) -> Option<&tonic::Status> {

@@ -2,6 +2,8 @@
 //! Which endpoint to use is decided in `call`.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
@@ -11,16 +13,31 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::dial::Dialler;
+use crate::dial::{BoxedStream, Dialler};
 use crate::endpoint::EndpointUrl;
 use crate::error::{EndpointFailure, causes};
 
+/// Cheap to clone; clones are the same line.
+#[derive(Clone)]
 pub(crate) struct Line {
     endpoint: EndpointUrl,
     dialler: Dialler,
-    /// The connection and how many came before it.
-    connected: Mutex<(u64, Option<Channel>)>,
+    /// The connection and how many came before it. Locked while it is made.
+    connected: Arc<Mutex<(u64, Option<Channel>)>>,
+    dialled: Dialled,
 }
+
+/// How long connecting may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Before the caller turns to another endpoint.
+    pub(crate) waited: Duration,
+    /// Altogether, for whoever comes back to this one.
+    pub(crate) whole: Duration,
+}
+
+/// A stream on which nothing was said yet, for the next connection.
+pub(crate) type Dialled = Arc<SyncMutex<Option<BoxedStream>>>;
 
 /// A connection in use, with the number that tells it from its successors.
 pub(crate) struct Connection {
@@ -30,7 +47,7 @@ pub(crate) struct Connection {
 
 impl Line {
     pub(crate) fn new(endpoint: EndpointUrl, dialler: Dialler) -> Self {
-        Self { endpoint, dialler, connected: Mutex::new((0, None)) }
+        Self { endpoint, dialler, connected: Arc::new(Mutex::new((0, None))), dialled: Dialled::default() }
     }
 
     pub(crate) fn endpoint(&self) -> &EndpointUrl {
@@ -41,8 +58,48 @@ impl Line {
         &self.dialler
     }
 
-    /// The kept connection, or a new one made within `limit`.
-    pub(crate) async fn connection(&self, limit: Duration) -> Result<Connection, EndpointFailure> {
+    /// Connects without a word.
+    pub(crate) fn dial(&self) -> Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>> {
+        self.dialler.dial(&self.endpoint)
+    }
+
+    /// Where a stream is left for the next connection.
+    pub(crate) fn dialled(&self) -> Dialled {
+        Arc::clone(&self.dialled)
+    }
+
+    /// Closes a stream that nobody needs.
+    pub(crate) fn hang_up(&self) {
+        drop(self.dialled.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The kept connection, or a new one. When the caller does not wait for it any more it is still made, and
+    /// kept for the next one.
+    pub(crate) async fn connection(&self, patience: Patience) -> Result<Connection, EndpointFailure> {
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
+        let line = self.clone();
+        let connecting = tokio::spawn(async move { line.connection_within(patience.whole).await });
+        match timeout(patience.waited, connecting).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Err(self.failure(&error)),
+            Err(_) => Err(self.too_slow(patience.waited)),
+        }
+    }
+
+    /// The connection, when it is there and nobody is about to change that.
+    fn kept(&self) -> Option<Connection> {
+        let connected = self.connected.try_lock().ok()?;
+        Some(Connection { channel: connected.1.clone()?, number: connected.0 })
+    }
+
+    /// Whether there is a connection, once it is known: one that is being made is waited for.
+    pub(crate) async fn is_connected(&self) -> bool {
+        self.connected.lock().await.1.is_some()
+    }
+
+    async fn connection_within(&self, limit: Duration) -> Result<Connection, EndpointFailure> {
         let connecting = async {
             let mut connected = self.connected.lock().await;
             let channel = match &connected.1 {
@@ -58,11 +115,13 @@ impl Line {
         match timeout(limit, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.failure(&error)),
-            Err(_) => Err(EndpointFailure {
-                endpoint: self.endpoint.to_string(),
-                causes: vec![format!("no connection within {} ms", limit.as_millis())],
-            }),
+            Err(_) => Err(self.too_slow(limit)),
         }
+    }
+
+    fn too_slow(&self, limit: Duration) -> EndpointFailure {
+        let causes = vec![format!("no connection within {} ms", limit.as_millis())];
+        EndpointFailure { endpoint: self.endpoint.to_string(), causes }
     }
 
     /// Forgets a connection that failed, unless another call has already replaced it.
@@ -86,7 +145,7 @@ impl Line {
         if let Ok(origin) = format!("{scheme}://{authority}").parse() {
             builder = builder.origin(origin);
         }
-        let (dialler, endpoint) = (self.dialler.clone(), self.endpoint.clone());
+        let (dialler, endpoint, dialled) = (self.dialler.clone(), self.endpoint.clone(), self.dialled());
         // Keepalive as in cli.md 5, so that a silent peer is noticed also while nothing is asked.
         builder
             .http2_keep_alive_interval(Duration::from_secs(10))
@@ -95,7 +154,14 @@ impl Line {
             .http2_adaptive_window(true)
             .connect_with_connector(service_fn(move |_: Uri| {
                 let (dialler, endpoint) = (dialler.clone(), endpoint.clone());
-                async move { Ok::<_, io::Error>(TokioIo::new(dialler.connect(&endpoint, true).await?)) }
+                let dialled = dialled.lock().unwrap_or_else(PoisonError::into_inner).take();
+                async move {
+                    let stream = match dialled {
+                        Some(stream) => dialler.secure(stream, &endpoint, true).await?,
+                        None => dialler.connect(&endpoint, true).await?,
+                    };
+                    Ok::<_, io::Error>(TokioIo::new(stream))
+                }
             }))
             .await
     }

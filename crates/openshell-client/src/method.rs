@@ -36,7 +36,7 @@ macro_rules! methods {
         /// Every RPC that the clients of this project call.
         pub mod methods {
             use super::Method;
-            use openshell_proto::{cluster, sandbox, v1};
+            use openshell_proto::{cluster, sandbox, sync, v1};
             $(
                 #[doc = concat!("`", $path, "`.")]
                 pub const $name: Method<$request, $response> = Method::new(concat!("/", $path));
@@ -45,7 +45,7 @@ macro_rules! methods {
 
         #[cfg(test)]
         mod tests {
-            use openshell_proto::{cluster, sandbox, v1};
+            use openshell_proto::{cluster, sandbox, sync, v1};
 
             #[test]
             fn every_listed_method_has_the_types_that_the_descriptor_gives_it() {
@@ -158,7 +158,13 @@ methods! {
         v1::DeleteProviderRefreshRequest => v1::DeleteProviderRefreshResponse;
     REPLACE_NODE: "openshell.cluster.v1.Cluster/ReplaceNode",
         cluster::ReplaceNodeRequest => cluster::ReplaceNodeResponse;
+    TRANSFER_LEADERSHIP: "openshell.cluster.v1.Cluster/TransferLeadership",
+        cluster::TransferLeadershipRequest => cluster::TransferLeadershipResponse;
     WATCH: "openshell.cluster.v1.Cluster/Watch", cluster::WatchRequest => cluster::WatchResponse;
+    GET_MEMBERS: "openshell.cluster.v1.Cluster/GetMembers", cluster::GetMembersRequest => cluster::GetMembersResponse;
+    FOLLOW: "openshell.sync.v1.Sync/Follow", sync::FollowRequest => sync::FollowResponse;
+    REPORT: "openshell.sync.v1.Sync/Report", sync::ReportRequest => sync::ReportResponse;
+    GET_ROLLOUT: "openshell.sync.v1.Sync/GetRollout", sync::GetRolloutRequest => sync::GetRolloutResponse;
     ISSUE_SANDBOX_TOKEN: "openshell.cluster.v1.Cluster/IssueSandboxToken",
         cluster::IssueSandboxTokenRequest => cluster::IssueSandboxTokenResponse;
 }

@@ -27,11 +27,11 @@ impl Consistency {
     }
 }
 
-/// The wishes of one call. Starts from [`CallOptions::default`] (30 s, the RPC's own consistency,
-/// a fresh request id, repeated as often as the deadline allows).
+/// The wishes of one call. Starts from [`CallOptions::default`] (the client's deadline, the RPC's own
+/// consistency, a fresh request id, repeated as often as the deadline allows).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallOptions {
-    pub(crate) deadline: Duration,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) consistency: Option<Consistency>,
     pub(crate) at_least: Option<(u64, u64)>,
     pub(crate) request_id: Option<Uuid>,
@@ -43,7 +43,7 @@ pub struct CallOptions {
 impl Default for CallOptions {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_secs(30),
+            deadline: None,
             consistency: None,
             at_least: None,
             request_id: None,
@@ -61,16 +61,17 @@ impl CallOptions {
         Self { consistency: Some(Consistency::Linearizable), ..Self::default() }
     }
 
-    /// Asks for a consistency other than the RPC's own.
+    /// Asks for a consistency other than the RPC's own. A client may overrule it
+    /// ([`crate::ClientBuilder::consistency`]).
     #[must_use]
     pub fn consistency(self, consistency: Consistency) -> Self {
         Self { consistency: Some(consistency), ..self }
     }
 
-    /// Bounds the whole call, repetitions included.
+    /// Bounds the whole call, repetitions included, in place of the client's own deadline.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
+        Self { deadline: Some(deadline), ..self }
     }
 
     /// How long one attempt may take while other endpoints are left to ask, for a call whose answer takes
@@ -101,8 +102,8 @@ impl CallOptions {
         Self { first_attempt: attempt, ..self }
     }
 
-    /// Refuses an answer from a state older than `seen`. Without epoch and revision in it, asks for
-    /// nothing.
+    /// Refuses an answer from a state older than `seen`, in place of what the client itself has seen.
+    /// Without epoch and revision in it, asks for nothing.
     #[must_use]
     pub fn not_before(self, seen: &Seen) -> Self {
         Self { at_least: seen.epoch.zip(seen.revision), ..self }

@@ -1,10 +1,12 @@
 //! A look at `GET /healthz` over HTTP/1.1, for when gRPC does not work (`cli.md` 2.2). Not a HTTP
 //! client: it reads the status line and hangs up.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -15,21 +17,33 @@ use crate::line::Line;
 const STATUS_LINE_BYTES_MAX: usize = 256;
 
 impl Client {
-    /// The HTTP status of the first endpoint that answers `GET /healthz`, each within `limit`.
+    /// The HTTP status of `GET /healthz`, asked of all endpoints at once: the first that says that all is well,
+    /// otherwise the first that came within `limit`.
     ///
     /// # Errors
     /// One failure for each endpoint, when none answered. A retry is safe.
     pub async fn probe_health(&self, limit: Duration) -> Result<u16, Vec<EndpointFailure>> {
-        let mut failures = Vec::new();
-        for line in &self.inner.lines {
-            let failed = |causes| EndpointFailure { endpoint: line.endpoint().to_string(), causes };
-            match timeout(limit, probe(line)).await {
-                Ok(Ok(status)) => return Ok(status),
-                Ok(Err(error)) => failures.push(failed(causes(&error))),
-                Err(_) => failures.push(failed(vec![format!("no answer within {} ms", limit.as_millis())])),
+        let mut probing = JoinSet::new();
+        for (index, line) in self.inner.lines.iter().cloned().enumerate() {
+            probing.spawn(async move {
+                let causes = match timeout(limit, probe(&line)).await {
+                    Ok(Ok(status)) => return Ok(status),
+                    Ok(Err(error)) => causes(&error),
+                    Err(_) => vec![format!("no answer within {} ms", limit.as_millis())],
+                };
+                Err((index, EndpointFailure { endpoint: line.endpoint().to_string(), causes }))
+            });
+        }
+        let (mut unwell, mut failures) = (None, BTreeMap::new());
+        while let Some(probed) = probing.join_next().await {
+            match probed {
+                Ok(Ok(status @ 200..300)) => return Ok(status),
+                Ok(Ok(status)) => unwell = unwell.or(Some(status)),
+                Ok(Err((index, failure))) => drop(failures.insert(index, failure)),
+                Err(error) => tracing::debug!(%error, "a look at one endpoint broke off"),
             }
         }
-        Err(failures)
+        unwell.ok_or_else(|| failures.into_values().collect())
     }
 }
 

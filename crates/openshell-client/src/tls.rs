@@ -1,5 +1,5 @@
-//! TLS as `cli.md` 1.7 has it: a bundle of authority, certificate and key, or no verification at
-//! all. The client offers `h2` and insists on it, except without verification. Where the files lie is
+//! TLS as `cli.md` 1.7 has it: a bundle of authority, certificate and key, the authorities of this machine, or
+//! no verification at all. The client offers `h2` and insists on it, except without verification. Where the files lie is
 //! the caller's business.
 
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub enum Tls {
         /// The client's certificate chain and its key.
         identity_pem: Option<(Vec<u8>, Vec<u8>)>,
     },
+    /// The authorities that this machine trusts; no client certificate.
+    System,
     /// Encrypted, but the server may be anyone; no client certificate and no protocol is offered.
     Insecure,
 }
@@ -44,6 +46,9 @@ pub enum TlsError {
         /// What the parser said.
         problem: String,
     },
+    /// Nobody is trusted, so that no server can be.
+    #[error("this machine has no usable certificate authorities: {0}")]
+    NoAuthorities(String),
     /// Certificate and key do not fit together or use something unsupported.
     #[error("the client certificate cannot be used")]
     Rejected(#[from] tokio_rustls::rustls::Error),
@@ -60,6 +65,11 @@ impl Tls {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
                 .with_no_client_auth(),
+            Self::System => {
+                let mut config = builder.with_root_certificates(system_roots()?).with_no_client_auth();
+                config.alpn_protocols = vec![b"h2".to_vec()];
+                config
+            }
             Self::Bundle { ca_pem, identity_pem } => {
                 let builder = builder.with_root_certificates(roots(ca_pem)?);
                 let mut config = match identity_pem {
@@ -80,10 +90,22 @@ impl Tls {
     /// Whether a server that did not choose `h2` must be turned away.
     pub(crate) fn insists_on_h2(&self) -> bool {
         match self {
-            Self::Bundle { .. } => true,
+            Self::Bundle { .. } | Self::System => true,
             Self::None | Self::Insecure => false,
         }
     }
+}
+
+/// Those of the machine, or of the file that `SSL_CERT_FILE` names. Certificates that cannot be read are passed over.
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    let (added, _) = store.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let problem = found.errors.first().map_or_else(|| "none was found".to_owned(), ToString::to_string);
+        return Err(TlsError::NoAuthorities(problem));
+    }
+    Ok(store)
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {

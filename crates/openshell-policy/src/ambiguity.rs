@@ -7,7 +7,7 @@ use std::fmt;
 
 use openshell_proto::sandbox::{NetworkEndpoint, NetworkPolicyRule, SandboxPolicy};
 
-use crate::language::{self, Budget, CharSet, Token};
+use crate::language::{self, Budget, CHARACTER_COST, CharSet, Token};
 use crate::{path_pattern, ports};
 
 /// How many conflicts are told; a policy with more has the same kind of mistake everywhere.
@@ -16,9 +16,6 @@ pub const CONFLICTS_MAX: usize = 1000;
 /// A refusal has about so many bytes at most, and so many each text of the policy in it.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const CLIPPED_BYTES_MAX: usize = 256;
-
-/// What a character costs that is made a step of a pattern, beside the cells of a comparison.
-const CHARACTER_COST: usize = 16;
 
 /// What comparing two endpoints costs, beside their ports and patterns.
 const PAIR_COST: usize = 8;

@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 
-use crate::host_pattern::{HostPattern, has_wildcard};
+use crate::host_pattern::HostPattern;
 use crate::language::Budget;
-use crate::{path_pattern, ports};
+use crate::ports;
+
+mod coverage;
+
+pub use coverage::Coverage;
 
 /// What comparing an endpoint with a scope costs, beside its ports and its pattern.
 const PAIR_COST: usize = 4;
@@ -201,22 +205,6 @@ pub fn signing_endpoints(policy: &SandboxPolicy) -> impl Iterator<Item = Signing
         all.filter(|(_, endpoint)| !endpoint.credential_signing.is_empty())
             .map(move |(index, endpoint)| SigningEndpoint { rule: rule_name, index, endpoint })
     })
-}
-
-/// Whether a profile endpoint's host covers a policy endpoint's: equal but for case, or the policy's is one
-/// host and the profile's pattern matches it. Source: config.md EC-34.
-pub fn host_covers(profile_host: &str, policy_host: &str) -> bool {
-    profile_host.eq_ignore_ascii_case(policy_host)
-        || (!has_wildcard(policy_host)
-            && HostPattern::parse(profile_host).is_ok_and(|pattern| pattern.matches(policy_host)))
-}
-
-/// Whether a profile endpoint's path covers a policy endpoint's: equal, or the profile's stands for every
-/// path, or the policy's is one path and the profile's pattern matches it. Source: config.md EC-34.
-pub fn path_covers(profile_path: &str, policy_path: &str) -> bool {
-    profile_path == policy_path
-        || path_pattern::covers_all(profile_path)
-        || (!has_wildcard(policy_path) && path_pattern::matches(profile_path, policy_path))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Host patterns of selectors and credential scopes: labels, each a glob, and `**` for one or more of
 //! them. Endpoint ambiguity reads hosts character by character instead and has its own rule (AM-2).
 
-use crate::language::{self, Budget, CharSet, Token};
+use crate::language::{self, Budget, CHARACTER_COST, CharSet, Token};
 
 /// A parsed host pattern (config.md PM-36).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,23 @@ enum Label {
     Several,
     /// One label, matched within itself.
     Glob(Vec<Token>),
+}
+
+/// A host, taken literally, read once for many patterns.
+#[derive(Debug)]
+pub(crate) struct Host {
+    labels: Vec<Label>,
+}
+
+impl Host {
+    /// Reads a host; none for one with an empty label, and when the budget does not last.
+    pub(crate) fn read(host: &str, budget: &mut Budget) -> Option<Self> {
+        let host = host.to_ascii_lowercase();
+        if host.split('.').any(str::is_empty) || !budget.spend(CHARACTER_COST * host.len()) {
+            return None;
+        }
+        Some(Self { labels: host.split('.').map(|label| Label::Glob(language::literal(label))).collect() })
+    }
 }
 
 impl HostPattern {
@@ -66,12 +83,16 @@ impl HostPattern {
     /// Whether a host, taken literally, is matched. Case does not matter; a host with an empty label
     /// matches nothing.
     pub fn matches(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        if host.split('.').any(str::is_empty) {
-            return false;
+        let mut budget = Budget::for_policy();
+        match Host::read(host, &mut budget) {
+            Some(host) => self.matches_host(&host, &mut budget),
+            None => budget.is_spent(),
         }
-        let labels: Vec<Label> = host.split('.').map(|label| Label::Glob(language::literal(label))).collect();
-        labels_meet(&self.labels, &labels, &mut Budget::for_policy())
+    }
+
+    /// As [`HostPattern::matches`], where many comparisons share one budget.
+    pub(crate) fn matches_host(&self, host: &Host, budget: &mut Budget) -> bool {
+        labels_meet(&self.labels, &host.labels, budget)
     }
 
     /// Whether some host is matched by both patterns.

@@ -158,27 +158,43 @@ pub(crate) fn class(letters: &[char], start: usize) -> Option<(CharSet, usize)> 
 /// How much comparing one call may do, in cells of the comparison table. When it is used up, languages
 /// are taken to meet: a refusal that a person can look at, never a gateway that stops answering.
 #[derive(Debug)]
-pub(crate) struct Budget(u64);
+pub struct Budget {
+    granted: u64,
+    left: u64,
+}
 
 impl Budget {
     /// What one check over one policy may spend: well under a second.
-    pub(crate) fn for_policy() -> Budget {
-        Budget(60_000_000)
+    pub fn for_policy() -> Budget {
+        Budget::of(60_000_000)
+    }
+
+    /// So many cells.
+    pub fn of(cells: u64) -> Budget {
+        Budget { granted: cells, left: cells }
     }
 
     /// Takes `cells`, or says no.
-    pub(crate) fn spend(&mut self, cells: usize) -> bool {
+    pub fn spend(&mut self, cells: usize) -> bool {
         let cells = cells as u64;
-        let enough = self.0 >= cells;
-        self.0 = if enough { self.0 - cells } else { 0 };
+        let enough = self.left >= cells;
+        self.left = if enough { self.left - cells } else { 0 };
         enough
     }
 
     /// Whether nothing is left, so that an answer which it bounded may be a guess.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.0 == 0
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    /// How many cells were taken: what a comparison cost, counted.
+    pub fn spent(&self) -> u64 {
+        self.granted - self.left
     }
 }
+
+/// What a character costs that is made a step of a pattern, beside the cells of a comparison.
+pub(crate) const CHARACTER_COST: usize = 16;
 
 /// What a row of the comparison table costs beside its cells.
 const ROW_COST: usize = 4;
@@ -295,7 +311,7 @@ mod tests {
     #[test]
     fn an_empty_budget_says_that_languages_meet() {
         let (a, b) = (literal("a"), literal("b"));
-        assert!(!meet(&a, &b, &mut Budget(100)));
-        assert!(meet(&a, &b, &mut Budget(1)));
+        assert!(!meet(&a, &b, &mut Budget::of(100)));
+        assert!(meet(&a, &b, &mut Budget::of(1)));
     }
 }

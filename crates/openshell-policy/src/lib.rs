@@ -17,3 +17,5 @@ pub mod rule_name;
 pub mod safety;
 pub mod static_fields;
 pub mod yaml;
+
+pub use language::Budget;

@@ -1,7 +1,7 @@
 //! Endpoint paths as patterns: whether one covers a path, and whether two share one. The two questions
 //! have different rules on purpose: covering is what serves traffic, overlap is judged conservatively.
 
-use crate::language::{self, Budget, CharSet, Token};
+use crate::language::{self, Budget, CHARACTER_COST, CharSet, Token};
 
 /// Whether an endpoint's path pattern covers a path.
 ///
@@ -9,6 +9,11 @@ use crate::language::{self, Budget, CharSet, Token};
 /// otherwise a shell glob whose `*` and `?` cross `/`; an invalid glob matches only itself.
 /// Source: providers.md 5.3, config.md EC-34.
 pub fn matches(pattern: &str, path: &str) -> bool {
+    matches_within(pattern, path, &mut Budget::for_policy())
+}
+
+/// As [`matches`], where many comparisons share one budget.
+pub(crate) fn matches_within(pattern: &str, path: &str, budget: &mut Budget) -> bool {
     if pattern == path || covers_all(pattern) {
         return true;
     }
@@ -17,9 +22,11 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     {
         return path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     }
-    let covered = |pattern: &str| {
-        tokens(pattern)
-            .is_some_and(|tokens| language::meet(&tokens, &language::literal(path), &mut Budget::for_policy()))
+    let mut covered = |pattern: &str| {
+        if !budget.spend(CHARACTER_COST * (pattern.len() + path.len())) {
+            return true;
+        }
+        tokens(pattern).is_some_and(|tokens| language::meet(&tokens, &language::literal(path), budget))
     };
     // `X/**` covers `X` itself also when X is a glob.
     covered(pattern) || pattern.strip_suffix("/**").is_some_and(covered)

@@ -58,6 +58,13 @@ mod generated {
                 "openshell.cluster.v1"
             );
         }
+        pub mod sync {
+            package!(
+                /// The newest configuration, pushed to sandboxes, and how far a change has come.
+                v1,
+                "openshell.sync.v1"
+            );
+        }
         pub mod peer {
             package!(
                 /// Node to node.
@@ -81,4 +88,5 @@ pub use generated::openshell::log::v1 as log;
 pub use generated::openshell::options::v1 as options;
 pub use generated::openshell::peer::v1 as peer;
 pub use generated::openshell::sandbox::v1 as sandbox;
+pub use generated::openshell::sync::v1 as sync;
 pub use generated::openshell::v1;

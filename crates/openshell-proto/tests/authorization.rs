@@ -170,18 +170,32 @@ fn au_1_every_rpc_declares_what_the_table_says() {
 }
 
 #[test]
-fn what_the_cluster_shows_of_itself_is_for_platform_admins() {
+fn what_the_cluster_shows_of_itself_is_for_platform_admins_but_for_where_its_nodes_are() {
     let declared = declared("openshell.cluster.v1.Cluster/");
+    assert_eq!(declared["GetMembers"][0], "dual");
     let roles: BTreeMap<&str, &str> = declared
         .iter()
         .map(|(name, row)| (name.as_str(), if row[3].is_empty() { &*row[2] } else { &*row[3] }))
         .collect();
     let expected = [
         ("GetDigest", "platform_admin"),
+        ("GetMembers", "user"),
         ("GetStatus", "platform_admin"),
         ("IssueSandboxToken", "admin"),
         ("ReplaceNode", "platform_admin"),
+        ("TransferLeadership", "platform_admin"),
         ("Watch", "user"),
     ];
     assert_eq!(roles, BTreeMap::from(expected));
+}
+
+#[test]
+fn sandboxes_synchronise_themselves_and_users_see_how_far_a_change_is() {
+    let row = |mode: &str, scope: &str, role: &str| [mode, scope, role, ""].map(str::to_owned);
+    let expected = [
+        ("Follow".to_owned(), row("sandbox", "", "")),
+        ("GetRollout".to_owned(), row("bearer", "config:read", "user")),
+        ("Report".to_owned(), row("sandbox", "", "")),
+    ];
+    assert_eq!(declared("openshell.sync.v1.Sync/"), BTreeMap::from(expected));
 }

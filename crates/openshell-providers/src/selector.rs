@@ -33,6 +33,35 @@ fn count(items: impl Iterator) -> u64 {
     items.fold(0, |count, _| count + 1)
 }
 
+/// Whether a host stands for itself alone.
+pub(crate) fn is_one_host(host: &str) -> bool {
+    !host.contains('*')
+}
+
+/// Whether a path stands for itself alone.
+pub(crate) fn is_one_path(path: &str) -> bool {
+    !path.is_empty() && !path.contains(['*', '?', '['])
+}
+
+/// About how much work it is to say whether two hosts and two paths overlap, each pair host first: 0 for what
+/// only has to be equal.
+pub(crate) fn comparison_cost(left: (&str, &str), right: (&str, &str)) -> usize {
+    let hosts = match is_one_host(left.0) && is_one_host(right.0) {
+        true => 0,
+        false => {
+            let labels = |host: &str| host.split('.').count().min(LABELS_MAX);
+            left.0.len() + right.0.len() + 4 * labels(left.0) * labels(right.0)
+        }
+    };
+    let length = |path: &str| path.len().min(PATH_BYTES_MAX);
+    let paths = match (left.1.contains('*'), right.1.contains('*')) {
+        (false, false) if is_one_path(left.1) && is_one_path(right.1) => 0,
+        (true, true) => left.1.len() + right.1.len(),
+        (_, _) => left.1.len() + right.1.len() + length(left.1) * length(right.1),
+    };
+    hosts + paths
+}
+
 /// Whether a host pattern matches a host: equal whatever the case, or label by label, where `*` is
 /// one label and `**` any number of them. A label such as `a*` is literal.
 pub(crate) fn host_matches(pattern: &str, host: &str) -> bool {

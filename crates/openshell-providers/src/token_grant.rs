@@ -3,14 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use openshell_policy::Budget;
 use openshell_proto::sandbox::NetworkEndpoint;
 use openshell_proto::v1::{
     ProviderCredentialTokenGrantAudienceOverride as AudienceOverride, ProviderProfile, ProviderProfileCredential,
 };
+use prost::Message;
 
 use crate::predicates::endpoint_ports;
-use crate::selector::{host_matches, hosts_overlap, paths_overlap, score};
+use crate::selector::host_matches;
+
+mod ties;
 
 /// A profile whose token grants could apply to more places than this is refused, since each place may
 /// have to be compared with every other one, for every sandbox. The specification has no such limit.
@@ -20,15 +25,15 @@ pub const PLACES_MAX: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GrantBinding {
     /// Name of the provider.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// Name of the credential in its profile.
-    pub credential: String,
+    pub credential: Arc<str>,
     /// Host or host pattern, lower-cased.
-    pub host: String,
+    pub host: Arc<str>,
     /// Port, as the endpoint or the override has it.
     pub port: u32,
     /// Path selector as it was written; empty for every path.
-    pub path: String,
+    pub path: Arc<str>,
 }
 
 impl GrantBinding {
@@ -42,23 +47,32 @@ impl GrantBinding {
     }
 }
 
-/// Two bindings of different credentials that no selector tells apart.
+/// Two bindings of different credentials that no selector tells apart, or that were not compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ambiguity {
     /// The earlier one in the order of evaluation.
     pub first: GrantBinding,
     /// The one that ties with it.
     pub second: GrantBinding,
+    /// Whether they were compared: there may be too many patterns for that.
+    pub compared: bool,
 }
 
 /// Says who ties where, and what to do about it (anchors `dynamic token grants`, `ambiguous`).
 impl fmt::Display for Ambiguity {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, second } = self;
+        let Self { first, second, compared } = self;
+        let (are, remedy) = match compared {
+            true => ("are ambiguous", "make one host or path selector more specific"),
+            false => (
+                "may be ambiguous, there are too many patterns to compare them all,",
+                "name hosts and paths instead of patterns",
+            ),
+        };
         write!(
             out,
-            "dynamic token grants of '{}:{}' and '{}:{}' are ambiguous for {}:{} (path selectors '{}' and '{}'): make \
-             one host or path selector more specific, or attach only one of these providers",
+            "dynamic token grants of '{}:{}' and '{}:{}' {are} for {}:{} (path selectors '{}' and '{}'): {remedy}, or \
+             attach only one of these providers",
             first.provider,
             first.credential,
             second.provider,
@@ -78,13 +92,16 @@ impl fmt::Display for Ambiguity {
 pub fn bindings(provider: &str, profile: &ProviderProfile) -> Vec<GrantBinding> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
+    // A text is kept once, however many ports and credentials it goes with.
+    let (mut texts, mut hosts) = (BTreeMap::<&str, Arc<str>>::new(), BTreeMap::<&str, Arc<str>>::new());
+    let provider: Arc<str> = provider.into();
     each_place(profile, |credential, place, _| {
         let binding = GrantBinding {
-            provider: provider.to_owned(),
-            credential: credential.name.clone(),
-            host: place.host.to_ascii_lowercase(),
+            provider: Arc::clone(&provider),
+            credential: Arc::clone(texts.entry(&credential.name).or_insert_with(|| credential.name.as_str().into())),
+            host: Arc::clone(hosts.entry(place.host).or_insert_with(|| place.host.to_ascii_lowercase().into())),
             port: place.port,
-            path: place.path.to_owned(),
+            path: Arc::clone(texts.entry(place.path).or_insert_with(|| place.path.into())),
         };
         if seen.insert(binding.clone()) {
             found.push(binding);
@@ -96,24 +113,45 @@ pub fn bindings(provider: &str, profile: &ProviderProfile) -> Vec<GrantBinding> 
 /// The first pair, in list order, of bindings that tie: different credentials, equal port and score,
 /// overlapping hosts and paths.
 ///
-/// Source: providers.md 5.3.
+/// Work is bounded: where there are too many patterns, or too long ones, to be compared within about a second,
+/// the pair is one that was not compared, which refuses them. Source: providers.md 5.3.
 pub fn first_ambiguity(bindings: &[GrantBinding]) -> Option<Ambiguity> {
-    // Only bindings of equal port and score can tie, so each is compared with its own group alone.
-    let mut groups: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
-    let group = |binding: &GrantBinding| (binding.port, score(&binding.host, &binding.path));
-    for (index, binding) in bindings.iter().enumerate() {
-        groups.entry(group(binding)).or_default().push(index);
+    first_ambiguity_within(bindings, &mut Budget::for_policy())
+}
+
+/// As [`first_ambiguity`], with a budget that says afterwards what it took.
+pub fn first_ambiguity_within(bindings: &[GrantBinding], budget: &mut Budget) -> Option<Ambiguity> {
+    ties::first(bindings, budget)
+}
+
+/// At most so many bytes does what a sandbox is told about the token grants of a provider take, encoded.
+///
+/// Counted without making any of it: a place has a copy of its credential.
+pub fn dynamic_credentials_bytes(provider: &str, profile: &ProviderProfile) -> usize {
+    let mut bytes = 0_usize;
+    let mut last: Option<(&ProviderProfileCredential, usize)> = None;
+    each_place(profile, |credential, place, chosen| {
+        let alone = match last {
+            Some((known, alone)) if std::ptr::eq(known, credential) => alone,
+            Some(_) | None => without_overrides(credential).encoded_len(),
+        };
+        last = Some((credential, alone));
+        let key = place.host.len() + place.path.len() + provider.len() + credential.name.len();
+        let chosen = chosen.map_or(0, Message::encoded_len);
+        bytes = bytes.saturating_add(key + alone + chosen + PLACE_BYTES);
+    });
+    bytes
+}
+
+/// What an entry of dynamic credentials takes beside its texts: the port, separators, tags and lengths.
+const PLACE_BYTES: usize = 48;
+
+fn without_overrides(credential: &ProviderProfileCredential) -> ProviderProfileCredential {
+    let mut credential = credential.clone();
+    if let Some(grant) = &mut credential.token_grant {
+        grant.audience_overrides.clear();
     }
-    bindings.iter().enumerate().find_map(|(index, first)| {
-        let members = groups.get(&group(first)).into_iter().flatten().copied();
-        let mut later = members.filter(|other| *other > index).map(|other| &bindings[other]);
-        let second = later.find(|second| {
-            first.owner() != second.owner()
-                && hosts_overlap(&first.host, &second.host)
-                && paths_overlap(&first.path, &second.path)
-        })?;
-        Some(Ambiguity { first: first.clone(), second: second.clone() })
-    })
+    credential
 }
 
 /// What a sandbox is told about the token grants of a provider: credential by place, where audience
@@ -126,9 +164,8 @@ pub fn dynamic_credentials(provider: &str, profile: &ProviderProfile) -> BTreeMa
     each_place(profile, |credential, place, chosen| {
         let host = place.host.to_ascii_lowercase();
         let key = format!("{host}\t{}\t{}\t{provider}:{}", place.port, place.path, credential.name);
-        let mut credential = credential.clone();
+        let mut credential = without_overrides(credential);
         if let Some(grant) = &mut credential.token_grant {
-            grant.audience_overrides.clear();
             if let Some(chosen) = chosen.filter(|chosen| !chosen.audience.is_empty()) {
                 grant.audience.clone_from(&chosen.audience);
             }

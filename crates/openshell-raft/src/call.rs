@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLines, ReadLogsRequest};
+use openshell_proto::peer::{
+    ForwardRequest, ForwardResponse, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest,
+    Sessions,
+};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
 use tokio::time::Instant;
@@ -102,4 +105,10 @@ pub trait CallHandler: Send + Sync {
     /// The same as the first item, at once, then lines as this node receives them. The other node has
     /// seen to it that its caller may read them.
     fn follow_logs(&self, request: &ReadLogsRequest) -> BoxStream<'static, LogLines>;
+
+    /// What this node knows of sandboxes that follow their configuration through it, or poll it.
+    fn read_sessions(&self, request: &ReadSessionsRequest) -> Sessions;
+
+    /// Which sandboxes follow their configuration through this node.
+    fn read_presence(&self, request: &ReadPresenceRequest) -> Presence;
 }

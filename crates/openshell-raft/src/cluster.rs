@@ -28,11 +28,12 @@ use crate::read::{self, ReadLine};
 use crate::replace::{self, Replaced};
 use crate::start::{self, StartError};
 use crate::status::{Gauges, MemberInfo};
+use crate::transfer::Heir;
 
 /// A running node of a cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
 pub struct Cluster {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
 }
 
 impl Cluster {
@@ -230,6 +231,12 @@ impl Cluster {
         self.node.id
     }
 
+    /// Where this node is placed; may be empty.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        &self.node.me.zone
+    }
+
     /// The leader that this node follows or is.
     #[must_use]
     pub fn leader(&self) -> Option<u64> {
@@ -315,6 +322,22 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<Result<Replaced, Refusal>, Unavailable> {
         self.node.replace(principal, old, new, deadline).await
+    }
+
+    /// Hands leadership over, on the leader only, and says who leads then. Another attempt of the same
+    /// call may be made at any leader: what is done already is the answer then.
+    ///
+    /// # Errors
+    /// [`Unavailable`], safe to repeat as a repeated attempt. A [`Refusal`] says why it cannot be: the node is
+    /// no voter, cannot be reached, lags, or leads already.
+    pub async fn transfer(
+        &self,
+        principal: &Principal,
+        heir: Heir,
+        is_repeated: bool,
+        deadline: Instant,
+    ) -> Result<Result<u64, Refusal>, Unavailable> {
+        self.node.transfer(principal, heir, is_repeated, deadline).await
     }
 
     /// Ends when this node turns out to be one that must not run: it is empty among peers that are

@@ -19,9 +19,11 @@ mod propose;
 mod quorum;
 mod read;
 mod replace;
+mod sessions;
 mod start;
 mod status;
 mod succession;
+mod transfer;
 mod withdraw;
 
 pub use call::{Answered, CallContext, CallHandler, Consistency, IdStanding, Unavailable};
@@ -35,3 +37,4 @@ pub use propose::ProposalCounts;
 pub use replace::Replaced;
 pub use start::StartError;
 pub use status::{Gauges, MemberInfo};
+pub use transfer::Heir;

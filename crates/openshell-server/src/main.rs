@@ -23,6 +23,7 @@ mod sealing;
 mod secrets;
 mod signals;
 mod storage;
+mod sync;
 mod upgrade;
 mod watch;
 

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::grpc::Gateway;
 use crate::logs::LogGauges;
+use crate::sync::SessionGauges;
 use crate::watch::Hub;
 
 type Labels = Vec<(&'static str, String)>;
@@ -61,6 +62,7 @@ pub(crate) fn page(gateway: &Gateway) -> Result<String, std::fmt::Error> {
     gauge("history_entries", "Entries of the change history", history.len() as u64);
     gauge("history_bytes", "Encoded bytes of the change history", history.bytes() as u64);
     watch_gauges(&mut gauge, hub);
+    session_gauges(&mut gauge, &gateway.sessions.gauges());
     let activity = gateway.sandboxes.activity.counts();
     gauge(
         "sandbox_network_activities",
@@ -121,6 +123,15 @@ fn watch_gauges(gauge: &mut impl FnMut(&str, &str, u64), hub: &Hub) {
     gauge("watch_queued_bytes", "Bytes of changes that wait for readers", watches.queued_bytes);
     gauge("watches_cut_off", "Readers that were too slow, since start", watches.cut_off);
     gauge("watches_refused", "Watches that were not taken because there were too many, since start", watches.refused);
+}
+
+fn session_gauges(gauge: &mut impl FnMut(&str, &str, u64), sessions: &SessionGauges) {
+    gauge("sync_sessions", "Sandboxes that follow their configuration through this node", sessions.open);
+    gauge("sync_polling", "Sandboxes that poll this node with the released API, or did lately", sessions.polling);
+    gauge("sync_messages", "Configurations that were sent to sandboxes that follow, since start", sessions.messages);
+    gauge("sync_reports", "Reports of sandboxes about configurations, since start", sessions.reports);
+    gauge("sync_cut_off", "Streams of configurations that nobody read, since start", sessions.cut_off);
+    gauge("sync_refused", "Streams that were not taken because there were too many, since start", sessions.refused);
 }
 
 fn log_gauges(gauge: &mut impl FnMut(&str, &str, u64), logs: &LogGauges) {

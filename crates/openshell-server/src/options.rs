@@ -139,6 +139,9 @@ pub(crate) struct Options {
     /// What a stale node does with local reads [default: serve].
     #[arg(long, env = "OPENSHELL_WHEN_STALE", value_name = "WHAT")]
     when_stale: Option<WhenStale>,
+    /// How long a sandbox may be connected to no node before its record says so, in seconds [default: 30].
+    #[arg(long, env = "OPENSHELL_DISCONNECT_GRACE", value_name = "SECONDS")]
+    disconnect_grace: Option<u64>,
     /// A snapshot is due after so many log entries [default: 10000].
     #[arg(long, env = "OPENSHELL_SNAPSHOT_AFTER_ENTRIES", value_name = "COUNT")]
     snapshot_after_entries: Option<u64>,
@@ -181,6 +184,7 @@ pub(crate) struct Settings {
     pub(crate) sandbox_token_ttl: Duration,
     pub(crate) stale_after: Duration,
     pub(crate) when_stale: WhenStale,
+    pub(crate) disconnect_grace: Duration,
     pub(crate) snapshot_after_entries: u64,
     pub(crate) log_entries_kept: u64,
     pub(crate) history_entries_kept: usize,
@@ -244,6 +248,7 @@ impl Settings {
             sandbox_token_ttl: Duration::from_secs(options.sandbox_token_ttl.unwrap_or(0)),
             stale_after: Duration::from_secs(options.stale_after.unwrap_or(30)),
             when_stale: options.when_stale.unwrap_or_default(),
+            disconnect_grace: Duration::from_secs(options.disconnect_grace.unwrap_or(30)),
             snapshot_after_entries: options.snapshot_after_entries.unwrap_or(10_000),
             log_entries_kept: options.log_entries_kept.unwrap_or(10_000),
             history_entries_kept: options.history_entries_kept.unwrap_or(100_000),
@@ -277,6 +282,7 @@ impl Options {
             sandbox_token_ttl: self.sandbox_token_ttl.or(other.sandbox_token_ttl),
             stale_after: self.stale_after.or(other.stale_after),
             when_stale: self.when_stale.or(other.when_stale),
+            disconnect_grace: self.disconnect_grace.or(other.disconnect_grace),
             snapshot_after_entries: self.snapshot_after_entries.or(other.snapshot_after_entries),
             log_entries_kept: self.log_entries_kept.or(other.log_entries_kept),
             history_entries_kept: self.history_entries_kept.or(other.history_entries_kept),

@@ -26,7 +26,7 @@ use crate::identifiers::RandomIdentifiers;
 use crate::options::{Settings, Tls};
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
-use crate::{http, refresh, signals, storage};
+use crate::{http, refresh, signals, storage, sync};
 
 /// How long a stopping leader waits for its successor.
 const HAND_OVER_MAX: Duration = Duration::from_secs(3);
@@ -69,7 +69,11 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let cluster = start_cluster(&settings, peer_listener, &secrets, &identifiers).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sandboxes = Sandboxes::new(&secrets, &clock, settings.sandbox_token_ttl);
-    let facts = Facts { stale_after: settings.stale_after, when_stale: settings.when_stale };
+    let facts = Facts {
+        stale_after: settings.stale_after,
+        when_stale: settings.when_stale,
+        disconnect_grace: settings.disconnect_grace,
+    };
     let stages = Stages::default();
     let gateway =
         Gateway::new(cluster.clone(), grpc::table(), secrets, sandboxes, identifiers, facts, stages.stop.clone());
@@ -81,6 +85,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
     let minting = tokio::spawn(refresh::run(Arc::clone(&gateway), stages.stop.clone()));
+    let beating = tokio::spawn(Arc::clone(&gateway.sessions).run(stages.stop.clone()));
+    let recording = tokio::spawn(sync::watch(Arc::clone(&gateway), stages.stop.clone()));
     let refreshing = Arc::clone(&gateway);
     let upgrade = tokio::spawn(upgrade_catalogue(cluster.clone(), stages.stop.clone()));
     tracing::info!(node = settings.node, clients = %settings.client, peers = %settings.peer, "node started");
@@ -93,6 +99,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         upgrade.await?;
         distribution.await?;
         minting.await?;
+        beating.await?;
+        recording.await?;
         refreshing.refresher.drain(MINT_MAX).await;
         cluster.shutdown().await;
         stages.closed.cancel();

@@ -3,13 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshell_policy::{ambiguity, credentials, layering, safety};
+use openshell_policy::{Budget, ambiguity, credentials, safety};
 use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 use openshell_providers::{environment, predicates, token_grant};
 
-use crate::composition::{Member, layers};
+use crate::composition::Member;
 use crate::refusal::Refusal;
+
+mod size;
+
+pub(crate) use size::{
+    composed, composed_of_any_size, counts_bindings, environment as environment_size, grows,
+    stored_environment as stored_environment_size,
+};
 
 /// Status word of a refresh state that is being deleted.
 pub(crate) const REFRESH_DELETING: &str = "deleting";
@@ -76,11 +83,6 @@ pub(crate) fn token_grants(members: &[Member<'_>]) -> Result<(), String> {
     token_grant::first_ambiguity(&bindings).map_or(Ok(()), |ambiguity| Err(ambiguity.to_string()))
 }
 
-/// The base policy with the providers' rules, when these are composed.
-pub(crate) fn composed(base: &SandboxPolicy, members: &[Member<'_>], on: bool) -> SandboxPolicy {
-    if on { layering::compose(base, &layers(members)) } else { base.clone() }
-}
-
 /// Nothing of a policy is unsafe to run (`config.md` EC-10). Layers of valid profiles and a base that was
 /// accepted are safe together; what an older leader let pass may not be.
 pub(crate) fn safe(policy: &SandboxPolicy) -> Result<(), Refusal> {
@@ -116,15 +118,25 @@ fn credentials_with(policy: &SandboxPolicy, members: &[Member<'_>], trusting: bo
     for provider in bindings.keys() {
         bound_provider(provider, members, trusting)?;
     }
+    let mut sources: Option<SigningSources<'_>> = None;
     for signing in credentials::signing_endpoints(policy) {
         let endpoint = signing.endpoint;
+        let sources = sources.get_or_insert_with(|| SigningSources::of(members));
         let found = match &endpoint.credential_binding {
-            Some(binding) => members
-                .iter()
-                .filter(|member| member.name == binding.provider)
-                .any(|member| trusted(member) || declares_aws(member) && !has_endpoints(member)),
-            None => members.iter().any(trusted) || signing_source(endpoint, members),
+            Some(binding) => {
+                members.iter().any(|member| member.name == binding.provider && trusted(member))
+                    || sources.bound.contains(&*binding.provider)
+            }
+            None => members.iter().any(trusted) || sources.cover(endpoint),
         };
+        if !found && sources.budget.is_spent() {
+            return Err(Refusal::precondition(format!(
+                "network_policies.{}.endpoints[{}] ({}) signs requests, and whether a provider's profile covers it cannot be \
+                 told: there are too many patterns to compare; bind a provider to it, or give profiles fewer endpoints \
+                 with wildcards",
+                signing.rule, signing.index, endpoint.host
+            )));
+        }
         if !found {
             return Err(Refusal::precondition(format!(
                 "network_policies.{}.endpoints[{}] ({}) signs requests but has no resolvable AWS credential source; \
@@ -163,19 +175,30 @@ fn declares_aws(member: &Member<'_>) -> bool {
     declares("AWS_ACCESS_KEY_ID") && declares("AWS_SECRET_ACCESS_KEY")
 }
 
-/// Some attached profile declares the AWS keys and, for every port, covers host and path.
-fn signing_source(endpoint: &NetworkEndpoint, members: &[Member<'_>]) -> bool {
-    let ports = openshell_policy::ports::effective(endpoint);
-    members.iter().filter(|member| declares_aws(member)).filter_map(|member| member.resolved.as_ref()).any(|resolved| {
-        !resolved.profile.endpoints.is_empty()
-            && ports.iter().all(|port| {
-                resolved.profile.endpoints.iter().any(|candidate| {
-                    openshell_policy::ports::effective(candidate).contains(port)
-                        && credentials::host_covers(&candidate.host, &endpoint.host)
-                        && credentials::path_covers(&candidate.path, &endpoint.path)
-                })
-            })
-    })
+/// Where signatures can come from: the profiles that declare the AWS keys, found once for all endpoints.
+struct SigningSources<'a> {
+    /// Providers whose profile has no endpoints, so that a binding can name them.
+    bound: BTreeSet<&'a str>,
+    covering: Vec<credentials::Coverage<'a>>,
+    budget: Budget,
+}
+
+impl<'a> SigningSources<'a> {
+    fn of(members: &'a [Member<'_>]) -> Self {
+        let (with, without): (Vec<_>, Vec<_>) =
+            members.iter().filter(|member| declares_aws(member)).partition(|member| has_endpoints(member));
+        let resolved = with.into_iter().filter_map(|member| member.resolved.as_ref());
+        Self {
+            bound: without.into_iter().map(|member| member.name.as_str()).collect(),
+            covering: resolved.map(|resolved| credentials::Coverage::of(&resolved.profile.endpoints)).collect(),
+            budget: Budget::for_policy(),
+        }
+    }
+
+    /// Some profile covers host and path for every port. No when that takes too long to find out.
+    fn cover(&mut self, endpoint: &NetworkEndpoint) -> bool {
+        self.covering.iter().any(|coverage| coverage.covers(endpoint, &mut self.budget))
+    }
 }
 
 /// Where the members' credentials are used: hosts and ports of credentialed profiles (EC-27)

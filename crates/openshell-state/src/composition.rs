@@ -223,14 +223,11 @@ impl<'a> View<'a> {
 }
 
 /// The rules that providers add, in order (`config.md` EC-24 to EC-26).
-pub(crate) fn layers(members: &[Member<'_>]) -> Vec<Layer> {
-    members
-        .iter()
-        .filter_map(|member| {
-            let resolved = member.resolved.as_ref()?;
-            Some(Layer { rule: openshell_providers::layer(&member.name, &resolved.profile) })
-        })
-        .collect()
+pub(crate) fn layers(members: &[Member<'_>]) -> impl Iterator<Item = Layer> {
+    members.iter().filter_map(|member| {
+        let resolved = member.resolved.as_ref()?;
+        Some(Layer { rule: openshell_providers::layer(&member.name, &resolved.profile) })
+    })
 }
 
 /// What is left out of all that is composed with these members, in order.
@@ -289,6 +286,15 @@ pub(crate) fn rely_on_profiles(draft: &mut Draft, state: &State, members: &[Memb
 pub(crate) fn rely_on_providers(draft: &mut Draft, state: &State, workspace: &str, members: &[Member<'_>]) {
     for member in members {
         draft.rely_on(state, Key::provider(workspace, &member.name));
+    }
+}
+
+/// As [`rely_on_providers`], by the fences of the profiles that they use: there are fewer of these where many sandboxes
+/// have providers of their own. Whoever writes a provider that some sandbox lists touches them.
+pub(crate) fn rely_on_profile_users(draft: &mut Draft, state: &State, members: &[Member<'_>]) {
+    for member in members {
+        let id = provider_type::profile_id(&member.provider.r#type);
+        draft.rely_on(state, Key::profile_users(&member.provider.profile_workspace, &id));
     }
 }
 

@@ -39,6 +39,7 @@ pub use record::{DraftChunk, PolicyRevision, Record, Value};
 pub use refusal::{Code, Refusal};
 pub use requests::{Memory, RequestId, RequestMemory};
 pub use state::{Entry, State};
+pub use touched::Concerned;
 
 /// The highest feature level that this build can run at.
 pub const FEATURE_LEVEL: u32 = 1;

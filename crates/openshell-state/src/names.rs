@@ -14,7 +14,7 @@ const ANNOTATIONS_MAX: usize = 128;
 /// Keys and values of a sandbox's annotations together, once there was a change of them.
 const ANNOTATIONS_BYTES_MAX: usize = 262_144;
 const MAP_KEY_MAX: usize = 256;
-const MAP_VALUE_MAX: usize = 8192;
+pub(crate) const MAP_VALUE_MAX: usize = 8192;
 
 const FIRST: [&str; 24] = [
     "amber", "bold", "brisk", "calm", "clear", "deft", "eager", "early", "fair", "fleet", "fresh", "gentle", "glad",

@@ -53,6 +53,14 @@ pub fn connected(before: &SandboxStatus, instance_id: &str, time_ms: i64) -> Opt
     changed(before, after)
 }
 
+/// Whether a supervisor that is connected makes the sandbox ready, which it is not yet.
+///
+/// Source: config.md SR-41.
+#[must_use]
+pub fn awaits_connection(status: &SandboxStatus) -> bool {
+    status.phase() != SandboxPhase::Ready && connected(status, &status.main_process_instance_id, 0).is_some()
+}
+
 /// The supervisor's current connection has ended.
 ///
 /// Source: config.md SR-41.

@@ -226,11 +226,6 @@ impl State {
         self.latest_policy("", GLOBAL_SCOPE)
     }
 
-    /// The revisions of the global policy, newest first.
-    pub fn global_policy_revisions(&self) -> impl Iterator<Item = Entry<'_, PolicyRevision>> {
-        self.policy_revisions("", GLOBAL_SCOPE)
-    }
-
     /// The revisions of a sandbox's policy, newest first.
     pub fn policy_revisions(
         &self,

@@ -28,11 +28,14 @@ impl fmt::Debug for Touched {
     }
 }
 
-/// Who depends on a record.
-enum Concerned {
+/// Which sandboxes depend on a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concerned {
+    /// None.
     Nobody,
     /// These, by their keys.
     Sandboxes(Vec<Key>),
+    /// All.
     Everybody,
 }
 
@@ -56,7 +59,11 @@ impl State {
             self.touched.sandboxes.remove(key);
             return;
         }
-        match self.concerned(key, before, after) {
+        if !matter(before, after) {
+            return;
+        }
+        let refresh = before.or(after).filter(|_| key.kind == Kind::ProviderRefresh);
+        match self.concerned(key, refresh.map(|record| provider_of(key, record))) {
             Concerned::Nobody => {}
             Concerned::Sandboxes(sandboxes) => {
                 for sandbox in sandboxes {
@@ -67,10 +74,28 @@ impl State {
         }
     }
 
-    fn concerned(&self, key: &Key, before: Option<&Record>, after: Option<&Record>) -> Concerned {
-        if !matter(before, after) {
-            return Concerned::Nobody;
+    /// Whom a change of this record concerns, as this state has it: of providers and profiles, those who use
+    /// them now. Whether the change mattered to them is not known here.
+    #[must_use]
+    pub fn concerned_by(&self, key: &Key) -> Concerned {
+        if key.kind != Kind::ProviderRefresh {
+            return self.concerned(key, None);
         }
+        if let Some(record) = self.records.get(key) {
+            return self.concerned(key, Some(provider_of(key, record)));
+        }
+        // It is gone: its key names the provider by its id.
+        let id = key.name.split_once('/').map_or("", |(id, _)| id);
+        let mut providers = self.by_creation(Kind::Provider, &key.workspace);
+        let provider = providers.find(|(_, record)| match &record.value {
+            Value::Provider(provider) => provider.metadata.as_ref().is_some_and(|metadata| metadata.id == id),
+            other => panic!("a provider's key holds {other:?}"),
+        });
+        provider.map_or(Concerned::Nobody, |(provider, _)| self.concerned(&provider, None))
+    }
+
+    /// `refreshed` is the provider of a refresh state.
+    fn concerned(&self, key: &Key, refreshed: Option<&str>) -> Concerned {
         match key.kind {
             Kind::GatewaySettings | Kind::Cluster => Concerned::Everybody,
             Kind::Sandbox => Concerned::Sandboxes(vec![key.clone()]),
@@ -84,11 +109,7 @@ impl State {
             }
             Kind::Provider => Concerned::Sandboxes(self.users(&key.workspace, &key.name).collect()),
             Kind::ProviderRefresh => {
-                let provider = before.or(after).map(|record| match &record.value {
-                    Value::Refresh(refresh) => refresh.provider_name.as_str(),
-                    other => panic!("{key} holds {other:?}"),
-                });
-                Concerned::Sandboxes(self.users(&key.workspace, provider.unwrap_or_default()).collect())
+                Concerned::Sandboxes(self.users(&key.workspace, refreshed.unwrap_or_default()).collect())
             }
             Kind::BuiltinProfile | Kind::ProviderProfile => {
                 // The scope of a workspace's profile is that workspace; all others are seen from everywhere.
@@ -118,6 +139,14 @@ impl State {
             workspace: Arc::clone(workspace),
             name: Arc::clone(sandbox),
         })
+    }
+}
+
+/// The provider whose credential a refresh state is about.
+fn provider_of<'a>(key: &Key, record: &'a Record) -> &'a str {
+    match &record.value {
+        Value::Refresh(refresh) => &refresh.provider_name,
+        other => panic!("{key} holds {other:?}"),
     }
 }
 

@@ -17,15 +17,17 @@ enum Requirement {
     Namespaces,
     SystemdAnalyze,
     Python,
+    PythonVenv,
 }
 
-const ALL: [Requirement; 6] = [
+const ALL: [Requirement; 7] = [
     Requirement::CompilerC,
     Requirement::CompilerCxx,
     Requirement::Libclang,
     Requirement::Namespaces,
     Requirement::SystemdAnalyze,
     Requirement::Python,
+    Requirement::PythonVenv,
 ];
 
 impl Requirement {
@@ -38,6 +40,7 @@ impl Requirement {
             Self::Namespaces => "the programs ip and nft, with which the jepsen scenario cuts nodes off",
             Self::SystemdAnalyze => "the program systemd-analyze, with which a test reads the unit of deploy/",
             Self::Python => "python3, whose script computes the hashes that ours are compared with",
+            Self::PythonVenv => "python3's venv with pip, into which a test installs a released client",
         }
     }
 
@@ -50,6 +53,7 @@ impl Requirement {
             Self::Namespaces => &["iproute2", "nftables"],
             Self::SystemdAnalyze => &["systemd"],
             Self::Python => &["python3"],
+            Self::PythonVenv => &["python3-venv"],
         }
     }
 
@@ -62,6 +66,8 @@ impl Requirement {
             Self::Namespaces => !may_cut_networks() || (program_of(&[], &["ip"]) && program_of(&[], &["nft"])),
             Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
             Self::Python => program_of(&[], &["python3"]),
+            // Debian's python3 has venv, but without this package nothing that puts pip into one.
+            Self::PythonVenv => answers("python3", &["-c", "import ensurepip, venv"]),
         }
     }
 }

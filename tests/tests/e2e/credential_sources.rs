@@ -214,7 +214,7 @@ async fn a_provider_that_cannot_be_deleted_again_is_named_in_a_warning() {
 }
 
 #[tokio::test]
-async fn cli_scenarios_27_to_31_what_a_provider_is_created_from_decides_the_calls() {
+async fn cli_scenario_27_28_29_30_31_what_a_provider_is_created_from_decides_the_calls() {
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
     let person = CommandLine::new().with_variable("GITHUB_TOKEN", "t");

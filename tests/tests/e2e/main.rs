@@ -1,6 +1,12 @@
 //! What the cluster promises, asked through its RPCs and its command line, on real processes.
 
+mod absent_commands;
+mod cli;
+mod cluster_commands;
 mod command_line;
+mod command_line_endpoints;
+mod command_line_help;
+mod command_line_positions;
 mod composition;
 mod config;
 mod credential_sources;
@@ -14,11 +20,13 @@ mod lists;
 mod logs;
 mod main_job;
 mod partition;
+mod profile_directory;
 mod profile_update;
 mod providers;
 mod racing;
 mod recorded;
 mod refresh;
+mod released_client;
 mod renewal;
 mod retries;
 mod rolling_restart;
@@ -27,6 +35,8 @@ mod secrets;
 mod snapshot_catch_up;
 mod stale;
 mod starts;
+mod sync;
+mod syncing;
 mod watch;
 mod watch_limits;
 mod wire;

@@ -1,8 +1,8 @@
-//! Requests that know their method, so that a scenario names only the request.
+//! Requests that know their method, so that a scenario names only the request, and what it is asked with.
 
 use std::fmt::Debug;
 
-use openshell_client::{Method, methods};
+use openshell_client::{CallError, Method, methods};
 use openshell_proto::sandbox::{
     GetGatewayConfigRequest, GetGatewayConfigResponse, GetSandboxConfigRequest, GetSandboxConfigResponse,
 };
@@ -23,12 +23,37 @@ use openshell_proto::v1::{
     StopSandboxRequest, UpdateConfigRequest, UpdateConfigResponse, UpdateProviderProfilesRequest,
     UpdateProviderProfilesResponse, UpdateProviderRequest,
 };
+use openshell_tests::Api;
 use prost::Message;
+use tonic::Code;
 
 /// A request that knows its method.
 pub(crate) trait Rpc: Message + Clone + Debug + 'static {
     type Answer: Message + Default + Debug + 'static;
     const METHOD: Method<Self, Self::Answer>;
+}
+
+/// Calls through one node, by their requests.
+pub(crate) trait Calls {
+    /// The node.
+    fn api(&self) -> &Api;
+
+    async fn call<R: Rpc>(&self, request: &R) -> Result<R::Answer, CallError> {
+        Ok(self.api().call(&R::METHOD, request.clone()).await?.message)
+    }
+
+    /// A call that must succeed.
+    async fn ok<R: Rpc>(&self, request: &R) -> R::Answer {
+        self.call(request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+    }
+
+    /// A call that must be refused with this code; answers the text.
+    async fn refused<R: Rpc>(&self, code: Code, request: &R) -> String {
+        match self.call(request).await {
+            Err(CallError::Refused(status)) if status.code() == code => status.message().to_owned(),
+            other => panic!("{code:?} was due for {request:?}: {other:?}"),
+        }
+    }
 }
 
 macro_rules! rpc {

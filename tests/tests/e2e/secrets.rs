@@ -8,6 +8,7 @@ use std::time::Duration;
 use openshell_client::{CallError, CallOptions, Client, ClientBuilder, Uuid, methods, parse_endpoints};
 use openshell_proto::cluster::IssueSandboxTokenRequest;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::sync::{FollowRequest, follow_response};
 use openshell_proto::v1::{
     CreateProviderRequest, CreateSandboxRequest, GetProviderRequest, GetSandboxProviderEnvironmentRequest,
     ImportProviderProfilesRequest, ListProvidersRequest, RefreshSandboxTokenRequest, SandboxSpec,
@@ -231,6 +232,10 @@ async fn through_a_sandbox(plot: &mut Plot, cluster: &Cluster, scene: &Scene, ex
     let issued = scene.api.call(&methods::ISSUE_SANDBOX_TOKEN, request).await.expect("issued").message.token;
     let own = Api::bearer(&cluster.endpoints(), &issued).linearizable();
     let renewed = own.call(&methods::REFRESH_SANDBOX_TOKEN, RefreshSandboxTokenRequest::default()).await;
+    for node in cluster.ids() {
+        let following = cluster.gateway(node).access().bearer(&issued).client();
+        assert_eq!(followed(&following, &id).await, expected, "node {node}");
+    }
     for (what, token) in [
         ("CreateSandbox", created.token),
         ("IssueSandboxToken", issued),
@@ -246,6 +251,18 @@ async fn through_a_sandbox(plot: &mut Plot, cluster: &Cluster, scene: &Scene, ex
             let answer = own.call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, request).await.expect("answered").message;
             let value = answer.environment.get("ACME_TOKEN").map(String::as_str);
             assert_eq!(value, supports_static_credential_bindings.then_some(expected), "node {node}");
+        }
+    }
+}
+
+/// The credential that a stream of the sandbox brings.
+async fn followed(client: &Client, sandbox_id: &str) -> String {
+    let request = FollowRequest { sandbox_id: sandbox_id.to_owned(), ..FollowRequest::default() };
+    let mut stream = client.stream(&methods::FOLLOW, request, &CallOptions::default()).await.expect("a stream");
+    loop {
+        let message = stream.message().await.expect("no error").expect("a message");
+        if let Some(follow_response::Event::Configuration(configuration)) = message.event {
+            return configuration.environment.expect("an environment").environment["ACME_TOKEN"].clone();
         }
     }
 }

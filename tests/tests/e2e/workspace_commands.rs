@@ -1,22 +1,22 @@
 //! `openshell workspace` and `openshell whoami` as a person types them: scenarios 19 and 74 to 78 of the
 //! command line, and what a member with a certificate may do.
 
-use openshell_tests::{Cluster, CommandLine, Output, unique};
+use openshell_tests::{Cluster, CommandLine, Output, Shared, unique};
 use serde_json::{Value, json};
 
 /// A person at the nodes of a cluster where everybody is the developer.
 struct Person {
     command_line: CommandLine,
-    endpoints: String,
+    cluster: Shared,
 }
 
 impl Person {
     async fn new() -> Self {
-        Self { command_line: CommandLine::new(), endpoints: Cluster::shared().await.endpoints() }
+        Self { command_line: CommandLine::new(), cluster: Cluster::shared().await }
     }
 
     async fn run(&self, words: &[&str]) -> Output {
-        self.command_line.run(&self.endpoints, words).await
+        self.command_line.run(&self.cluster.endpoints(), words).await
     }
 
     async fn workspace(&self) -> String {

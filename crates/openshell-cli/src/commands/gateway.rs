@@ -1,12 +1,13 @@
-//! `openshell gateway`: registrations on this machine. Only `add` talks to a gateway; logging in is not
-//! built.
+//! `openshell gateway`: registrations on this machine. Only `add` and `info` talk to a gateway; logging in
+//! is not built.
 
 mod add;
+mod info;
 mod show;
 
 use clap::{Args, Subcommand};
 
-use crate::config::{active, list, remove, select};
+use crate::config::{Registered, active, check_login, find, list, log_out, remove, select};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{self, Format, choose};
@@ -38,6 +39,22 @@ pub(crate) enum GatewayCommand {
         /// Its name; the active one when absent.
         name: Option<String>,
     },
+    /// Logs in to a gateway that takes tokens; not built yet.
+    Login {
+        /// Its name; the active one when absent.
+        name: Option<String>,
+    },
+    /// Forgets the token of a gateway that takes tokens.
+    Logout {
+        /// Its name; the active one when absent.
+        name: Option<String>,
+    },
+    /// Shows what the gateway says about itself; for platform admins.
+    Info {
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
 }
 
 pub(crate) async fn run(arguments: GatewayArguments, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -47,16 +64,46 @@ pub(crate) async fn run(arguments: GatewayArguments, context: &mut Context<'_>) 
         Some(GatewayCommand::List { output }) => print_list(output, context),
         Some(GatewayCommand::Select { name }) => select_gateway(name, context)?,
         Some(GatewayCommand::Remove { name }) => {
-            let name = name.or_else(|| current(context)).ok_or_else(|| {
-                Failure::new(
-                    "no gateway was named and none is active: 'openshell gateway list' shows the registered ones",
-                )
-            })?;
+            let name = named(name, context)?;
             remove(&context.paths, &name)?;
             context.console.note_done(&format!("Gateway registration '{name}' removed."));
         }
+        Some(GatewayCommand::Login { name }) => return Err(login(&registered(name, context)?)),
+        Some(GatewayCommand::Logout { name }) => {
+            let registered = registered(name, context)?;
+            let name = &registered.metadata.name;
+            match log_out(&context.paths, &registered)? {
+                true => context.console.note_done(&format!("Logged out of gateway '{name}'")),
+                false => context.console.note(&format!("There was no token of gateway '{name}'.")),
+            }
+        }
+        Some(GatewayCommand::Info { output }) => info::run(output, context).await?,
     }
     Ok(())
+}
+
+/// The name that was given, else the flag's, the variable's, or that of the active gateway.
+fn named(name: Option<String>, context: &Context<'_>) -> Result<String, Failure> {
+    name.or_else(|| current(context)).ok_or_else(|| {
+        Failure::new("no gateway was named and none is active: 'openshell gateway list' shows the registered ones")
+    })
+}
+
+fn registered(name: Option<String>, context: &Context<'_>) -> Result<Registered, Failure> {
+    let name = named(name, context)?;
+    find(&context.paths, &name).ok_or_else(|| {
+        Failure::new(format!("unknown gateway '{name}': 'openshell gateway list' shows the registered ones"))
+    })
+}
+
+fn login(registered: &Registered) -> Failure {
+    let name = &registered.metadata.name;
+    match check_login(registered) {
+        Err(failure) => failure,
+        Ok(()) => Failure::new(format!(
+            "logging in to gateway '{name}' is not built yet: register one that takes client certificates, with --local or --remote"
+        )),
+    }
 }
 
 /// The flag's or variable's gateway, else the active one.

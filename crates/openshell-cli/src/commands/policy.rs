@@ -1,20 +1,20 @@
-//! `openshell policy`: set, update, get and list. Deleting is not built.
+//! `openshell policy`: set, update, get, list, and delete, which is about the global one.
 
+mod file;
 mod list;
 mod set;
 mod show;
 mod update;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-
 use clap::{Args, Subcommand, ValueEnum};
 use openshell_client::methods;
-use openshell_proto::sandbox::{GetSandboxConfigRequest, LeftOutProfile, PolicySource, SandboxPolicy};
+use openshell_proto::sandbox::{GetSandboxConfigRequest, LeftOutProfile, PolicySource};
 use openshell_proto::v1;
 
+pub(crate) use self::file::PolicyFile;
+use super::rollout::wait::WaitArguments;
 use super::sandbox::sandbox_id;
-use super::settings::check_target;
+use super::settings::{check_target, delete_global};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{self, Console};
@@ -36,6 +36,20 @@ pub(crate) enum PolicyCommand {
     Get(GetArguments),
     /// Lists the revisions, newest first.
     List(list::ListArguments),
+    /// Deletes the policy for all sandboxes, so that their own hold again.
+    Delete {
+        /// A sandbox's own policy cannot be deleted.
+        #[arg(hide = true)]
+        name: Option<String>,
+        /// The one for all sandboxes.
+        #[arg(long)]
+        global: bool,
+        /// Does not ask before changing something for all.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: WaitArguments,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -75,25 +89,14 @@ pub(crate) async fn run(arguments: PolicyArguments, context: &mut Context<'_>) -
         Some(PolicyCommand::Update(arguments)) => update::run(arguments, context).await,
         Some(PolicyCommand::Get(arguments)) => get(arguments, context).await,
         Some(PolicyCommand::List(arguments)) => list::run(arguments, context).await,
+        Some(PolicyCommand::Delete { name, global: true, yes, wait }) => {
+            check_target(name.as_deref(), true)?;
+            delete_global("policy", yes, wait, context).await
+        }
+        Some(PolicyCommand::Delete { global: false, .. }) => Err(Failure::new(
+            "a sandbox always has a policy: --global deletes the one for all sandboxes, 'openshell policy set' replaces a sandbox's own",
+        )),
     }
-}
-
-/// Reads a policy file (`cli.md` 4). The extension does not matter.
-pub(crate) fn read_policy(path: &Path) -> Result<SandboxPolicy, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("could not read policy file {}", path.display())).because(&error))?;
-    openshell_policy::yaml::parse(&text)
-        .map_err(|error| Failure::new(format!("policy file {} is not valid", path.display())).because(&error))
-}
-
-/// The policy file of `sandbox create`: the one that a flag names, else the one of OPENSHELL_SANDBOX_POLICY,
-/// else none (`config.md` PM-13).
-pub(crate) fn policy_path(flag: Option<PathBuf>) -> Option<PathBuf> {
-    chosen(flag, std::env::var_os("OPENSHELL_SANDBOX_POLICY"))
-}
-
-fn chosen(flag: Option<PathBuf>, variable: Option<OsString>) -> Option<PathBuf> {
-    flag.or_else(|| variable.filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
 /// Where the policy in effect comes from, in a word.
@@ -163,20 +166,4 @@ async fn get(arguments: GetArguments, context: &mut Context<'_>) -> Result<(), F
     context.console.print(&text);
     warn_left_out(&left_out, context.console);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::chosen;
-
-    #[test]
-    fn pm_13_the_flag_comes_before_the_variable() {
-        let (flag, variable) = (|| Some(PathBuf::from("flag.yaml")), || Some("variable.yaml".into()));
-        assert_eq!(chosen(flag(), variable()), flag());
-        assert_eq!(chosen(None, variable()), Some(PathBuf::from("variable.yaml")));
-        assert_eq!(chosen(None, Some("".into())), None);
-        assert_eq!(chosen(None, None), None);
-    }
 }

@@ -1,8 +1,10 @@
 //! `openshell provider profile`: profiles of one's own, as files. Validation beyond what a file's message
 //! can show is the gateway's.
 
+mod changes;
 mod diagnostics;
 mod files;
+mod places;
 mod update;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use openshell_providers::file;
 
 use self::diagnostics::{has_error, rejected};
 use self::files::Files;
+use crate::commands::rollout::wait::WaitArguments;
 use crate::context::{Context, required};
 use crate::failure::Failure;
 use crate::output::Format;
@@ -50,6 +53,11 @@ pub(crate) enum ProfileCommand {
         files: FileArguments,
         #[command(flatten)]
         scope: Scope,
+        /// Form of the output: with a file alone, `table` is one sentence.
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+        #[command(flatten)]
+        wait: WaitArguments,
     },
     /// Checks files as an import would, and stores nothing.
     Lint {
@@ -98,7 +106,9 @@ pub(crate) async fn run(command: ProfileCommand, context: &mut Context<'_>) -> R
     match command {
         ProfileCommand::Export { id, output, scope } => export(id, output, scope, context).await,
         ProfileCommand::Import { files, scope } => import(&files, scope, context).await,
-        ProfileCommand::Update { id, files, scope } => update::run(id, &files, scope, context).await,
+        ProfileCommand::Update { id, files, scope, output, wait } => {
+            update::run(id, &files, scope, output, wait, context).await
+        }
         ProfileCommand::Lint { files, scope } => lint(&files, scope, context).await,
         ProfileCommand::Delete { id, scope } => delete(id, scope, context).await,
     }
@@ -128,12 +138,12 @@ pub(crate) fn invalid(profile: &ProviderProfile) -> Option<String> {
 }
 
 async fn import(arguments: &FileArguments, scope: Scope, context: &mut Context<'_>) -> Result<(), Failure> {
-    let profiles = Files::read(arguments)?.all_or_nothing("import", context.console)?;
+    let (profiles, places) = Files::read(arguments)?.all_or_nothing("import", context.console)?;
     let session = context.session()?;
     let request = ImportProviderProfilesRequest { profiles, workspace: scope.workspace(&session.workspace) };
     let reply = session.write(&methods::IMPORT_PROVIDER_PROFILES, request).await?;
     if !reply.imported {
-        return Err(rejected("import", &reply.diagnostics, context.console));
+        return Err(rejected("import", &reply.diagnostics, &places, context.console));
     }
     let count = reply.profiles.len();
     context.console.line(&format!("Imported {count} provider profile{}.", if count == 1 { "" } else { "s" }));
@@ -153,7 +163,7 @@ async fn lint(arguments: &FileArguments, scope: Scope, context: &mut Context<'_>
         diagnostics.extend(session.read(&methods::LINT_PROVIDER_PROFILES, request).await?.diagnostics);
     }
     if has_error(&diagnostics) {
-        return Err(rejected("lint", &diagnostics, context.console));
+        return Err(rejected("lint", &diagnostics, &files.places, context.console));
     }
     context.console.line("Provider profile lint passed.");
     Ok(())

@@ -1,5 +1,5 @@
-//! `openshell sandbox`: records of sandboxes. Anything that needs one to run (exec, connect, files) is not
-//! built, as there is no compute driver.
+//! `openshell sandbox`: records of sandboxes. What needs one to run (exec, connect, files) is known by name
+//! only, as there is no compute driver.
 
 mod create;
 mod lifecycle;
@@ -12,6 +12,7 @@ use openshell_client::methods;
 use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
 use openshell_proto::v1;
 
+use super::absent::{Anything, needs_compute};
 use super::logs::{self, LogsArguments};
 use super::sandbox_provider::{self, SandboxProviderCommand};
 use crate::config::forget_sandbox;
@@ -71,6 +72,16 @@ pub(crate) enum SandboxCommand {
     /// Which providers a sandbox has.
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = true)]
     Provider(SandboxProviderCommand),
+    /// Runs a command in a running sandbox; not available here.
+    Exec(Anything),
+    /// Opens a shell in a running sandbox; not available here.
+    Connect(Anything),
+    /// Copies files into a running sandbox; not available here.
+    Upload(Anything),
+    /// Copies files out of a running sandbox; not available here.
+    Download(Anything),
+    /// Prints the ssh configuration for a running sandbox; not available here.
+    SshConfig(Anything),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +117,11 @@ pub(crate) async fn run(arguments: SandboxArguments, context: &mut Context<'_>) 
         Some(SandboxCommand::Logs(arguments)) => logs::run(arguments, context).await,
         Some(SandboxCommand::Token(arguments)) => token::run(arguments, context).await,
         Some(SandboxCommand::Provider(command)) => sandbox_provider::run(command, context).await,
+        Some(SandboxCommand::Exec(_)) => Err(needs_compute("sandbox exec")),
+        Some(SandboxCommand::Connect(_)) => Err(needs_compute("sandbox connect")),
+        Some(SandboxCommand::Upload(_)) => Err(needs_compute("sandbox upload")),
+        Some(SandboxCommand::Download(_)) => Err(needs_compute("sandbox download")),
+        Some(SandboxCommand::SshConfig(_)) => Err(needs_compute("sandbox ssh-config")),
     }
 }
 

@@ -5,6 +5,7 @@ use openshell_client::{CallError, methods};
 use openshell_proto::datamodel::Provider;
 use openshell_proto::v1;
 
+use super::rollout::wait::WaitArguments;
 use super::sandbox::get_sandbox;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -23,6 +24,8 @@ pub(crate) enum SandboxProviderCommand {
         name: String,
         /// The provider.
         provider: String,
+        #[command(flatten)]
+        wait: WaitArguments,
     },
     /// Takes a provider from a sandbox.
     Detach {
@@ -30,14 +33,16 @@ pub(crate) enum SandboxProviderCommand {
         name: String,
         /// The provider.
         provider: String,
+        #[command(flatten)]
+        wait: WaitArguments,
     },
 }
 
 pub(crate) async fn run(command: SandboxProviderCommand, context: &mut Context<'_>) -> Result<(), Failure> {
     match command {
         SandboxProviderCommand::List { name } => list(name, context).await,
-        SandboxProviderCommand::Attach { name, provider } => attach(name, provider, context).await,
-        SandboxProviderCommand::Detach { name, provider } => detach(name, provider, context).await,
+        SandboxProviderCommand::Attach { name, provider, wait } => attach(name, provider, wait, context).await,
+        SandboxProviderCommand::Detach { name, provider, wait } => detach(name, provider, wait, context).await,
     }
 }
 
@@ -66,7 +71,7 @@ fn rows(providers: &[Provider], paint: Paint) -> String {
     table(&["NAME", "TYPE", "CREDENTIAL_KEYS", "CONFIG_KEYS"], &rows, "", paint)
 }
 
-async fn attach(name: String, provider: String, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn attach(name: String, provider: String, wait: WaitArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     let request = v1::AttachSandboxProviderRequest {
         expected_resource_version: resource_version(&get_sandbox(&session, &name).await?),
@@ -74,14 +79,17 @@ async fn attach(name: String, provider: String, context: &mut Context<'_>) -> Re
         provider_name: provider.clone(),
         workspace: session.workspace.clone(),
     };
-    match session.write(&methods::ATTACH_SANDBOX_PROVIDER, request).await.map_err(raced)?.attached {
-        true => context.console.done(&format!("Attached provider {provider} to sandbox {name}")),
-        false => context.console.line(&format!("Provider {provider} is already attached to sandbox {name}.")),
+    let (reply, seen) = session.change(&methods::ATTACH_SANDBOX_PROVIDER, request).await.map_err(raced)?;
+    if !reply.attached {
+        context.console.line(&format!("Provider {provider} is already attached to sandbox {name}."));
+        wait.unchanged(context);
+        return Ok(());
     }
-    Ok(())
+    context.console.done(&format!("Attached provider {provider} to sandbox {name}"));
+    wait.wait(&session, seen, false, context).await
 }
 
-async fn detach(name: String, provider: String, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn detach(name: String, provider: String, wait: WaitArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     let request = v1::DetachSandboxProviderRequest {
         expected_resource_version: resource_version(&get_sandbox(&session, &name).await?),
@@ -89,11 +97,14 @@ async fn detach(name: String, provider: String, context: &mut Context<'_>) -> Re
         provider_name: provider.clone(),
         workspace: session.workspace.clone(),
     };
-    match session.write(&methods::DETACH_SANDBOX_PROVIDER, request).await.map_err(raced)?.detached {
-        true => context.console.done(&format!("Detached provider {provider} from sandbox {name}")),
-        false => context.console.line(&format!("Provider {provider} was not attached to sandbox {name}.")),
+    let (reply, seen) = session.change(&methods::DETACH_SANDBOX_PROVIDER, request).await.map_err(raced)?;
+    if !reply.detached {
+        context.console.line(&format!("Provider {provider} was not attached to sandbox {name}."));
+        wait.unchanged(context);
+        return Ok(());
     }
-    Ok(())
+    context.console.done(&format!("Detached provider {provider} from sandbox {name}"));
+    wait.wait(&session, seen, false, context).await
 }
 
 fn resource_version(sandbox: &v1::Sandbox) -> u64 {

@@ -1,7 +1,7 @@
 //! `openshell settings`: get, set and delete, for one sandbox or for all.
 
 use clap::{Args, Subcommand};
-use openshell_client::methods;
+use openshell_client::{Seen, methods};
 use openshell_proto::sandbox::{
     GetGatewayConfigRequest, GetGatewayConfigResponse, GetSandboxConfigRequest, GetSandboxConfigResponse, SettingScope,
 };
@@ -9,9 +9,10 @@ use openshell_proto::v1;
 use serde_json::{Map, Value, json};
 
 use super::policy::source_word;
+use super::rollout::wait::WaitArguments;
 use super::sandbox::sandbox_id;
 use super::setting_value::{parse_setting, setting_text};
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::failure::Failure;
 use crate::output::{self, confirm};
 
@@ -42,11 +43,15 @@ pub(crate) enum SettingsCommand {
         /// Its new value.
         #[arg(long)]
         value: String,
+        #[command(flatten)]
+        wait: WaitArguments,
     },
     /// Deletes one, so that the default holds again.
     Delete {
         #[command(flatten)]
         target: Target,
+        #[command(flatten)]
+        wait: WaitArguments,
     },
 }
 
@@ -75,8 +80,8 @@ pub(crate) async fn run(arguments: SettingsArguments, context: &mut Context<'_>)
             context.console.print(&text);
             Ok(())
         }
-        SettingsCommand::Set { target, value } => set(target, &value, context).await,
-        SettingsCommand::Delete { target } => delete(target, context).await,
+        SettingsCommand::Set { target, value, wait } => set(target, &value, wait, context).await,
+        SettingsCommand::Delete { target, wait } => delete(target, wait, context).await,
     }
 }
 
@@ -106,29 +111,31 @@ async fn sandbox_text(context: &mut Context<'_>, name: Option<String>, as_json: 
     })
 }
 
-async fn set(target: Target, text: &str, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn set(target: Target, text: &str, wait: WaitArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     check_target(target.name.as_deref(), target.global)?;
     let value = parse_setting(&target.key, text)?;
     let shown = setting_text(Some(&value)).unwrap_or_default();
     if target.global {
         confirm(&format!("Set {} = {shown} for every sandbox of this gateway?", target.key), target.yes)?;
     }
-    let (name, reply) = update(&target, context, |request| request.setting_value = Some(value)).await?;
+    let session = context.session()?;
+    let (name, reply, seen) = update(&target, &session, context, |request| request.setting_value = Some(value)).await?;
     let revision = reply.settings_revision;
     let key = &target.key;
     context.console.done(&match target.global {
         true => format!("Set global setting {key}={shown} (revision {revision})"),
         false => format!("Set sandbox setting {key}={shown} for {name} (revision {revision})"),
     });
-    Ok(())
+    wait.wait(&session, seen, target.global, context).await
 }
 
-async fn delete(target: Target, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn delete(target: Target, wait: WaitArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     check_target(target.name.as_deref(), target.global)?;
     if target.global {
         confirm(&format!("Delete {} for every sandbox of this gateway?", target.key), target.yes)?;
     }
-    let (name, reply) = update(&target, context, |request| request.delete_setting = true).await?;
+    let session = context.session()?;
+    let (name, reply, seen) = update(&target, &session, context, |request| request.delete_setting = true).await?;
     let (key, revision) = (&target.key, reply.settings_revision);
     match (reply.deleted, target.global) {
         (true, true) => context.console.done(&format!("Deleted global setting {key} (revision {revision})")),
@@ -138,19 +145,33 @@ async fn delete(target: Target, context: &mut Context<'_>) -> Result<(), Failure
         (false, true) => context.console.missed(&format!("Global setting {key} not found")),
         (false, false) => context.console.missed(&format!("Sandbox setting {key} not found for {name}")),
     }
-    Ok(())
+    if !reply.deleted {
+        wait.unchanged(context);
+        return Ok(());
+    }
+    wait.wait(&session, seen, target.global, context).await
+}
+
+/// Deletes what is set for all sandboxes under a key: a setting, or the policy, which is kept in the same way.
+pub(crate) async fn delete_global(
+    key: &str,
+    yes: bool,
+    wait: WaitArguments,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    delete(Target { name: None, key: key.to_owned(), global: true, yes }, wait, context).await
 }
 
 /// Sends one `UpdateConfig` about the target's key; gives back the sandbox meant, and the reply.
 async fn update(
     target: &Target,
+    session: &Session,
     context: &mut Context<'_>,
     change: impl FnOnce(&mut v1::UpdateConfigRequest),
-) -> Result<(String, v1::UpdateConfigResponse), Failure> {
-    let session = context.session()?;
+) -> Result<(String, v1::UpdateConfigResponse, Seen), Failure> {
     let name = match target.global {
         true => String::new(),
-        false => context.sandbox_name(&session, target.name.clone())?,
+        false => context.sandbox_name(session, target.name.clone())?,
     };
     let mut request = v1::UpdateConfigRequest {
         name: name.clone(),
@@ -160,8 +181,8 @@ async fn update(
         ..v1::UpdateConfigRequest::default()
     };
     change(&mut request);
-    let reply = session.write(&methods::UPDATE_CONFIG, request).await?;
-    Ok((name, reply))
+    let (reply, seen) = session.change(&methods::UPDATE_CONFIG, request).await?;
+    Ok((name, reply, seen))
 }
 
 fn global_lines(config: &GetGatewayConfigResponse) -> String {

@@ -1,19 +1,22 @@
 //! `openshell status`: whether the gateway can be reached and who the caller is to it (`cli.md` 2.2). It
 //! reports rather than fails, except when nobody is there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use openshell_client::{CallError, EndpointUrl, methods};
-use openshell_proto::v1::{GetGatewayInfoRequest, HealthRequest};
+use openshell_proto::v1::{GetGatewayInfoRequest, HealthRequest, HealthResponse};
 use serde_json::{Value, json};
 
+use crate::config::Giver;
 use crate::context::{Context, Session};
 use crate::failure::{Failure, status_text};
 use crate::output::{self, Format, Paint};
 
 /// For one probe; upstream waits for ever on a silent port.
 const LIMIT: Duration = Duration::from_secs(5);
+/// For everything, when nobody could be connected: who cannot reach any hears it within five seconds.
+const UNREACHED_LIMIT: Duration = Duration::from_secs(4);
 
 /// `openshell status`.
 #[derive(Debug, Args)]
@@ -64,7 +67,9 @@ pub(crate) async fn run(arguments: StatusArguments, context: &mut Context<'_>) -
     let text = match context.selected() {
         Err(failure) => not_configured(arguments.output, &failure, context.console.paint),
         Ok(selected) => {
-            let report = probe(&context.session_with(&selected)?).await?;
+            let session = context.session_with(&selected)?;
+            let mode = selected.registered.as_ref().map_or("", |entry| entry.metadata.auth());
+            let report = with_known_token(probe(&session).await?, mode, session.has_expired_token());
             match arguments.output {
                 Format::Table => lines(&report, context.console.paint),
                 Format::Json => output::json(document(&report)),
@@ -89,37 +94,74 @@ fn not_configured(format: Format, failure: &Failure, paint: Paint) -> String {
     }
 }
 
+/// Who logs in to a gateway and has no token that still holds is not known to it, whatever it answers to others.
+fn with_known_token(report: Report, mode: &str, has_expired: bool) -> Report {
+    let gateway = &report.gateway;
+    let reason = match report.has_token {
+        true if has_expired => format!("the stored token of gateway '{gateway}' has expired"),
+        false if matches!(mode, "oidc" | "cloudflare_jwt") => format!("no token of gateway '{gateway}' is stored"),
+        true | false => return report,
+    };
+    Report { authentication: Authentication::Failed(reason), ..report }
+}
+
 async fn probe(session: &Session) -> Result<Report, Failure> {
     let report = |connection, authentication| Report {
         gateway: session.gateway.clone(),
         server: session.endpoints.clone(),
-        has_token: session.has_token,
+        has_token: session.token.is_some(),
         connection,
         authentication,
     };
-    let error = match session.read_within(&methods::HEALTH, HealthRequest {}, LIMIT).await {
+    let (error, http_status) = match health(session).await {
         Ok(health) => {
             let information = session.read_within(&methods::GET_GATEWAY_INFO, GetGatewayInfoRequest {}, LIMIT).await;
             let connection = Connection::Connected { version: health.version };
             return Ok(report(connection, authentication(session, information.map(drop))));
         }
-        Err(error) => error,
+        Err(failed) => failed,
     };
     let words = error.status().map_or_else(|| error.to_string(), status_text);
     let unverified = Authentication::Unverified("the gateway did not answer over gRPC".to_owned());
-    match session.client.probe_health(LIMIT).await {
-        Ok(status @ 200..300) => Ok(report(Connection::Http { status, error: words }, unverified)),
-        Ok(status) => Ok(report(Connection::Error { status, error: words }, unverified)),
-        Err(_) => Err(error.into()),
+    match http_status {
+        Some(status @ 200..300) => Ok(report(Connection::Http { status, error: words }, unverified)),
+        Some(status) => Ok(report(Connection::Error { status, error: words }, unverified)),
+        None => Err(error.into()),
+    }
+}
+
+/// What the gateway says of its health: over gRPC, or else why not and what it says over HTTP, if it does.
+pub(crate) async fn health(session: &Session) -> Result<HealthResponse, (CallError, Option<u16>)> {
+    let begun = Instant::now();
+    let error = match session.read_within(&methods::HEALTH, HealthRequest {}, LIMIT).await {
+        Ok(health) => return Ok(health),
+        Err(error) => error,
+    };
+    let http_status = match time_left(&error, begun.elapsed(), session.deadline) {
+        Duration::ZERO => None,
+        left => session.client.probe_health(left).await.ok(),
+    };
+    Err((error, http_status))
+}
+
+/// For a look over HTTP, after gRPC took so long to fail. Who could not be connected will hardly be for that,
+/// except one that does not choose HTTP/2, which turns out at once.
+fn time_left(error: &CallError, took: Duration, deadline: Duration) -> Duration {
+    match error {
+        CallError::Unreachable(_) => UNREACHED_LIMIT.min(deadline).saturating_sub(took),
+        CallError::Refused(_) | CallError::NotDone { .. } | CallError::Unknown { .. } => {
+            LIMIT.min(deadline.saturating_sub(took))
+        }
     }
 }
 
 fn authentication(session: &Session, information: Result<(), CallError>) -> Authentication {
     let is_secure = session.client.endpoints().any(EndpointUrl::is_secure);
-    let way = match (session.has_token, is_secure) {
-        (true, _) => Some("OIDC"),
-        (false, true) => Some("mTLS transport"),
-        (false, false) => None,
+    let way = match session.token.as_ref().map(|token| token.giver) {
+        Some(Giver::Oidc) => Some("OIDC"),
+        Some(Giver::Edge) => Some("edge"),
+        None if is_secure => Some("mTLS transport"),
+        None => None,
     };
     judge(way, information)
 }
@@ -208,7 +250,11 @@ fn document(report: &Report) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Authentication, Connection, Report, document, judge, lines, not_configured};
+    use std::time::Duration;
+
+    use super::{
+        Authentication, Connection, Report, document, judge, lines, not_configured, time_left, with_known_token,
+    };
     use crate::failure::Failure;
     use crate::output::{self, Format, Paint};
     use openshell_client::CallError;
@@ -245,6 +291,36 @@ mod tests {
         assert_eq!(not_configured(Format::Json, &failure, Paint::plain()), "{\n  \"status\": \"not_configured\"\n}\n");
         let text = not_configured(Format::Table, &failure, Paint::plain());
         assert!(text.starts_with("Gateway Status\n") && text.contains("openshell gateway add"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_or_expired_token_is_a_failed_authentication_where_one_is_needed() {
+        let connected = || report(Connection::Connected { version: "0.1.0".into() });
+        let failed = with_known_token(connected(), "oidc", false);
+        assert_eq!(document(&failed)["authentication"]["status"], "failed");
+        assert_eq!(with_known_token(connected(), "plaintext", false), connected());
+        let with_token = Report { has_token: true, ..connected() };
+        assert_eq!(with_known_token(with_token.clone(), "oidc", false), with_token);
+        let expired = with_known_token(with_token, "oidc", true);
+        assert!(matches!(&expired.authentication, Authentication::Failed(reason) if reason.contains("expired")));
+    }
+
+    #[test]
+    fn a_look_over_http_takes_no_more_than_is_left() {
+        let seconds = Duration::from_secs;
+        let silent = || CallError::NotDone { status: Status::unavailable("silent"), attempts: 1 };
+        let unreachable = || CallError::Unreachable(Vec::new());
+        for (error, took, deadline, left) in [
+            (silent(), 5, 30, 5),
+            (silent(), 5, 7, 2),
+            (silent(), 1, 1, 0),
+            (unreachable(), 0, 30, 4),
+            (unreachable(), 3, 30, 1),
+            (unreachable(), 4, 30, 0),
+            (unreachable(), 2, 1, 0),
+        ] {
+            assert_eq!(time_left(&error, seconds(took), seconds(deadline)), seconds(left), "{error}: {took} s");
+        }
     }
 
     #[test]

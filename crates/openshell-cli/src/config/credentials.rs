@@ -1,39 +1,19 @@
-//! Certificates and tokens that belong to a gateway (`cli.md` 1.5, 1.7, 1.8). Logging in is not here:
-//! a token is whatever lies in the file.
+//! Certificates that belong to a gateway (`cli.md` 1.5, 1.7).
 
 use std::fs;
 use std::path::PathBuf;
 
 use openshell_client::Tls;
-use serde::Deserialize;
 
 use super::files;
-use super::paths::{Paths, is_name};
-use super::selection::Selected;
+use super::paths::Paths;
 use crate::failure::Failure;
 
 const BUNDLE: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
 
-#[derive(Deserialize)]
-struct StoredToken {
-    access_token: String,
-}
-
-/// The OIDC access token stored for a gateway that is registered with it.
-pub(crate) fn bearer_token(paths: &Paths, selected: &Selected) -> Result<Option<String>, Failure> {
-    let is_oidc = selected.registered.as_ref().is_some_and(|entry| entry.metadata.auth() == "oidc");
-    if !is_oidc || !is_name(&selected.name) {
-        return Ok(None);
-    }
-    let path = paths.gateway(&selected.name)?.join("oidc_token.json");
-    let Some(text) = files::read(&path)? else { return Ok(None) };
-    let token: StoredToken = serde_json::from_str(&text)
-        .map_err(|error| Failure::new(format!("{} holds no token", path.display())).because(&error))?;
-    Ok(Some(token.access_token))
-}
-
 /// How `https` endpoints are trusted: nobody is verified when the user says so, else the gateway's own
-/// bundle. With a token the client certificate may be missing, never the authority.
+/// bundle. With a token the client certificate may be missing, and with the authority's too those that this
+/// machine trusts are.
 pub(crate) fn tls_for(paths: &Paths, name: &str, is_insecure: bool, has_token: bool) -> Result<Tls, Failure> {
     if is_insecure {
         tracing::warn!("the gateway's certificate is not verified");
@@ -47,6 +27,10 @@ pub(crate) fn tls_for(paths: &Paths, name: &str, is_insecure: bool, has_token: b
                 .because(&error)
         })
     };
+    let has_no_authority = matches!(folder.join(BUNDLE[0]).try_exists(), Ok(false));
+    if has_token && has_no_authority {
+        return Ok(Tls::System);
+    }
     let ca_pem = read(BUNDLE[0])?;
     let identity_pem = match (read(BUNDLE[1]), read(BUNDLE[2])) {
         (Ok(certificate), Ok(key)) => Some((certificate, key)),

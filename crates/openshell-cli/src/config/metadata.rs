@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) name: String,
-    /// One URL, or several of one cluster separated by commas.
+    /// The first URL, which is all that a released command line knows. Several, separated by commas, are
+    /// understood.
     pub(crate) gateway_endpoint: String,
     pub(crate) is_remote: bool,
     /// Always written as 0; kept for the original's sake.
@@ -31,9 +32,18 @@ pub(crate) struct Metadata {
     pub(crate) oidc_scopes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vm_driver_state_dir: Option<String>,
+    /// Further URLs of the same cluster. A key of ours, last in the file: released command lines ignore it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_gateway_endpoints: Vec<String>,
 }
 
 impl Metadata {
+    /// All URLs, separated by commas.
+    pub(crate) fn endpoints(&self) -> String {
+        let all: Vec<_> = std::iter::once(&self.gateway_endpoint).chain(&self.more_gateway_endpoints).collect();
+        all.into_iter().map(String::as_str).collect::<Vec<_>>().join(",")
+    }
+
     /// How callers prove who they are: the mode written down, else what the scheme suggests.
     pub(crate) fn auth(&self) -> &str {
         match &self.auth_mode {

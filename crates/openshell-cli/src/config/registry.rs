@@ -8,6 +8,7 @@ use std::path::Path;
 use super::files;
 use super::metadata::Metadata;
 use super::paths::{Paths, check_name, is_name};
+use super::position;
 use crate::failure::Failure;
 
 /// Whose registration it is.
@@ -103,7 +104,7 @@ pub(crate) fn select(paths: &Paths, name: &str) -> Result<(), Failure> {
     files::write(&paths.user()?.join("active_gateway"), name.as_bytes(), 0o644)
 }
 
-/// Removes a registration of the user's with its tokens; the TLS bundle stays.
+/// Removes a registration of the user's with its tokens and how far it was seen; the TLS bundle stays.
 pub(crate) fn remove(paths: &Paths, name: &str) -> Result<(), Failure> {
     let folder = paths.gateway(name)?;
     let registered = find(paths, name).ok_or_else(|| unknown(name))?;
@@ -113,7 +114,10 @@ pub(crate) fn remove(paths: &Paths, name: &str) -> Result<(), Failure> {
             paths.system().display()
         )));
     }
-    for file in ["metadata.json", "edge_token", "cf_token", "oidc_token.json", "oidc_login_prompt_required"] {
+    // The next gateway of this name may be another cluster.
+    let of_position = [position::FILE, position::LOCK];
+    let files = ["metadata.json", "edge_token", "cf_token", "oidc_token.json", "oidc_login_prompt_required"];
+    for file in files.into_iter().chain(of_position) {
         files::remove(&folder.join(file))?;
     }
     let active = paths.user()?.join("active_gateway");

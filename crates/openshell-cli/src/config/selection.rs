@@ -1,6 +1,8 @@
 //! Which gateway a command means: flags, then the registration they name, then the active one
 //! (`cli.md` 1.6).
 
+use std::collections::BTreeSet;
+
 use super::paths::Paths;
 use super::registry::{Registered, active, find, list, unknown};
 use crate::failure::Failure;
@@ -17,6 +19,18 @@ pub(crate) struct Selected {
     pub(crate) registered: Option<Registered>,
 }
 
+impl Selected {
+    /// The name that how far it was seen is kept under. Empty when the endpoints are not those of the
+    /// registration of this name: they may be another cluster's, and nothing is kept.
+    pub(crate) fn place(&self) -> &str {
+        let is_it = |entry: &Registered| bare(&self.endpoints).is_subset(&bare(&entry.metadata.endpoints()));
+        match self.registered.as_ref().is_none_or(is_it) {
+            true => &self.name,
+            false => "",
+        }
+    }
+}
+
 /// Resolves the two flags (or their variables) against the registrations.
 ///
 /// Errors: the name is not registered; there is neither flag nor active gateway.
@@ -31,17 +45,24 @@ pub(crate) fn resolve(paths: &Paths, name: Option<&str>, endpoints: Option<&str>
         })?,
     };
     let registered = find(paths, &name).ok_or_else(|| unknown(&name))?;
-    Ok(Selected { name, endpoints: registered.metadata.gateway_endpoint.clone(), registered: Some(registered) })
+    Ok(Selected { name, endpoints: registered.metadata.endpoints(), registered: Some(registered) })
 }
 
+/// The URLs of a list, as they are compared.
+fn bare(list: &str) -> BTreeSet<&str> {
+    list.split(',').map(|url| url.trim().trim_end_matches('/')).collect()
+}
+
+/// Takes its name from a registration that has all of the endpoints: they may be some of a cluster's nodes.
 fn with_endpoints(paths: &Paths, name: Option<&str>, endpoints: &str) -> Selected {
     let known = match name {
         Some(name) => Some(name.to_owned()),
         None => {
-            let bare = |text: &str| text.trim_end_matches('/').to_owned();
+            let given = bare(endpoints);
             let all = list(paths);
             let matches = |name: &String| {
-                all.get(name).is_some_and(|entry| bare(&entry.metadata.gateway_endpoint) == bare(endpoints))
+                let registered = all.get(name).map(|entry| entry.metadata.endpoints());
+                registered.is_some_and(|registered| given.is_subset(&bare(&registered)))
             };
             active(paths).into_iter().chain(all.keys().cloned()).find(matches)
         }

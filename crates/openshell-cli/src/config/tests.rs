@@ -9,8 +9,8 @@ use std::path::Path;
 use openshell_client::Tls;
 
 use super::{
-    Metadata, Paths, Source, active, add, bearer_token, find, forget_sandbox, import_bundle, last_sandbox, list,
-    missing_bundle_file, remember_sandbox, remove, resolve, select, tls_for,
+    Metadata, Paths, Source, active, add, find, forget_sandbox, import_bundle, last_sandbox, list, missing_bundle_file,
+    remember_sandbox, remove, resolve, select, tls_for,
 };
 
 /// Paths under one temporary folder: `config` of the user, `system` of the machine, `state`.
@@ -44,14 +44,18 @@ fn write(path: &Path, text: &str) {
 fn an_added_gateway_is_active_and_its_file_has_the_keys_in_order() {
     let root = tempfile::tempdir().expect("a folder");
     let paths = paths(root.path());
-    add(&paths, &gateway("a", "http://127.0.0.1:1,http://127.0.0.1:2")).expect("a new name");
+    let more_gateway_endpoints = vec!["http://127.0.0.1:2".to_owned()];
+    let metadata = Metadata { more_gateway_endpoints, ..gateway("a", "http://127.0.0.1:1") };
+    add(&paths, &metadata).expect("a new name");
     let config = root.path().join("config/openshell");
     let text = fs::read_to_string(config.join("gateways/a/metadata.json")).expect("the file");
     assert_eq!(
         text,
-        "{\n  \"name\": \"a\",\n  \"gateway_endpoint\": \"http://127.0.0.1:1,http://127.0.0.1:2\",\n  \"is_remote\": false,\n  \
-         \"gateway_port\": 0,\n  \"auth_mode\": \"plaintext\"\n}\n"
+        "{\n  \"name\": \"a\",\n  \"gateway_endpoint\": \"http://127.0.0.1:1\",\n  \"is_remote\": false,\n  \
+         \"gateway_port\": 0,\n  \"auth_mode\": \"plaintext\",\n  \
+         \"more_gateway_endpoints\": [\n    \"http://127.0.0.1:2\"\n  ]\n}\n"
     );
+    assert_eq!(resolve(&paths, None, None).expect("it is active").endpoints, "http://127.0.0.1:1,http://127.0.0.1:2");
     assert_eq!(active(&paths).as_deref(), Some("a"));
     let mode = fs::metadata(config.join("gateways/a")).expect("the folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -121,6 +125,13 @@ fn an_endpoint_wins_and_takes_its_name_from_a_registration_of_the_same_endpoint(
     let name = |name, endpoint| resolve(&paths, name, Some(endpoint)).expect("an endpoint is enough").name;
     assert_eq!(name(None, "http://x:1"), "b", "the active one is asked first");
     assert_eq!(name(None, "http://y:1,http://z:1"), "http://y:1,http://z:1");
+    // As older builds of ours wrote several, and as they are written now.
+    add(&paths, &gateway("old", "http://m:1,http://n:1")).expect("a new name");
+    let more_gateway_endpoints = vec!["http://p:1".to_owned()];
+    add(&paths, &Metadata { more_gateway_endpoints, ..gateway("new", "http://o:1") }).expect("a new name");
+    assert_eq!(name(None, "http://n:1/"), "old", "one of its nodes");
+    assert_eq!((name(None, "http://p:1"), name(None, "http://p:1,http://o:1")), ("new".to_owned(), "new".to_owned()));
+    assert_eq!(name(None, "http://p:1,http://n:1"), "http://p:1,http://n:1", "nodes of two");
     assert_eq!(name(Some("free"), "http://x:1"), "free");
 }
 
@@ -174,16 +185,35 @@ fn a_local_bundle_is_imported_with_a_private_key_file() {
 }
 
 #[test]
-fn a_token_is_attached_only_where_the_registration_asks_for_it() {
+fn with_a_token_certificates_may_be_missing() {
     let root = tempfile::tempdir().expect("a folder");
     let paths = paths(root.path());
-    let oidc = Metadata { auth_mode: Some("oidc".to_owned()), ..gateway("o", "http://o:1") };
-    add(&paths, &oidc).expect("a new name");
-    let selected = resolve(&paths, None, None).expect("the active one");
-    assert_eq!(bearer_token(&paths, &selected), Ok(None));
-    write(
-        &root.path().join("config/openshell/gateways/o/oidc_token.json"),
-        r#"{"access_token":"t","issuer":"x","client_id":"y"}"#,
-    );
-    assert_eq!(bearer_token(&paths, &selected), Ok(Some("t".to_owned())));
+    assert_eq!(tls_for(&paths, "t", false, true), Ok(Tls::System));
+    write(&root.path().join("config/openshell/gateways/t/mtls/ca.crt"), "authority");
+    let of_authority = Tls::Bundle { ca_pem: b"authority".to_vec(), identity_pem: None };
+    assert_eq!(tls_for(&paths, "t", false, true), Ok(of_authority));
+    let failure = tls_for(&paths, "t", false, false).expect_err("no certificate");
+    assert!(failure.message.contains("mtls/tls.crt"), "{}", failure.message);
+}
+
+#[test]
+fn how_far_a_gateway_was_seen_is_kept_for_its_own_endpoints_only() {
+    let root = tempfile::tempdir().expect("a folder");
+    let paths = paths(root.path());
+    let more_gateway_endpoints = vec!["http://b:1".to_owned()];
+    add(&paths, &Metadata { more_gateway_endpoints, ..gateway("prod", "http://a:1") }).expect("a new name");
+    let url = "http://staging:1";
+    for (name, endpoints, place) in [
+        (Some("prod"), None, "prod"),
+        (None, None, "prod"),
+        (Some("prod"), Some("http://b:1/"), "prod"),
+        (None, Some("http://a:1,http://b:1"), "prod"),
+        (Some("prod"), Some(url), ""),
+        (Some("prod"), Some("http://a:1,http://staging:1"), ""),
+        (Some("new"), Some(url), "new"),
+        (None, Some(url), url),
+    ] {
+        let selected = resolve(&paths, name, endpoints).expect("a gateway");
+        assert_eq!(selected.place(), place, "{name:?} {endpoints:?}");
+    }
 }

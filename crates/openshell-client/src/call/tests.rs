@@ -1,6 +1,10 @@
 //! Calls against a double of the wire: a gRPC service that answers by script and keeps the headers
 //! it was sent.
 
+mod connecting;
+mod nearest;
+mod positions;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use openshell_proto::v1::{HealthRequest, HealthResponse};
+use openshell_proto::v1::{HealthRequest, HealthResponse, WatchSandboxRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -22,7 +26,7 @@ use uuid::Uuid;
 use crate::client::{Client, ClientBuilder};
 use crate::endpoint::parse_endpoints;
 use crate::error::CallError;
-use crate::method::methods::HEALTH;
+use crate::method::methods::{HEALTH, WATCH_SANDBOX};
 use crate::options::CallOptions;
 use crate::seen::Seen;
 use crate::tls::Tls;
@@ -32,6 +36,8 @@ use crate::tls::Tls;
 struct Node {
     script: Arc<Mutex<VecDeque<Status>>>,
     headers: Arc<Mutex<Vec<http::HeaderMap>>>,
+    /// That its answers are of, where it says so.
+    epoch: Option<u64>,
 }
 
 impl Node {
@@ -70,6 +76,7 @@ impl tower::Service<http::Request<Body>> for Node {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         self.headers.lock().expect("an unpoisoned lock").push(request.headers().clone());
         let failure = self.script.lock().expect("an unpoisoned lock").pop_front();
+        let epoch = self.epoch;
         Box::pin(async move {
             let answer = tower::service_fn(move |_: Request<HealthRequest>| {
                 std::future::ready(match failure.clone() {
@@ -77,6 +84,9 @@ impl tower::Service<http::Request<Body>> for Node {
                     None => {
                         let mut response = Response::new(HealthResponse { status: 1, version: "test".to_owned() });
                         response.metadata_mut().insert("x-openshell-revision", 42.into());
+                        if let Some(epoch) = epoch {
+                            response.metadata_mut().insert("x-openshell-epoch", epoch.into());
+                        }
                         Ok(response)
                     }
                 })
@@ -154,7 +164,7 @@ async fn every_call_has_its_own_request_id_and_asks_first_whom_it_heard_last() {
     let one = health(&client, CallOptions::default()).await.expect("an answer");
     let two = health(&client, CallOptions::default()).await.expect("an answer");
     assert_ne!(one.request_id, two.request_id);
-    assert_eq!(client.inner.preferred.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(client.inner.nearness.preferred(), Some(1));
     assert_eq!(node.heard("x-openshell-attempt"), ["1", "1"], "an endpoint never reached was sent no attempt");
 }
 
@@ -253,6 +263,15 @@ async fn a_refusal_after_doubt_is_definite_only_when_it_is_for_all_attempts() {
     assert!(matches!(error, CallError::Unknown { attempts: 1, .. }), "{error}");
     let error = health(&client, CallOptions::default()).await.expect_err("a refusal");
     assert!(matches!(error, CallError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn opening_a_stream_is_never_in_doubt() {
+    let nodes = [1, 2].map(|_| Node::failing([Status::unavailable("lost")]));
+    let client = client(&[&nodes[0].start().await, &nodes[1].start().await]);
+    let opened = client.stream(&WATCH_SANDBOX, WatchSandboxRequest::default(), &CallOptions::default()).await;
+    let error = opened.map(drop).expect_err("both failed");
+    assert!(matches!(error, CallError::NotDone { attempts: 2, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -101,25 +101,6 @@ fn ec_40_credentials_must_be_inspected_or_allowed() {
 }
 
 #[test]
-fn ec_34_a_profile_endpoint_covers_hosts_and_paths() {
-    for (profile, policy, expected) in [
-        ("S3.aws.com", "s3.AWS.com", true),
-        ("*.aws.com", "s3.aws.com", true),
-        ("*.aws.com", "*.aws.com", true),
-        ("**.aws.com", "*.aws.com", false),
-        ("s3.aws.com", "s4.aws.com", false),
-        ("", "s3.aws.com", false),
-    ] {
-        assert_eq!(host_covers(profile, policy), expected, "{profile} {policy}");
-    }
-    for (profile, policy, expected) in
-        [("", "/a", true), ("/**", "", true), ("/a/**", "/a/b", true), ("/a/**", "/a/*", false), ("/a", "/b", false)]
-    {
-        assert_eq!(path_covers(profile, policy), expected, "{profile} {policy}");
-    }
-}
-
-#[test]
 fn ec_34_signing_endpoints_are_found_in_order() {
     let signed = NetworkEndpoint { credential_signing: "sigv4".to_owned(), ..endpoint("s3.x", &[443]) };
     let policy = policy(vec![endpoint("a.x", &[1]), signed]);

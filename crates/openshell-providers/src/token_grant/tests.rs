@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::selector::{hosts_overlap, paths_overlap, score};
 
 fn endpoint(host: &str, port: u32, path: &str) -> NetworkEndpoint {
     NetworkEndpoint { host: host.to_owned(), port, path: path.to_owned(), ..Default::default() }
@@ -119,8 +120,8 @@ fn two_credentials_of_one_provider_tie_and_one_never_ties_with_itself() {
     second.name = "second".to_owned();
     twice.credentials.push(second);
     let ambiguity = first_ambiguity(&bindings("a", &twice)).expect("two credentials share every place");
-    assert_eq!(ambiguity.first.credential, "access_token");
-    assert_eq!(ambiguity.second.credential, "second");
+    assert_eq!(&*ambiguity.first.credential, "access_token");
+    assert_eq!(&*ambiguity.second.credential, "second");
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn the_first_pair_in_list_order_is_reported() {
     let mut all = bindings("a", &profile(both, Vec::new()));
     all.extend(bindings("b", &profile(reversed, Vec::new())));
     let ambiguity = first_ambiguity(&all).expect("both hosts tie");
-    assert_eq!(ambiguity.first.host, "one.example.com");
+    assert_eq!(&*ambiguity.first.host, "one.example.com");
     let text = ambiguity.to_string();
     for part in ["dynamic token grants", "ambiguous", "a:access_token", "b:access_token", "one.example.com:443"] {
         assert!(text.contains(part), "{part}: {text}");
@@ -162,20 +163,20 @@ fn first_of_all_pairs(bindings: &[GrantBinding]) -> Option<Ambiguity> {
                 && hosts_overlap(&first.host, &second.host)
                 && paths_overlap(&first.path, &second.path)
         })?;
-        Some(Ambiguity { first: first.clone(), second: second.clone() })
+        Some(Ambiguity { first: first.clone(), second: second.clone(), compared: true })
     })
 }
 
 fn binding() -> impl Strategy<Value = GrantBinding> {
     let hosts = select(&["a.com", "b.com", "*.com", "c.*", "**.com"][..]);
-    let paths = select(&["", "**", "/a", "/b", "/*", "/a/**"][..]);
+    let paths = select(&["", "**", "/a", "/b", "/*", "/a/**", "/?", "/[ab", "/[ab]"][..]);
     (select(&["p", "q"][..]), select(&["c", "d"][..]), hosts, select(&[80_u32, 443][..]), paths).prop_map(
         |(provider, credential, host, port, path)| GrantBinding {
-            provider: provider.to_owned(),
-            credential: credential.to_owned(),
-            host: host.to_owned(),
+            provider: provider.into(),
+            credential: credential.into(),
+            host: host.into(),
             port,
-            path: path.to_owned(),
+            path: path.into(),
         },
     )
 }
@@ -184,7 +185,91 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn grouping_finds_the_same_first_pair_as_comparing_all(bindings in vec(binding(), 0..6)) {
+    fn grouping_finds_the_same_first_pair_as_comparing_all(bindings in vec(binding(), 0..8)) {
         prop_assert_eq!(first_ambiguity(&bindings), first_of_all_pairs(&bindings));
     }
+}
+
+/// So many places of provider `p`'s only credential.
+fn many(provider: &str, count: usize, place: impl Fn(usize) -> (String, String)) -> Vec<GrantBinding> {
+    let binding = |at| {
+        let (host, path) = place(at);
+        GrantBinding {
+            provider: provider.into(),
+            credential: "c".into(),
+            host: host.into(),
+            port: 443,
+            path: path.into(),
+        }
+    };
+    (0..count).map(binding).collect()
+}
+
+#[test]
+fn thirty_two_providers_with_all_the_places_they_may_have_cost_no_more_than_looking_at_each() {
+    let mut all = Vec::new();
+    for provider in 0..32 {
+        // Equal scores throughout: every place could tie with every other by its group.
+        let place = |at: usize| (format!("h{provider:02}{at:05}.example.com"), format!("/{at:05}"));
+        all.extend(many(&format!("p{provider}"), PLACES_MAX, place));
+    }
+    let mut budget = Budget::for_policy();
+    assert_eq!(first_ambiguity_within(&all, &mut budget), None);
+    let per_place = budget.spent() / all.len() as u64;
+    assert!(per_place <= 128, "{per_place} for each of {} places", all.len());
+    // One host for all, told apart by literal paths, is no dearer.
+    let one_host = |provider: usize| move |at: usize| ("a.example.com".to_owned(), format!("/{provider:02}/{at:05}"));
+    let all: Vec<_> = (0..32).flat_map(|at| many(&format!("p{at}"), PLACES_MAX, one_host(at))).collect();
+    let mut budget = Budget::for_policy();
+    assert_eq!(first_ambiguity_within(&all, &mut budget), None);
+    assert!(budget.spent() / all.len() as u64 <= 128, "{}", budget.spent());
+}
+
+#[test]
+fn wherever_the_budget_ends_two_different_places_are_named() {
+    let starry = |provider: usize| move |at: usize| (format!("*.{provider}{at}.example.com"), String::new());
+    let all: Vec<_> = (0..2).flat_map(|at| many(&format!("p{at}"), 2, starry(at))).collect();
+    let mut not_compared = 0;
+    for cells in 1..2_000 {
+        if let Some(ambiguity) = first_ambiguity_within(&all, &mut Budget::of(cells)) {
+            assert_ne!(ambiguity.first, ambiguity.second, "{cells}");
+            not_compared += usize::from(!ambiguity.compared);
+        }
+    }
+    assert!(not_compared > 60, "{not_compared}");
+}
+
+#[test]
+fn too_many_patterns_are_refused_as_not_compared_and_one_credential_is_never_compared_with_itself() {
+    let starry = |provider: usize| move |at: usize| (format!("*.{provider:02}{at:05}.example.com"), String::new());
+    let alone = many("p", PLACES_MAX, starry(0));
+    let mut budget = Budget::for_policy();
+    assert_eq!(first_ambiguity_within(&alone, &mut budget), None);
+    assert!(budget.spent() / alone.len() as u64 <= 128, "{}", budget.spent());
+    let all: Vec<_> = (0..32).flat_map(|at| many(&format!("p{at}"), PLACES_MAX, starry(at))).collect();
+    let mut budget = Budget::for_policy();
+    let ambiguity = first_ambiguity_within(&all, &mut budget).expect("they are not compared");
+    assert!(!ambiguity.compared && budget.is_spent());
+    let text = ambiguity.to_string();
+    for part in ["dynamic token grants", "ambiguous", "too many patterns", "p0:c"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn pe_17_what_dynamic_credentials_take_is_counted_before_they_are_made() {
+    use prost::Message;
+    let overrides = (0..20).map(|at| choice("", 0, &format!("/v{at}"), &"a".repeat(at))).collect();
+    let mut many = endpoint("api.example.com", 1, "/base");
+    many.ports = (1..=50).collect();
+    let mut profile = profile(vec![many, endpoint("*.example.com", 70_000, "")], overrides);
+    profile.credentials[0].description = "d".repeat(300);
+    let made = dynamic_credentials("acme", &profile);
+    let entries = made.len();
+    let answer =
+        openshell_proto::v1::GetSandboxProviderEnvironmentResponse { dynamic_credentials: made, ..Default::default() };
+    let (counted, encoded) = (dynamic_credentials_bytes("acme", &profile), answer.encoded_len());
+    assert_eq!(entries, 51 * 21);
+    assert!(counted >= encoded, "{counted} for {encoded}");
+    assert!(counted <= encoded + entries * 96, "{counted} for {encoded}");
 }

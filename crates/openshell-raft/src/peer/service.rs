@@ -9,9 +9,10 @@ use futures::stream::BoxStream;
 use openshell_proto::peer::peer_server::{Peer, PeerServer};
 use openshell_proto::peer::{
     AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest,
-    IntroduceResponse, JoinRequest, JoinResponse, LogLines, NodeStatusRequest, NodeStatusResponse, ReadIndexRequest,
-    ReadIndexResponse, ReadLogsRequest, SnapshotRequest, SnapshotResponse, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse, forward_response,
+    IntroduceResponse, JoinRequest, JoinResponse, LogLines, NodeStatusRequest, NodeStatusResponse, Presence,
+    ReadIndexRequest, ReadIndexResponse, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest, Sessions,
+    SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    forward_response,
 };
 use openshell_store::{Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;
@@ -211,6 +212,7 @@ impl Peer for PeerService {
         }
         Ok(Response::new(AdmitResponse { initialised }))
     }
+
     async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<LogLines>, Status> {
         self.member(&request).await?;
         Ok(Response::new(self.handler()?.0.read_logs(request.get_ref())))
@@ -222,5 +224,14 @@ impl Peer for PeerService {
         self.member(&request).await?;
         let lines = self.handler()?.0.follow_logs(request.get_ref());
         Ok(Response::new(lines.map(Ok).boxed()))
+    }
+    async fn read_sessions(&self, request: Request<ReadSessionsRequest>) -> Result<Response<Sessions>, Status> {
+        self.member(&request).await?;
+        Ok(Response::new(self.handler()?.0.read_sessions(request.get_ref())))
+    }
+
+    async fn read_presence(&self, request: Request<ReadPresenceRequest>) -> Result<Response<Presence>, Status> {
+        self.member(&request).await?;
+        Ok(Response::new(self.handler()?.0.read_presence(request.get_ref())))
     }
 }

@@ -7,7 +7,10 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use openshell_proto::log::{Reply, reply};
-use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLine, LogLines, ReadLogsRequest, forward_response};
+use openshell_proto::peer::{
+    ForwardRequest, ForwardResponse, LogLine, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest,
+    ReadSessionsRequest, SandboxSession, Sessions, forward_response,
+};
 use openshell_raft::CallHandler;
 use tokio::time::timeout;
 
@@ -32,6 +35,15 @@ impl CallHandler for Echo {
         let lines = self.read_logs(request);
         async move { lines }.into_stream().chain(stream::pending()).boxed()
     }
+
+    fn read_sessions(&self, request: &ReadSessionsRequest) -> Sessions {
+        let session = |id: &String| SandboxSession { sandbox_id: id.clone(), ..SandboxSession::default() };
+        Sessions { sessions: request.sandbox_ids.iter().map(session).collect() }
+    }
+
+    fn read_presence(&self, request: &ReadPresenceRequest) -> Presence {
+        Presence { life: request.life, generation: request.generation, unchanged: true, ..Presence::default() }
+    }
 }
 
 fn asked(sandbox: &str) -> ReadLogsRequest {
@@ -53,6 +65,21 @@ async fn log_lines_are_asked_of_one_node_for_as_long_as_it_is_there() {
     let end = timeout(PATIENCE, lines.next()).await.expect("it is noticed");
     assert!(!matches!(end, Some(Ok(_))), "the stream ends with the node");
     nodes.node(1).read_logs(2, asked("box"), soon()).await.expect_err("nobody is there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_asked_for_the_sandboxes_that_it_knows() {
+    let mut nodes = Nodes::formed(2).await;
+    nodes.node(2).set_call_handler(Arc::new(Echo));
+    let request = ReadSessionsRequest { sandbox_ids: vec!["box".to_owned()] };
+    let sessions = nodes.node(1).read_sessions(2, request.clone(), soon()).await.expect("an answer").sessions;
+    assert_eq!(sessions[0].sandbox_id, "box");
+    let known = ReadPresenceRequest { life: 3, generation: 4 };
+    let presence = nodes.node(1).read_presence(2, known, soon()).await.expect("an answer");
+    assert_eq!((presence.life, presence.generation, presence.unchanged), (3, 4, true));
+    nodes.node(1).read_presence(9, known, soon()).await.expect_err("no member");
+    nodes.stop(2).await;
+    nodes.node(1).read_sessions(2, request, soon()).await.expect_err("nobody is there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,3 +11,4 @@ mod replacing;
 mod retries;
 mod rules;
 mod strangers;
+mod transferring;

@@ -163,7 +163,7 @@ async fn a_member_that_lost_its_disk_is_not_taken_for_a_new_node() {
 
 /// A replacement of a follower by node 4, which cannot catch up while its disk holds its syncs, and
 /// a leader that is not the one who began it.
-async fn half_done() -> (Nodes, u64, SimulatedDisk) {
+pub(crate) async fn half_done() -> (Nodes, u64, SimulatedDisk) {
     let mut nodes = Nodes::formed(3).await;
     insist(&nodes, call(None), bump("a")).await;
     let old = nodes.follower().await.node();

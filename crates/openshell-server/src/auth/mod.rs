@@ -18,6 +18,14 @@ pub(crate) struct Authenticator {
     users: Users,
 }
 
+/// Who is calling, and for how long that is so.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    /// The token that says it is refused from then on, milliseconds since the Unix epoch.
+    pub(crate) until_ms: Option<i64>,
+}
+
 /// Where users come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Users {
@@ -49,14 +57,20 @@ impl Authenticator {
         Self { tokens, users }
     }
 
-    /// The principal of a call. A token that claims to be a sandbox's decides, whatever else the
+    /// Who makes a call. A token that claims to be a sandbox's decides, whatever else the
     /// connection shows; any other is passed over (AU-4).
-    pub(crate) fn principal<T>(&self, request: &Request<T>, state: &State) -> Result<Principal, Status> {
+    pub(crate) fn caller<T>(&self, request: &Request<T>, state: &State) -> Result<Caller, Status> {
         if let Some(token) = bearer(request)
-            && let Some(id) = self.tokens.verify(state, token)?
+            && let Some(verified) = self.tokens.verify(state, token)?
         {
-            return Ok(Principal::Sandbox { id });
+            let principal = Principal::Sandbox { id: verified.sandbox_id };
+            return Ok(Caller { principal, until_ms: verified.until_ms });
         }
+        Ok(Caller { principal: self.user(request)?, until_ms: None })
+    }
+
+    /// The principal of a call without a sandbox's token.
+    fn user<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         let admin_role = match &self.users {
             Users::Certificates { admin_role } => admin_role.as_deref(),
             Users::LocalDeveloper => return Ok(local_developer()),

@@ -42,7 +42,7 @@ fn with_authorization(value: &str) -> Request<()> {
 
 #[test]
 fn au_5_and_6_a_missing_certificate_is_nobody_when_one_is_required() {
-    let principal = authenticator(certificates()).principal(&Request::new(()), &State::empty()).unwrap();
+    let principal = authenticator(certificates()).caller(&Request::new(()), &State::empty()).unwrap().principal;
     assert_eq!(principal, Principal::Anonymous);
     assert_eq!(Users::of(true, None, true), certificates(), "also on loopback");
     let admin_role = || Some("ops".to_owned());
@@ -52,7 +52,7 @@ fn au_5_and_6_a_missing_certificate_is_nobody_when_one_is_required() {
 #[test]
 fn au_9_without_certificates_the_caller_on_loopback_is_the_local_developer() {
     assert_eq!(Users::of(false, None, true), Users::LocalDeveloper);
-    let principal = authenticator(Users::LocalDeveloper).principal(&Request::new(()), &State::empty()).unwrap();
+    let principal = authenticator(Users::LocalDeveloper).caller(&Request::new(()), &State::empty()).unwrap().principal;
     let Principal::User(user) = principal else { panic!("a user is expected: {principal:?}") };
     assert_eq!((user.subject.as_str(), user.identity_provider.as_str()), ("unauthenticated-local-dev", "local_dev"));
     assert_eq!(user.roles, ["openshell-user", "openshell-admin"]);
@@ -63,7 +63,7 @@ fn au_9_without_certificates_the_caller_on_loopback_is_the_local_developer() {
 #[test]
 fn off_loopback_nobody_is_the_local_developer() {
     assert_eq!(Users::of(false, None, false), Users::Nobody);
-    let principal = authenticator(Users::Nobody).principal(&Request::new(()), &State::empty()).unwrap();
+    let principal = authenticator(Users::Nobody).caller(&Request::new(()), &State::empty()).unwrap().principal;
     assert_eq!(principal, Principal::Anonymous);
 }
 
@@ -108,12 +108,12 @@ fn au_4_a_sandboxes_token_decides_before_anything_else() {
         let token = authenticator.tokens.mint(&state, "box").unwrap().token;
         for scheme in ["Bearer", "bearer"] {
             let request = with_authorization(&format!("{scheme} {token}"));
-            let principal = authenticator.principal(&request, &state).unwrap();
+            let principal = authenticator.caller(&request, &state).unwrap().principal;
             assert_eq!(principal, Principal::Sandbox { id: "box".to_owned() });
         }
         // One that is not valid must not make a sandbox the developer of the machine.
         let request = with_authorization(&format!("Bearer {}", &token[..token.len() - 8]));
-        assert_eq!(authenticator.principal(&request, &state).unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(authenticator.caller(&request, &state).unwrap_err().code(), Code::Unauthenticated);
     }
 }
 
@@ -121,7 +121,7 @@ fn au_4_a_sandboxes_token_decides_before_anything_else() {
 fn au_4_a_header_that_is_no_sandboxes_token_is_passed_over() {
     let state = formed("one", &secrets());
     for value in ["Bearer opaque", "Basic dXNlcjpwYXNz", "Bearer", ""] {
-        let principal = authenticator(certificates()).principal(&with_authorization(value), &state).unwrap();
+        let principal = authenticator(certificates()).caller(&with_authorization(value), &state).unwrap().principal;
         assert_eq!(principal, Principal::Anonymous, "{value:?}");
     }
 }

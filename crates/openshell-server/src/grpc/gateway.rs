@@ -18,9 +18,10 @@ use tonic::Status;
 
 use crate::grpc::context::Context;
 use crate::grpc::errand::{Errand, Next};
+use crate::grpc::facts::Facts;
 use crate::grpc::finish;
 use crate::grpc::peers::FromPeers;
-use crate::grpc::status::{Seen, refused, unavailable};
+use crate::grpc::status::{Seen, position_lost, refused, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::logs::Logs;
@@ -28,6 +29,7 @@ use crate::options::WhenStale;
 use crate::refresh::Refresher;
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
+use crate::sync::{self, Sessions};
 use crate::watch::{Hub, Limits};
 
 /// How long a node waits to catch up with what its caller has seen before it asks the leader.
@@ -36,13 +38,6 @@ const CATCH_UP: Duration = Duration::from_millis(250);
 const APPLY_WAIT: Duration = Duration::from_secs(1);
 /// Between two attempts to find a leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
-
-/// What the node was told about itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    pub(crate) stale_after: Duration,
-    pub(crate) when_stale: WhenStale,
-}
 
 /// The gateway of one node.
 pub(crate) struct Gateway {
@@ -58,6 +53,8 @@ pub(crate) struct Gateway {
     pub(crate) hub: Arc<Hub>,
     /// The sandboxes' log lines.
     pub(crate) logs: Arc<Logs>,
+    /// The sandboxes that follow their configuration through this node.
+    pub(crate) sessions: Arc<Sessions>,
     /// Open streams end: the node takes no more calls, or no part any more.
     pub(crate) streams_end: CancellationToken,
 }
@@ -90,6 +87,8 @@ impl Gateway {
         let hub = Hub::new(Arc::new(cluster.clone()), Limits { age, ..Limits::default() });
         let logs = Logs::new(Arc::clone(hub.log_keeper()), Arc::new(cluster.clone()));
         let refresher = Refresher::new();
+        let limits = sync::Limits { grace: facts.disconnect_grace, ..sync::Limits::default() };
+        let sessions = Sessions::new(limits);
         let gateway = Arc::new(Self {
             cluster,
             table,
@@ -100,6 +99,7 @@ impl Gateway {
             facts,
             hub,
             logs,
+            sessions,
             streams_end,
         });
         gateway.cluster.set_call_handler(Arc::new(FromPeers(Arc::clone(&gateway))));
@@ -179,6 +179,11 @@ impl Gateway {
         answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, settled: false })
     }
 
+    /// It has not heard of the cluster for too long.
+    pub(crate) fn is_stale(&self) -> bool {
+        Duration::from_millis(self.cluster.age_ms()) > self.facts.stale_after
+    }
+
     /// A node that was removed, or whose state differs, answers nothing.
     pub(crate) fn takes_part(&self) -> Result<(), Status> {
         match self.cluster.withdrawn() {
@@ -221,7 +226,7 @@ impl Gateway {
     fn fresh_enough(&self, context: &Context) -> Result<(), Status> {
         let epoch = self.cluster.state().epoch();
         match context.epoch {
-            Some(seen) if seen != epoch && epoch != 0 => Err(Status::failed_precondition(format!(
+            Some(seen) if seen != epoch && epoch != 0 => Err(position_lost(format!(
                 "the caller has seen epoch {seen}, this cluster is in epoch {epoch}: it was restored from a backup; drop \
                  what was remembered of it and read again"
             ))),
@@ -231,13 +236,13 @@ impl Gateway {
 
     /// A state that is not older than what the caller has seen: waits a little for this node,
     /// then asks the leader how far the cluster is.
-    async fn at_least(&self, revision: u64, deadline: Instant) -> Result<Arc<State>, Status> {
+    pub(crate) async fn at_least(&self, revision: u64, deadline: Instant) -> Result<Arc<State>, Status> {
         let patience = deadline.min(Instant::now() + CATCH_UP);
         if !self.cluster.wait_for_revision(revision, patience).await {
             let state =
                 self.cluster.read(Consistency::Linearizable, deadline).await.map_err(|error| unavailable(&error))?;
             if state.revision() < revision {
-                return Err(Status::failed_precondition(format!(
+                return Err(position_lost(format!(
                     "the caller has seen revision {revision}, the cluster is at {}: it is not the same cluster",
                     state.revision()
                 )));

@@ -4,6 +4,7 @@
 mod codec;
 mod context;
 mod errand;
+mod facts;
 mod finish;
 mod gateway;
 mod node;
@@ -14,7 +15,8 @@ mod status;
 mod table;
 
 pub(crate) use context::{CALL_MAX, Context};
-pub(crate) use gateway::{Facts, Gateway};
+pub(crate) use facts::Facts;
+pub(crate) use gateway::Gateway;
 pub(crate) use service::GatewayService;
 pub(crate) use status::refused;
 pub(crate) use table::{Complete, Led, Messages, Method};
@@ -23,7 +25,7 @@ use openshell_state::{decide, query};
 
 use crate::grpc::table::Table;
 use crate::sandbox::activity;
-use crate::{logs, refresh, watch};
+use crate::{logs, refresh, sync, watch};
 
 const NO_COMPUTE: &str = "this gateway keeps records and has no compute driver: it cannot reach into a running sandbox";
 const NO_KUBERNETES: &str =
@@ -34,7 +36,7 @@ const NO_KUBERNETES: &str =
 /// # Panics
 /// When an RPC of the descriptor is missing: such a program must not start.
 pub(crate) fn table() -> Table {
-    Table::default()
+    let released = Table::default()
         .service("openshell.v1.OpenShell")
         .node("Health", node::health)
         .node("GetCurrentUser", node::current_user)
@@ -95,15 +97,27 @@ pub(crate) fn table() -> Table {
         .decide("RemoveWorkspaceMember", decide::workspace_member::remove)
         .query("ListWorkspaceMembers", query::workspace::members)
         .absent(&ABSENT_LIVE, NO_COMPUTE)
-        .absent(&["IssueSandboxToken"], NO_KUBERNETES)
+        .absent(&["IssueSandboxToken"], NO_KUBERNETES);
+    with_ours(released).complete()
+}
+
+/// What is ours beside the released API, and what nodes ask each other.
+fn with_ours(table: Table) -> Table {
+    table
         .service("openshell.cluster.v1.Cluster")
         .node("GetStatus", node::cluster_status)
+        .node("GetMembers", node::members)
         .node("GetDigest", node::digest)
         .lead("ReplaceNode", node::replace)
+        .lead("TransferLeadership", node::transfer)
         .watch("Watch", watch::changes::open)
         .with_keeper("IssueSandboxToken", sandbox::issue)
+        .service("openshell.sync.v1.Sync")
+        .watch("Follow", sync::open)
+        .node("Report", sync::report)
+        .gather("GetRollout", sync::rollout)
         .between_nodes(refresh::SETTLE, refresh::settled)
-        .complete()
+        .between_nodes(sync::RECORD, sync::recorded)
 }
 
 /// Calls that need a running sandbox.

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use openshell_proto::cluster::{
-    GetDigestRequest, GetDigestResponse, GetStatusRequest, GetStatusResponse, MemberStatus, ReplaceNodeRequest,
-    ReplaceNodeResponse,
+    GetDigestRequest, GetDigestResponse, GetMembersRequest, GetMembersResponse, GetStatusRequest, GetStatusResponse,
+    Member, MemberStatus, ReplaceNodeRequest, ReplaceNodeResponse, TransferLeadershipRequest,
+    TransferLeadershipResponse,
 };
 use openshell_proto::v1::{
     GetCurrentUserRequest, GetCurrentUserResponse, GetGatewayInfoRequest, GetGatewayInfoResponse, HealthRequest,
     HealthResponse, ServiceStatus,
 };
-use openshell_raft::{Answered, CallContext, IdStanding, MemberInfo, Replaced};
+use openshell_raft::{Answered, CallContext, Heir, IdStanding, MemberInfo, Replaced};
+use openshell_state::Refusal;
 use openshell_state::access::Principal;
 use prost::Message;
 use tokio::time::Instant;
@@ -119,6 +121,26 @@ fn row(member: MemberInfo) -> MemberStatus {
     }
 }
 
+/// `Cluster.GetMembers`: where nodes take calls, for everybody who is somebody.
+pub(super) async fn members(
+    gateway: Arc<Gateway>,
+    _: Principal,
+    _: GetMembersRequest,
+) -> Result<GetMembersResponse, Status> {
+    let cluster = &gateway.cluster;
+    let member = |member: MemberInfo| Member {
+        id: member.id,
+        client_address: member.client_address,
+        zone: member.zone,
+        voter: member.voter,
+    };
+    Ok(GetMembersResponse {
+        epoch: cluster.state().epoch(),
+        node: cluster.node(),
+        members: cluster.members().into_iter().map(member).collect(),
+    })
+}
+
 /// `Cluster.GetDigest`.
 pub(super) async fn digest(
     gateway: Arc<Gateway>,
@@ -141,8 +163,65 @@ pub(super) async fn replace(gateway: Arc<Gateway>, context: CallContext, request
         Replaced::Done => ReplaceNodeResponse { done: true, ..ReplaceNodeResponse::default() },
         Replaced::CatchingUp { has, of } => ReplaceNodeResponse { done: false, caught_up: has, target: of },
     });
+    Ok(answered(&gateway, reply.map(|reply| reply.encode_to_vec())))
+}
+
+/// `Cluster.TransferLeadership`.
+pub(super) async fn transfer(gateway: Arc<Gateway>, context: CallContext, request: TransferLeadershipRequest) -> Led {
+    let heir = match heir(request, gateway.cluster.node(), context.repeated_attempt) {
+        Ok(heir) => heir,
+        Err(refusal) => return Ok(answered(&gateway, Err(refusal))),
+    };
+    let (principal, is_repeated) = (&context.principal, context.repeated_attempt);
+    let leader = gateway.cluster.transfer(principal, heir, is_repeated, context.deadline).await?;
+    let reply = leader.map(|leader| TransferLeadershipResponse { leader }.encode_to_vec());
+    Ok(answered(&gateway, reply))
+}
+
+/// Who is to lead after a call that this node, which leads, is asked. A repeated attempt that finds another
+/// leader than the two that it names has done its part: whatever came after that is not undone.
+fn heir(request: TransferLeadershipRequest, leader: u64, is_repeated: bool) -> Result<Heir, Refusal> {
+    match request {
+        TransferLeadershipRequest { to: 0, from: 0 } => {
+            let words = "from: without `to`, the leader that is to lead no more must be named";
+            Err(Refusal::invalid(words))
+        }
+        TransferLeadershipRequest { to: 0, from } => Ok(Heir::AnyoneBut(from)),
+        TransferLeadershipRequest { to, from } => {
+            let has_moved_on = is_repeated && from != 0 && leader != from && leader != to;
+            Ok(if has_moved_on { Heir::AnyoneBut(from) } else { Heir::Node(to) })
+        }
+    }
+}
+
+/// An answer that does not go through the ids that the state remembers.
+fn answered(gateway: &Gateway, reply: Result<Vec<u8>, Refusal>) -> Answered {
     let state = gateway.cluster.state();
-    // It does not go through the ids that the state remembers.
-    let standing = IdStanding::Open;
-    Ok(Answered { reply: reply.map(|reply| reply.encode_to_vec()), revision: state.revision(), standing, state })
+    Answered { reply, revision: state.revision(), standing: IdStanding::Open, state }
+}
+
+#[cfg(test)]
+mod tests {
+    use openshell_proto::cluster::TransferLeadershipRequest;
+    use openshell_raft::Heir;
+
+    use super::heir;
+
+    #[test]
+    fn a_repeated_attempt_undoes_no_later_election() {
+        for (to, from, leader, is_repeated, expected) in [
+            (2, 1, 1, false, Heir::Node(2)),
+            (2, 1, 1, true, Heir::Node(2)),
+            (2, 1, 2, true, Heir::Node(2)),
+            (2, 1, 3, true, Heir::AnyoneBut(1)),
+            // A first attempt says what is wanted now, and so does one that names nobody.
+            (2, 1, 3, false, Heir::Node(2)),
+            (2, 0, 3, true, Heir::Node(2)),
+            (0, 1, 3, true, Heir::AnyoneBut(1)),
+        ] {
+            let request = TransferLeadershipRequest { to, from };
+            assert_eq!(heir(request, leader, is_repeated), Ok(expected), "{request:?} at {leader}, {is_repeated}");
+        }
+        assert!(heir(TransferLeadershipRequest::default(), 1, false).is_err());
+    }
 }

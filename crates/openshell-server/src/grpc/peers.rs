@@ -1,11 +1,15 @@
-//! What other nodes ask of this one's gateway: to decide a call that was passed on, or for log lines.
+//! What other nodes ask of this one's gateway: to decide a call that was passed on, for log lines, or for the
+//! sandboxes that follow through it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLines, ReadLogsRequest};
+use openshell_proto::peer::{
+    ForwardRequest, ForwardResponse, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest,
+    Sessions,
+};
 use openshell_raft::CallHandler;
 use tokio::time::Instant;
 
@@ -29,5 +33,13 @@ impl CallHandler for FromPeers {
 
     fn follow_logs(&self, request: &ReadLogsRequest) -> BoxStream<'static, LogLines> {
         self.0.logs.keeper().serve(request)
+    }
+
+    fn read_sessions(&self, request: &ReadSessionsRequest) -> Sessions {
+        self.0.sessions.read(request)
+    }
+
+    fn read_presence(&self, request: &ReadPresenceRequest) -> Presence {
+        self.0.sessions.presence(request, self.0.is_stale())
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn config(
     request: &GetSandboxConfigRequest,
 ) -> Result<Bytes, Status> {
     let found = query::sandbox::find_by_id(state, principal, &request.sandbox_id);
-    found.and_then(|found| gateway.sandboxes.config(state, found)).map_err(|refusal| refused(&refusal))
+    let config = found.and_then(|found| gateway.sandboxes.config(state, found));
+    if let (Principal::Sandbox { id }, Ok(_)) = (principal, &config) {
+        gateway.sessions.polled(id, state.revision());
+    }
+    config.map_err(|refusal| refused(&refusal))
 }
 
 /// `GetSandboxProviderEnvironment`: of the sandbox whose own principal asks (PE-1).

@@ -99,8 +99,9 @@ impl Call {
     }
 
     fn context<T>(&self, request: &Request<T>) -> Result<Context, Status> {
-        let principal = self.service.authenticator.principal(request, &self.service.gateway.cluster.state())?;
-        Context::read(request.metadata(), principal)
+        let caller = self.service.authenticator.caller(request, &self.service.gateway.cluster.state())?;
+        let context = Context::read(request.metadata(), caller.principal)?;
+        Ok(Context { until_ms: caller.until_ms, ..context })
     }
 }
 

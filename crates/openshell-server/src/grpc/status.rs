@@ -81,6 +81,14 @@ pub(crate) fn incomplete(reason: &Status) -> Status {
     status
 }
 
+/// What the caller says it has seen is not of this cluster, or of another life of it: nothing was looked at
+/// but that. The header `x-openshell-position: lost` tells it from a rule's no.
+pub(crate) fn position_lost(text: String) -> Status {
+    let mut status = Status::failed_precondition(text);
+    status.metadata_mut().insert("x-openshell-position", MetadataValue::from_static("lost"));
+    status
+}
+
 /// The cluster cannot say. Whether the call may have taken effect is in the header
 /// `x-openshell-outcome`: `not-done` or `unknown`.
 pub(crate) fn unavailable(error: &Unavailable) -> Status {

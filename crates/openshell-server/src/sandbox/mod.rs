@@ -31,6 +31,15 @@ pub(crate) struct Sandboxes {
     clock: Arc<dyn Clock>,
 }
 
+/// An environment and what tells it from another.
+pub(crate) struct MarkedEnvironment {
+    pub(crate) revision: u64,
+    /// When a credential in it expires, milliseconds since the Unix epoch.
+    pub(crate) valid_until_ms: Option<i64>,
+    /// Encoded, with its credentials in plain text; none where it is known.
+    pub(crate) answer: Option<Bytes>,
+}
+
 impl Sandboxes {
     /// `token_ttl` is how long a token is valid; zero is for ever.
     pub(crate) fn new(secrets: &Arc<Secrets>, clock: &Arc<dyn Clock>, token_ttl: Duration) -> Self {
@@ -61,11 +70,37 @@ impl Sandboxes {
         found: (&Key, &Sandbox),
         static_bindings: bool,
     ) -> Result<Bytes, Refusal> {
-        let now_ms = self.clock.now_ms().max(state.last_time_ms());
-        let answer =
-            self.answers.environment(state, found, now_ms, |kept| kept.answer(&*self.secrets, static_bindings));
+        let answer = self
+            .answers
+            .environment(state, found, self.now_ms(state), |kept| kept.answer(&*self.secrets, static_bindings));
         // The encoded answer goes with the connection's own buffers.
         answer.map(Bytes::from)
+    }
+
+    /// The same with what tells it from another, and opened only if that is not `known` already: by its
+    /// revision, and when a credential in it expires.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::environment`].
+    pub(crate) fn environment_unless(
+        &self,
+        state: &State,
+        found: (&Key, &Sandbox),
+        known: impl FnOnce(u64, Option<i64>) -> bool,
+    ) -> Result<MarkedEnvironment, Refusal> {
+        self.answers.environment(state, found, self.now_ms(state), |kept| {
+            let (revision, valid_until_ms) = (kept.revision(), kept.valid_until_ms());
+            let answer = match known(revision, valid_until_ms) {
+                true => None,
+                false => Some(Bytes::from(kept.answer(&*self.secrets, true)?)),
+            };
+            Ok(MarkedEnvironment { revision, valid_until_ms, answer })
+        })
+    }
+
+    /// The time that environments of this state are composed at, milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self, state: &State) -> i64 {
+        self.clock.now_ms().max(state.last_time_ms())
     }
 
     /// What is kept of configurations and of environments.

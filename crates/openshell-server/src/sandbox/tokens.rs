@@ -44,6 +44,14 @@ pub(crate) struct Token {
     pub(crate) expires_at_ms: i64,
 }
 
+/// What a valid token says.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) sandbox_id: String,
+    /// From then on it is refused, milliseconds since the Unix epoch; none for one that does not expire.
+    pub(crate) until_ms: Option<i64>,
+}
+
 /// The cluster's key, opened. Every one of its tokens names it.
 struct SigningKey {
     id: String,
@@ -101,12 +109,12 @@ impl Tokens {
         Ok(Token { token, expires_at_ms: expires_s.saturating_mul(1000) })
     }
 
-    /// The id of the sandbox whose token this is; none when it does not claim to be a sandbox's.
+    /// The sandbox whose token this is, and for how long; none when it does not claim to be a sandbox's.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` when it claims to be one and is not, or no longer. Only the reason is said,
     /// nothing of the token. `UNAVAILABLE` and `INTERNAL` as [`Tokens::mint`].
-    pub(crate) fn verify(&self, state: &State, token: &str) -> Result<Option<String>, Status> {
+    pub(crate) fn verify(&self, state: &State, token: &str) -> Result<Option<Verified>, Status> {
         if !claimed(token).is_some_and(|claimed| claimed.iss.starts_with(ISSUER)) {
             return Ok(None);
         }
@@ -143,7 +151,10 @@ impl Tokens {
         if claims.iat.saturating_sub(SKEW_S) > now_s {
             return Err(invalid("it was issued in the future"));
         }
-        Ok(Some(claims.sandbox_id))
+        // Seconds are compared above: the one that it ends in is still its own.
+        let until_s = (claims.exp != 0).then(|| claims.exp.saturating_add(SKEW_S + 1));
+        let until_ms = until_s.map(|until_s| until_s.saturating_mul(1000));
+        Ok(Some(Verified { sandbox_id: claims.sandbox_id, until_ms }))
     }
 
     /// The clock of this node, and at least the cluster's.

@@ -2,6 +2,9 @@
 //! entry to the queues of those whom it concerns, found by workspace and by sandbox: what a change
 //! costs grows with its audience, not with the number of watchers.
 
+mod followers;
+mod history;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +21,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use self::followers::Followers;
+pub(crate) use self::followers::Following;
 use crate::logs::Keeper;
 use crate::watch::census::{Admitted, Census, Limits, Subject};
 use crate::watch::feed::Feed;
@@ -49,6 +54,7 @@ struct Inner {
     /// By the key of the sandbox, by the key of its policies without their version, by the key of its draft
     /// inbox, and by the key of the membership by which its watcher may see it.
     bells: BTreeMap<Key, BTreeMap<u64, Arc<Notify>>>,
+    followers: Followers,
 }
 
 /// Numbers for the metrics page.
@@ -83,8 +89,13 @@ pub(super) struct Bell {
 
 impl Hub {
     pub(crate) fn new(feed: Arc<dyn Feed>, limits: Limits) -> Arc<Self> {
-        let inner =
-            Inner { routed: feed.state().revision(), next_id: 0, queues: BTreeMap::new(), bells: BTreeMap::new() };
+        let inner = Inner {
+            routed: feed.state().revision(),
+            next_id: 0,
+            queues: BTreeMap::new(),
+            bells: BTreeMap::new(),
+            followers: Followers::default(),
+        };
         Arc::new(Self {
             feed,
             census: Census::new(&limits),
@@ -139,24 +150,9 @@ impl Hub {
     }
 
     /// How old the node's state is, when that is too old for watches.
-    pub(super) fn too_old(&self) -> Option<Duration> {
+    pub(crate) fn too_old(&self) -> Option<Duration> {
         let age = self.feed.age();
         self.limits.age.is_some_and(|age_max| age > age_max).then_some(age)
-    }
-
-    /// A page of the history: from memory, or off the hot path from the disk.
-    ///
-    /// # Errors
-    /// The disk's, in words.
-    pub(super) async fn read_after(&self, revision: u64) -> Result<Page, String> {
-        if let Some(page) = self.feed.recent_after(revision, PAGE) {
-            return Ok(page);
-        }
-        let feed = Arc::clone(&self.feed);
-        match tokio::task::spawn_blocking(move || feed.read_after(revision, PAGE)).await {
-            Ok(page) => page.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
     }
 
     /// Hands on the entries that are published; there is nothing else through the last of them, or
@@ -172,6 +168,7 @@ impl Hub {
             let relieved = inner.relieve(&self.queued_bytes, self.limits.queued_bytes);
             self.cut_off.fetch_add(cut + relieved, Ordering::Relaxed);
             inner.ring(&keys);
+            inner.followers.ring(&keys, &state);
             self.log_keeper.forget_deleted(&keys, &state);
         }
         inner.routed = match published.last() {
@@ -190,6 +187,7 @@ impl Hub {
         for bell in inner.bells.values().flat_map(BTreeMap::values) {
             bell.notify_one();
         }
+        inner.followers.ring_all();
         self.log_keeper.forget_all_deleted(&self.feed.state());
         inner.routed = floor;
     }

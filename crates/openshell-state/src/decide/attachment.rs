@@ -120,10 +120,16 @@ impl Change<'_> {
     fn preflight(&self, call: &Call<'_>, members: &[Member<'_>], inspected: bool) -> Result<(), Refusal> {
         let subject = Subject::stored(call.state, self.workspace, self.before);
         let on = composition::is_on(call.state)?;
-        let composed = checks::composed(&subject.base_or_empty(), members, on);
+        let base = subject.base_or_empty();
+        // What is detached makes nothing larger, and may be the way back to less.
+        let composed = match inspected {
+            true => checks::composed(&base, members, on)?,
+            false => checks::composed_of_any_size(&base, members, on),
+        };
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, members)?;
         if inspected {
+            checks::environment_size(&composed, members)?;
             checks::safe(&composed)?;
             let enforced = composition::global_policy(call.state)?.unwrap_or(composed);
             checks::uninspected(&enforced, members)?;

@@ -9,6 +9,7 @@ pub mod formation;
 pub mod lifecycle;
 pub mod membership;
 pub mod policy;
+pub mod presence;
 pub mod profile;
 pub mod provider;
 pub mod refresh;

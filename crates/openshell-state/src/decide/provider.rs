@@ -12,8 +12,8 @@ use openshell_providers::{environment, predicates};
 
 use crate::access::{Role, workspace_or_default};
 use crate::checks::{self, REFRESH_DELETING};
-use crate::composition::{self, View};
-use crate::decide::{Need, enter_workspace, expect_version, new_metadata, next_metadata};
+use crate::composition::{self, Subject, View};
+use crate::decide::{Need, enter_workspace, expect_version, new_metadata, next_metadata, policy};
 use crate::decision::{Call, Decision, Draft, Opener};
 use crate::key::Key;
 use crate::names;
@@ -317,15 +317,29 @@ pub(super) fn attached_sandboxes<'a>(
 ) -> Result<(), Refusal> {
     draft.rely_on(call.state, Key::provider_users(workspace, name));
     view.providers.insert((workspace.to_owned(), name.to_owned()), Cow::Borrowed(after));
+    let before = View::of(call.state).member(workspace, name);
+    let grows = match (&before, &view.member(workspace, name)) {
+        (Some(before), Some(after)) => checks::grows(before, after),
+        _ => true,
+    };
     let mut attached = false;
     for sandbox in call.state.sandboxes_listing(workspace, name) {
         attached = true;
-        let spec = call.state.sandbox(workspace, sandbox).and_then(|entry| entry.value.spec.as_ref());
-        let names = spec.map_or(&[][..], |spec| &spec.providers);
-        let members: Vec<_> = names.iter().filter_map(|name| view.member(workspace, name)).collect();
+        let stored = call.state.sandbox(workspace, sandbox).expect("an indexed sandbox exists").value;
+        let subject = Subject::stored(call.state, workspace, stored);
+        let members: Vec<_> = subject.providers.iter().filter_map(|name| view.member(workspace, name)).collect();
         composition::rely_on_providers(draft, call.state, workspace, &members);
         composition::rely_on_profiles(draft, call.state, &members);
+        if grows && members.iter().any(checks::counts_bindings) {
+            // A binding that is added at the same time counts for the new keys as well.
+            let id = stored.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
+            draft.rely_on(call.state, policy::next_revision_key(call.state, workspace, id));
+        }
         checks::environment_keys(&members, call.stamp.time_ms)
+            .and_then(|()| match grows {
+                true => checks::environment_size(&subject.base_or_empty(), &members),
+                false => Ok(()),
+            })
             .map_err(|refusal| Refusal::precondition(format!("sandbox {sandbox:?}: {}", refusal.message)))?;
     }
     if attached {

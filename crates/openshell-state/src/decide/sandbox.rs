@@ -115,11 +115,12 @@ pub(super) fn safe(policy: &SandboxPolicy) -> Result<(), Refusal> {
 fn preflight(call: &Call<'_>, policy: Option<&SandboxPolicy>, members: &[Member<'_>]) -> Result<(), Refusal> {
     let base = policy.map_or_else(|| Cow::Owned(SandboxPolicy::default()), Cow::Borrowed);
     let on = composition::is_on(call.state)?;
-    let composed = checks::composed(&base, members, on);
+    let composed = checks::composed(&base, members, on)?;
     let enforced = composition::global_policy(call.state)?.unwrap_or_else(|| composed.clone());
     checks::uninspected(&enforced, members)?;
     checks::endpoint_ambiguity(&composed)?;
     checks::credential_context(&composed, members)?;
+    checks::environment_size(&composed, members)?;
     checks::safe(&composed)
 }
 

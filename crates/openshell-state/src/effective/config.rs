@@ -86,8 +86,8 @@ pub(super) fn effective_policy(
     if let Some(policy) = &mut policy {
         credentials::clear_markers(policy);
         let on = source == PolicySource::Sandbox && providers_v2;
-        if on && !composition::layers(members).is_empty() {
-            *policy = checks::composed(policy, members, true);
+        if on {
+            *policy = checks::composed(policy, members, true)?;
         }
         checks::safe(policy)?;
         let scopes = checks::credential_scopes(policy, members)?;

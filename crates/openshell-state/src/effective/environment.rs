@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openshell_policy::credentials::{self, BoundEndpoint};
 use openshell_proto::datamodel::Provider;
+use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{
     GetSandboxProviderEnvironmentResponse, ProviderProfile, Sandbox, StaticCredentialBinding,
     StaticCredentialEndpointBinding,
@@ -53,6 +54,7 @@ impl Environment {
             checks::credential_context(policy, &members)?;
         }
         checks::environment_keys(&members, now_ms)?;
+        checks::stored_environment_size(policy.as_ref().unwrap_or(&SandboxPolicy::default()), &members)?;
         let bindings = policy.as_ref().map_or(Ok(BTreeMap::new()), credentials::bindings).map_err(Refusal::invalid)?;
         let mut composing = Composing {
             workspace,
@@ -101,7 +103,7 @@ impl Composing<'_> {
                 self.open.credential_expires_at_ms.insert(key.clone(), expires_at_ms);
             }
             if let Some(endpoints) = &places {
-                let binding = binding(self.sandbox_id, member, key, endpoints.clone())?;
+                let binding = binding(self.sandbox_id, member, key, endpoints)?;
                 self.open.static_credential_bindings.insert(key.clone(), binding);
             }
             let sealed = Variable::Sealed {
@@ -124,26 +126,29 @@ impl Composing<'_> {
     }
 }
 
+/// Where a credential may be used. Host and path are shared by all ports and keys.
+struct Place<'a> {
+    host: &'a str,
+    port: u32,
+    path: &'a str,
+}
+
 /// Where a profile's credentials may be used: host, port and path of its endpoints; without any, the
 /// endpoints that the policy binds to the provider (PE-8, PE-10).
-fn places(profile: &ProviderProfile, bound: Option<&BTreeSet<BoundEndpoint>>) -> Vec<StaticCredentialEndpointBinding> {
-    let place = |host: &str, port, path: &str| StaticCredentialEndpointBinding {
-        host: host.to_owned(),
-        port,
-        path: path.to_owned(),
-    };
+fn places<'a>(profile: &'a ProviderProfile, bound: Option<&'a BTreeSet<BoundEndpoint>>) -> Vec<Place<'a>> {
     let of_profile: Vec<_> = profile
         .endpoints
         .iter()
         .flat_map(|endpoint| {
             let ports = predicates::endpoint_ports(endpoint).into_iter();
-            ports.map(move |port| place(&endpoint.host, port, &endpoint.path))
+            ports.map(move |port| Place { host: &endpoint.host, port, path: &endpoint.path })
         })
         .collect();
     if !of_profile.is_empty() {
         return of_profile;
     }
-    bound.into_iter().flatten().map(|bound| place(&bound.host, bound.port, &bound.path)).collect()
+    let bound = bound.into_iter().flatten();
+    bound.map(|BoundEndpoint { host, port, path }| Place { host, port: *port, path }).collect()
 }
 
 /// Where one credential may be used and what it is known as (PE-10, PE-12).
@@ -151,11 +156,17 @@ fn binding(
     sandbox_id: &str,
     member: &Member<'_>,
     key: &str,
-    endpoints: Vec<StaticCredentialEndpointBinding>,
+    places: &[Place<'_>],
 ) -> Result<StaticCredentialBinding, Refusal> {
     let provider_id = member.provider.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
-    let handle = workload::handle(sandbox_id, member, key, &endpoints)?.unwrap_or_default();
+    let handle = workload::handle(sandbox_id, member, key, places)?.unwrap_or_default();
     let credential_identity =
         if handle.is_empty() { format!("{provider_id}:{key}") } else { format!("refresh:{handle}") };
+    let endpoint = |place: &Place<'_>| StaticCredentialEndpointBinding {
+        host: place.host.to_owned(),
+        port: place.port,
+        path: place.path.to_owned(),
+    };
+    let endpoints = places.iter().map(endpoint).collect();
     Ok(StaticCredentialBinding { endpoints, credential_identity, workload_credential_handle: handle })
 }

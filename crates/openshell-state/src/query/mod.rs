@@ -6,6 +6,7 @@ pub mod policy;
 pub mod profile;
 pub mod provider;
 pub mod refresh;
+pub mod rollout;
 pub mod sandbox;
 pub mod settings;
 pub mod watch;

@@ -3,17 +3,26 @@
 use openshell_proto::sandbox::LeftOutProfile;
 use openshell_proto::v1::{
     GetSandboxPolicyStatusRequest, GetSandboxPolicyStatusResponse, ListSandboxPoliciesRequest,
-    ListSandboxPoliciesResponse, PolicyStatus, SandboxPolicyRevision,
+    ListSandboxPoliciesResponse, PolicyStatus, Sandbox, SandboxPolicyRevision,
 };
 
 use crate::access::{Principal, Role, workspace_or_default};
 use crate::composition::{self, View};
+use crate::decide::policy::PENDING;
 use crate::effective::version_of;
-use crate::key::GLOBAL_SCOPE;
+use crate::key::{GLOBAL_SCOPE, Key};
 use crate::query::{enter, page, sandbox};
 use crate::record::PolicyRevision;
 use crate::refusal::Refusal;
 use crate::state::State;
+
+/// Whether nobody has said yet what became of the latest revision of a sandbox's policy.
+#[must_use]
+pub fn is_pending(state: &State, (key, sandbox): (&Key, &Sandbox)) -> bool {
+    let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
+    let latest = state.latest_policy(&key.workspace, id);
+    latest.is_some_and(|latest| latest.value.stored.status == PENDING)
+}
 
 /// Whose revisions are asked for.
 struct Scope<'a> {

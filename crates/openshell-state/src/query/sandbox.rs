@@ -1,7 +1,6 @@
 //! Sandboxes as they are read (`config.md` 1.2).
 
 use openshell_proto::log::Kind;
-use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
 use openshell_proto::v1::{
     GetSandboxRequest, ListSandboxProvidersRequest, ListSandboxProvidersResponse, ListSandboxesRequest,
     ListSandboxesResponse, Sandbox, SandboxResponse,
@@ -9,7 +8,6 @@ use openshell_proto::v1::{
 
 use crate::access::{Principal, Role, workspace_or_default};
 use crate::composition::View;
-use crate::effective;
 use crate::key::Key;
 use crate::names;
 use crate::query::provider::redacted;
@@ -173,19 +171,4 @@ pub fn providers(
     let members = View::of(state).members(workspace, names)?;
     let providers = members.iter().map(|member| redacted(&member.provider)).collect();
     Ok(ListSandboxProvidersResponse { providers })
-}
-
-/// `GetSandboxConfig`, composed anew. Nodes answer with what they keep ([`Answers`](crate::Answers)), which is
-/// the same.
-///
-/// # Errors
-/// `PERMISSION_DENIED` for another sandbox's principal; `NOT_FOUND`; what
-/// [`effective::sandbox_config`] refuses.
-pub fn config(
-    state: &State,
-    principal: &Principal,
-    request: &GetSandboxConfigRequest,
-) -> Result<GetSandboxConfigResponse, Refusal> {
-    let (key, sandbox) = find_by_id(state, principal, &request.sandbox_id)?;
-    effective::sandbox_config(state, &key.workspace, sandbox)
 }

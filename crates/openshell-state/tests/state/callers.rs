@@ -1,7 +1,6 @@
 //! Who may make a call, and in which order a call is judged: the rules of `config.md` 7.1 and 7.5 to
 //! 7.6, asked of every call that a workspace is named in.
 
-use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::{
     ConfigureProviderRefreshRequest, CreateSandboxRequest, DeleteProviderProfileRequest, DeleteProviderRefreshRequest,
     DeleteProviderRequest, DeleteSandboxRequest, DeleteWorkspaceRequest, GetProviderProfileRequest,
@@ -169,10 +168,8 @@ fn au_12_a_sandbox_reaches_itself_alone() {
     world.ok(&sandbox("t", &[], None));
     let (own, other) = (world.sandbox_id("s"), world.sandbox_id("t"));
     let principal = Principal::Sandbox { id: own.clone() };
-    let by_id = |principal: &Principal, id: &str| {
-        let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
-        query::sandbox::config(&world.state, principal, &request).map(drop).map_err(|refusal| refusal.code)
-    };
+    let by_id =
+        |principal: &Principal, id: &str| world.config_as(principal, id).map(drop).map_err(|refusal| refusal.code);
     assert_eq!(by_id(&principal, &own), Ok(()));
     for id in [other.as_str(), "unknown", ""] {
         assert_eq!(by_id(&principal, id), Err(Code::PermissionDenied), "{id:?}");
@@ -283,8 +280,7 @@ fn au_22_sandboxes_pass_where_they_may_call_and_nobody_in_particular_nowhere() {
     // No membership is asked for, in the sandbox's own workspace.
     let set = UpdateConfigRequest { workspace: "team".to_owned(), ..update_policy("s", policy("a.example.com")) };
     assert_eq!(code(&world, &own, &set), None);
-    let request = GetSandboxConfigRequest { sandbox_id: id };
-    query::sandbox::config(&world.state, &own, &request).expect("its own");
+    world.config_as(&own, &id).expect("its own");
     for asked in decided("team") {
         let request = &*asked.request;
         assert_eq!(code(&world, &own, request), Some(Code::PermissionDenied), "{request:?}");

@@ -346,6 +346,20 @@ fn uc_18_19_20_22_settings_of_a_sandbox() {
     assert!(!world.ok(&cleared(setting("s", "nope", true))).deleted);
     world.refused(Code::InvalidArgument, &setting("s", "nope", true));
     world.refused(Code::InvalidArgument, &UpdateConfigRequest { setting_value: None, ..setting("s", KEY, true) });
+    let with = |key: &str, value: Option<setting_value::Value>| UpdateConfigRequest {
+        setting_key: key.to_owned(),
+        setting_value: Some(SettingValue { value }),
+        ..config("s")
+    };
+    let word = |text: &str| Some(setting_value::Value::StringValue(text.to_owned()));
+    for (request, words) in [
+        (with(KEY, None), &["setting_value"][..]),
+        (with(KEY, word("true")), &[KEY, "bool"]),
+        (with("proposal_approval_mode", Some(setting_value::Value::BoolValue(true))), &["string"]),
+        (with("proposal_approval_mode", word("Auto")), &["manual", "auto"]),
+    ] {
+        says(&world.refused(Code::InvalidArgument, &request), words);
+    }
     let annotated = UpdateConfigRequest { annotations: map(&[("a", "1")]), ..setting("s", KEY, true) };
     let answer = world.ok(&annotated);
     assert_eq!((answer.settings_revision, answer.version, answer.deleted), (1, 0, false));
@@ -475,6 +489,16 @@ fn uc_29_30_31_the_same_again_and_the_same_for_another_reason() {
     world.refused(Code::Aborted, &stale);
     assert_eq!(world.ok(&because("y", "b.example.com")).version, 3);
     assert_eq!(world.sandbox_version("s"), version + 1, "they are put back");
+}
+
+#[test]
+fn uc_33_the_version_of_a_sandbox_says_nothing_about_the_gateway() {
+    let mut world = with_sandbox();
+    for request in
+        [global_setting(KEY, true), global_policy(policy("g.example.com")), cleared(global_setting(KEY, true))]
+    {
+        world.ok(&UpdateConfigRequest { expected_resource_version: 99, ..request });
+    }
 }
 
 #[test]

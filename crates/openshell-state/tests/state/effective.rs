@@ -7,8 +7,8 @@ mod providers;
 use openshell_proto::datamodel::ObjectMeta;
 use openshell_proto::log::Settings;
 use openshell_proto::sandbox::{
-    GetSandboxConfigRequest, MiddlewareEndpointSelector, NetworkMiddlewareConfig, PolicySource, SandboxPolicy,
-    SettingScope, SettingValue, setting_value,
+    MiddlewareEndpointSelector, NetworkMiddlewareConfig, PolicySource, SandboxPolicy, SettingScope, SettingValue,
+    setting_value,
 };
 use openshell_proto::v1::{DeleteWorkspaceRequest, ProviderProfile, StoredProviderProfile, WorkspaceRole};
 use openshell_state::access::Principal;
@@ -73,10 +73,8 @@ fn refused(world: &World, code: Code, words: &[&str]) {
 #[test]
 fn ec_1_and_2_who_may_read_a_configuration() {
     let mut world = with_tool();
-    let ask = |world: &World, principal: &Principal, id: &str| {
-        let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
-        query::sandbox::config(&world.state, principal, &request).map(|answer| answer.workspace)
-    };
+    let ask =
+        |world: &World, principal: &Principal, id: &str| world.config_as(principal, id).map(|answer| answer.workspace);
     let (own, id) = (Principal::Sandbox { id: world.sandbox_id("s") }, world.sandbox_id("s"));
     assert_eq!(ask(&world, &own, &id).as_deref(), Ok("default"));
     // EC-1: before the look-up, so that nothing is to be heard of others.

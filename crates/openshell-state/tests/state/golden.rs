@@ -24,7 +24,7 @@ use crate::support::{
 /// The folder that today's rules write.
 const NEWEST: &str = "2";
 /// And the one about draft inboxes.
-const DRAFTS: &str = "drafts-1";
+const DRAFTS: &str = "drafts-2";
 
 fn folder() -> PathBuf {
     Path::new("tests/state/golden").to_owned()

@@ -1,15 +1,17 @@
 //! How many policy revisions are kept, and that what a change of a policy costs does not grow with how many came
 //! before it: departures from rules PR-1 and PR-7 of `config.md`.
 
+use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 use openshell_proto::v1::{
     DeleteSandboxRequest, GetSandboxPolicyStatusRequest, ListSandboxPoliciesRequest, PolicyStatus, StoredPolicyRevision,
 };
 use openshell_state::{Code, Draft, Key, Outcome, query};
 use prost::Message;
 
-use crate::support::{World, draft, global_policy, policy, report, sandbox, update_policy};
+use crate::support::{World, draft, endpoint, global_policy, map, policy, report, sandbox, update_policy};
 
 const KEPT: usize = 200;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 fn host(version: u32) -> String {
     format!("v{version}.example.com")
@@ -31,6 +33,22 @@ fn advance(world: &mut World, first: u32, latest: u32) {
 
 fn versions(world: &World) -> Vec<i64> {
     world.revisions("s").iter().map(|revision| revision.stored.version).collect()
+}
+
+/// The gateway's own, newest first.
+fn global_revisions(world: &World) -> Vec<&StoredPolicyRevision> {
+    world.state.policy_revisions("", "__global__").map(|entry| &entry.value.stored).collect()
+}
+
+/// A policy of about 250 KiB, another one for each number.
+fn large(number: u32) -> SandboxPolicy {
+    let hosts = (0..62).map(|at| NetworkEndpoint {
+        path: format!("/{}", "p".repeat(4000)),
+        ..endpoint(&format!("h{at}.v{number}.example.com"), 443)
+    });
+    let mut policy = policy(&host(number));
+    policy.network_policies.values_mut().for_each(|rule| rule.endpoints.extend(hosts.clone()));
+    policy
 }
 
 fn next(world: &World) -> Draft {
@@ -59,7 +77,7 @@ fn pr_1_the_newest_two_hundred_revisions_are_kept_and_numbers_go_on() {
     for version in 1..=250 {
         world.ok(&global_policy(policy(&host(version))));
     }
-    let kept: Vec<i64> = world.state.global_policy_revisions().map(|entry| entry.value.stored.version).collect();
+    let kept: Vec<i64> = global_revisions(&world).iter().map(|stored| stored.version).collect();
     assert_eq!(kept, (51..=250).rev().collect::<Vec<_>>());
 }
 
@@ -126,4 +144,45 @@ fn a_report_between_decision_and_entry_keeps_what_it_reports() {
     assert!(matches!(world.commit(late).outcome, Outcome::GuardFailed { .. }));
     advance(&mut world, KEPT as u32 + 1, KEPT as u32 + 1);
     assert_eq!(versions(&world)[0], 1);
+}
+
+#[test]
+fn pr_1_large_revisions_are_kept_by_their_bytes_and_small_ones_by_number_again() {
+    let mut world = after(3);
+    world.report("s", 2, PolicyStatus::Loaded, "");
+    let bytes =
+        |world: &World| world.revisions("s").iter().map(|revision| revision.stored.encoded_len()).sum::<usize>();
+    for version in 4..=60 {
+        assert_eq!(world.ok(&update_policy("s", large(version))).version, version);
+        let beside = world.revisions("s")[0].stored.encoded_len();
+        assert!(bytes(&world) <= BYTES_MAX + beside, "{} bytes after revision {version}", bytes(&world));
+    }
+    let one = world.revisions("s").last().expect("the newest").stored.encoded_len();
+    let kept = i64::try_from(BYTES_MAX / one).expect("a few");
+    assert!((20..50).contains(&kept), "{kept} of {one} bytes");
+    // The one that is enforced, and then the newest without a gap.
+    assert_eq!(versions(&world), [2].into_iter().chain(61 - kept..=60).collect::<Vec<_>>());
+    // They go one by one as small ones come, since these take next to nothing, and are numbered on.
+    advance(&mut world, 61, 260);
+    assert_eq!(versions(&world), [2].into_iter().chain(61..=260).collect::<Vec<_>>());
+    for version in 1..=60 {
+        assert_eq!(world.ok(&global_policy(large(version))).version, version);
+    }
+    let kept: Vec<i64> = global_revisions(&world).iter().map(|stored| stored.version).collect();
+    let bytes = global_revisions(&world).iter().map(|stored| stored.encoded_len()).sum::<usize>();
+    assert!(kept[0] == 60 && kept.len() < 50 && bytes <= BYTES_MAX, "{kept:?} with {bytes} bytes");
+}
+
+#[test]
+fn a_revision_that_fills_all_the_bytes_is_kept_as_long_as_it_is_one_of_the_newest_two() {
+    let mut world = after(4);
+    world.report("s", 2, PolicyStatus::Loaded, "");
+    // As no program writes it, so that one is enough.
+    let provenance = map(&[("k", &"v".repeat(BYTES_MAX))]);
+    let huge = StoredPolicyRevision { provenance, ..world.revisions("s")[3].stored.clone() };
+    world.write(&Key::policy_revision("default", &world.sandbox_id("s"), 4), Some(&huge));
+    advance(&mut world, 5, 5);
+    assert_eq!(versions(&world), [2, 4, 5]);
+    advance(&mut world, 6, 6);
+    assert_eq!(versions(&world), [2, 5, 6]);
 }

@@ -1,6 +1,5 @@
 //! Who may do what: the scenarios of `config.md` and `providers.md` about callers, by number.
 
-use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::{
     DeleteProviderProfileRequest, DeleteProviderRequest, DeleteWorkspaceRequest, GetProviderProfileRequest,
     GetProviderRequest, GetSandboxRequest, GetWorkspaceRequest, LintProviderProfilesRequest,
@@ -36,10 +35,7 @@ fn config_scenario_14_a_non_member_cannot_tell_what_exists() {
     assert_eq!(read(elsewhere("default")).code, Code::PermissionDenied);
     assert_eq!(read(elsewhere("no-such")).code, Code::PermissionDenied);
     says(&read(elsewhere("default")).message, &["not a member of workspace"]);
-    let by_id = |principal: &Principal, id: &str| {
-        let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
-        query::sandbox::config(&world.state, principal, &request).expect_err("not to be seen")
-    };
+    let by_id = |principal: &Principal, id: &str| world.config_as(principal, id).expect_err("not to be seen");
     let id = world.sandbox_id("s");
     let foreign = by_id(&stranger, &id);
     assert_eq!(foreign.code, Code::NotFound);
@@ -197,8 +193,7 @@ fn config_scenario_84_a_sandbox_asks_about_itself_only() {
     let mut world = World::new();
     world.ok(&sandbox("s", &[], None));
     let own = Principal::Sandbox { id: world.sandbox_id("s") };
-    let ask =
-        |id: &str| query::sandbox::config(&world.state, &own, &GetSandboxConfigRequest { sandbox_id: id.to_owned() });
+    let ask = |id: &str| world.config_as(&own, id);
     assert!(ask(&world.sandbox_id("s")).is_ok());
     assert_eq!(ask("another").expect_err("not its own").code, Code::PermissionDenied);
 }

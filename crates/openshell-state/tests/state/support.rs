@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use openshell_proto::datamodel::Provider;
 use openshell_proto::log::{Command, Origin, Reply, Transaction, Write, command, reply, write};
-use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse};
+use openshell_proto::sandbox::GetSandboxConfigResponse;
 use openshell_proto::v1::{
     CreateWorkspaceRequest, PolicyStatus, ProviderProfileDiagnostic, Sandbox, StoredProviderProfile,
 };
@@ -25,7 +25,7 @@ use openshell_state::access::{Principal, User};
 use openshell_state::decide::formation;
 use openshell_state::{
     Applied, Call, Code, Decision, Draft, Identifiers, Key, Outcome, PolicyRevision, Refusal, Sealer, Stamp, State,
-    query,
+    effective, query,
 };
 use prost::Message;
 use sha2::{Digest as _, Sha256};
@@ -259,8 +259,13 @@ impl World {
     }
 
     pub(crate) fn try_effective(&self, sandbox: &str) -> Result<GetSandboxConfigResponse, Refusal> {
-        let request = GetSandboxConfigRequest { sandbox_id: self.sandbox_id(sandbox) };
-        query::sandbox::config(&self.state, &self.principal, &request)
+        self.config_as(&self.principal, &self.sandbox_id(sandbox))
+    }
+
+    /// GetSandboxConfig by somebody, of the sandbox with this id.
+    pub(crate) fn config_as(&self, principal: &Principal, id: &str) -> Result<GetSandboxConfigResponse, Refusal> {
+        let (key, sandbox) = query::sandbox::find_by_id(&self.state, principal, id)?;
+        effective::sandbox_config(&self.state, &key.workspace, sandbox)
     }
 
     /// The keys of the network rules that a sandbox gets.

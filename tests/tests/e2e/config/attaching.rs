@@ -18,6 +18,7 @@ use tonic::{Code, Streaming};
 
 use super::reporting::with_a_sandbox;
 use super::{Stage, endpoint, everywhere, map, policy, policy_of, says};
+use crate::rpc::Calls;
 
 /// Far more than anything takes.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -15,7 +15,8 @@ use tonic::{Code, Status};
 use super::people::{People, everywhere, sandbox};
 
 /// Calls by whoever is a user, whether or not a member of anything.
-const FOR_EVERY_USER: [&str; 3] = [
+const FOR_EVERY_USER: [&str; 4] = [
+    "openshell.cluster.v1.Cluster/GetMembers",
     "openshell.v1.OpenShell/GetCurrentUser",
     "openshell.v1.OpenShell/GetGatewayConfig",
     "openshell.v1.OpenShell/ListWorkspaces",

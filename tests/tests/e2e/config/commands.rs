@@ -3,6 +3,7 @@
 use openshell_tests::{Cluster, ClusterOptions, CommandLine, Output};
 
 use super::{Stage, globally, policy};
+use crate::rpc::Calls;
 
 struct Person {
     command_line: CommandLine,

@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::attaching::provider;
 use super::{Stage, endpoint, everywhere, map, policy, policy_of, says};
+use crate::rpc::Calls;
 
 /// A creation of sandbox `s` with this specification.
 fn with_spec(stage: &Stage, change: impl FnOnce(&mut SandboxSpec)) -> CreateSandboxRequest {

@@ -14,6 +14,7 @@ use super::furnished::{
     rules,
 };
 use super::{Stage, everywhere, everywhere_alone, map, says};
+use crate::rpc::Calls;
 
 const V2: &str = "providers_v2_enabled";
 

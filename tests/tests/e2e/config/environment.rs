@@ -10,6 +10,7 @@ use tonic::Code;
 
 use super::furnished::{bound, credential, endpoint, environment, id, keyed, minimal};
 use super::{everywhere, map, says};
+use crate::rpc::Calls;
 
 fn keys<V>(map: &std::collections::BTreeMap<String, V>) -> Vec<&str> {
     map.keys().map(String::as_str).collect()

@@ -15,6 +15,7 @@ use openshell_proto::v1::{
 use openshell_tests::{Api, bool_setting};
 
 use super::Stage;
+use crate::rpc::Calls;
 
 /// "Minimal profile" of the contract.
 pub(super) fn minimal(id: &str) -> ProviderProfile {

@@ -9,6 +9,7 @@ use openshell_tests::{layer_key, profile};
 use tonic::Code;
 
 use super::{Stage, cleared, endpoint, everywhere, everywhere_alone, globally, map, policy, policy_of, says};
+use crate::rpc::Calls;
 
 fn global(stage: &Stage, policy: SandboxPolicy) -> UpdateConfigRequest {
     globally(stage.set_policy("", policy))

@@ -9,6 +9,7 @@ use openshell_tests::Cluster;
 use tonic::Code;
 
 use super::{Stage, endpoint, everywhere, map, policy, rule, says};
+use crate::rpc::Calls;
 
 fn add(rule_name: &str, endpoint: NetworkEndpoint) -> Operation {
     Operation::AddRule(AddNetworkRule { rule_name: rule_name.to_owned(), rule: Some(rule("", endpoint)) })

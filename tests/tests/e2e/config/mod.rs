@@ -23,7 +23,6 @@ mod workspaces;
 
 use std::collections::BTreeMap;
 
-use openshell_client::CallError;
 use openshell_proto::sandbox::{
     GetSandboxConfigRequest, GetSandboxConfigResponse, NetworkBinary, NetworkEndpoint, NetworkPolicyRule,
     SandboxPolicy, SettingValue, setting_value,
@@ -34,9 +33,8 @@ use openshell_proto::v1::{
     SandboxPolicyRevision, SandboxSpec, UpdateConfigRequest,
 };
 use openshell_tests::{Api, Cluster, ClusterOptions, Scene};
-use tonic::Code;
 
-use crate::rpc::Rpc;
+use crate::rpc::{Calls, Rpc};
 
 /// A workspace of its own, seen through one node, in which a scenario happens.
 #[derive(Clone)]
@@ -63,6 +61,12 @@ async fn everywhere_alone(scenario: impl AsyncFn(Stage)) {
     }
 }
 
+impl Calls for Stage {
+    fn api(&self) -> &Api {
+        &self.scene.api
+    }
+}
+
 impl Stage {
     async fn open(api: Api) -> Self {
         Self { scene: Scene::open(api).await }
@@ -71,23 +75,6 @@ impl Stage {
     /// The name of the workspace.
     fn own(&self) -> &str {
         &self.scene.workspace
-    }
-
-    async fn call<R: Rpc>(&self, request: &R) -> Result<R::Answer, CallError> {
-        Ok(self.scene.api.call(&R::METHOD, request.clone()).await?.message)
-    }
-
-    /// A call that must succeed.
-    async fn ok<R: Rpc>(&self, request: &R) -> R::Answer {
-        self.call(request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
-    }
-
-    /// A call that must be refused with this code; answers the text.
-    async fn refused<R: Rpc>(&self, code: Code, request: &R) -> String {
-        match self.call(request).await {
-            Err(CallError::Refused(status)) if status.code() == code => status.message().to_owned(),
-            other => panic!("{code:?} was due for {request:?}: {other:?}"),
-        }
     }
 
     fn sandbox(&self, name: &str, providers: &[&str], policy: Option<SandboxPolicy>) -> CreateSandboxRequest {

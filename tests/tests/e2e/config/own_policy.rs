@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::reporting::with_a_sandbox;
 use super::{cleared, endpoint, globally, policy, policy_of, says};
+use crate::rpc::Calls;
 
 #[tokio::test]
 async fn config_scenario_47_a_sandbox_sets_its_own_policy_and_nothing_else() {

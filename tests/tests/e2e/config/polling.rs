@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::furnished::id;
 use super::{Stage, policy};
+use crate::rpc::Calls;
 
 /// How long a supervisor waits between two questions.
 const INTERVAL: Duration = Duration::from_secs(10);

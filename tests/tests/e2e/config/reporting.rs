@@ -13,6 +13,7 @@ use tonic::Code;
 
 use super::attaching::code;
 use super::{Stage, policy};
+use crate::rpc::Calls;
 
 /// Runs a scenario with a user and sandbox `s`, both at a follower and both at a single node.
 pub(super) async fn with_a_sandbox(policy: Option<SandboxPolicy>, scenario: impl AsyncFn(Stage, Stage)) {

@@ -9,6 +9,7 @@ use tonic::Code;
 
 use super::attaching::{shown, watched};
 use super::{Stage, endpoint, everywhere, globally, map, policy, policy_of, says};
+use crate::rpc::Calls;
 
 async fn list(stage: &Stage, name: &str) -> Vec<SandboxPolicyRevision> {
     let (name, workspace) = (name.to_owned(), stage.own().to_owned());

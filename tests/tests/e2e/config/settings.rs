@@ -6,6 +6,7 @@ use openshell_tests::unique;
 use tonic::Code;
 
 use super::{Stage, cleared, everywhere, everywhere_alone, flag, globally, says};
+use crate::rpc::Calls;
 
 const KEY: &str = "ocsf_json_enabled";
 

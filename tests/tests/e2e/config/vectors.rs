@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Stage, everywhere};
 use crate::recorded::{CONFIG, code_name, departs_as_listed, json, list, message};
+use crate::rpc::Calls;
 
 const MERGE: &str = include_str!("../../../vectors/merge.json");
 

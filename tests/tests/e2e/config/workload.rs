@@ -22,6 +22,7 @@ use tonic::Code;
 
 use super::furnished::environment;
 use super::{Stage, cleared, endpoint, globally, people, policy, policy_of, rule};
+use crate::rpc::Calls;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// For all of the workload: what is not done by then is left out.

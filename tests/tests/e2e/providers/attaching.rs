@@ -5,6 +5,7 @@ use openshell_tests::{policy_allowing, token_grant_profile};
 use tonic::Code;
 
 use super::{Stage, delete, everywhere, fields, minimal, says, texts, update};
+use crate::rpc::Calls;
 
 const TIED: &str = "credentials.token_grant.audience_overrides";
 

@@ -11,6 +11,7 @@ use openshell_tests::{Api, Cluster, Scene, policy_allowing};
 use tonic::Code;
 
 use super::{Stage, delete, everywhere, get, import, minimal, page, update};
+use crate::rpc::Calls;
 
 /// The same workspace, seen by a sandbox in it.
 async fn seen_by_a_sandbox(stage: &Stage, endpoint: &str) -> Stage {

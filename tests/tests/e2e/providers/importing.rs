@@ -8,6 +8,7 @@ use openshell_proto::v1::{
 use openshell_tests::endpoint;
 
 use super::{broken, everywhere, fields, hosted, minimal, says, texts};
+use crate::rpc::Calls;
 
 #[tokio::test]
 async fn providers_scenario_10_a_built_in_id_is_refused() {

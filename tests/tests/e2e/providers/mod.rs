@@ -12,7 +12,7 @@ mod vectors;
 
 use std::collections::BTreeMap;
 
-use openshell_client::{CallError, methods};
+use openshell_client::methods;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::v1::{
     AttachSandboxProviderRequest, CreateProviderRequest, CreateWorkspaceRequest, DeleteProviderProfileRequest,
@@ -24,7 +24,7 @@ use openshell_proto::v1::{
 use openshell_tests::{Api, Cluster, Scene, endpoint, unique};
 use tonic::Code;
 
-use crate::rpc::Rpc;
+use crate::rpc::Calls;
 
 /// A workspace of its own, seen through one node, in which a scenario happens.
 #[derive(Clone)]
@@ -39,6 +39,12 @@ async fn everywhere(scenario: impl AsyncFn(Stage)) {
     let clusters = [Cluster::shared().await, Cluster::shared_single().await];
     for api in [clusters[0].follower_api().await, clusters[1].api(1)] {
         scenario(Stage::open(api).await).await;
+    }
+}
+
+impl Calls for Stage {
+    fn api(&self) -> &Api {
+        &self.scene.api
     }
 }
 
@@ -63,23 +69,6 @@ impl Stage {
         let request = CreateWorkspaceRequest { name: name.clone(), ..CreateWorkspaceRequest::default() };
         self.scene.api.call(&methods::CREATE_WORKSPACE, request).await.expect("the workspace is created");
         name
-    }
-
-    async fn call<R: Rpc>(&self, request: &R) -> Result<R::Answer, CallError> {
-        Ok(self.scene.api.call(&R::METHOD, request.clone()).await?.message)
-    }
-
-    /// A call that must succeed.
-    async fn ok<R: Rpc>(&self, request: &R) -> R::Answer {
-        self.call(request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
-    }
-
-    /// A call that must be refused with this code; answers the text.
-    async fn refused<R: Rpc>(&self, code: Code, request: &R) -> String {
-        match self.call(request).await {
-            Err(CallError::Refused(status)) if status.code() == code => status.message().to_owned(),
-            other => panic!("{code:?} was due for {request:?}: {other:?}"),
-        }
     }
 
     /// Imports that must succeed.

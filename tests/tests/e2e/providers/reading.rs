@@ -7,6 +7,7 @@ use openshell_tests::eventually;
 use tonic::Code;
 
 use super::{delete, everywhere, get, minimal, page};
+use crate::rpc::Calls;
 
 /// All but `pypi`, which the catalogue leaves out.
 const BUILT_IN: [&str; 12] = [

@@ -11,6 +11,7 @@ use openshell_tests::policy_allowing;
 use tonic::Code;
 
 use super::{Stage, everywhere, map, minimal, says};
+use crate::rpc::Calls;
 
 fn changed(request: CreateProviderRequest, change: impl FnOnce(&mut Provider)) -> CreateProviderRequest {
     let mut request = request;

@@ -12,6 +12,7 @@ use openshell_tests::{Issuer, policy_allowing};
 use tonic::Code;
 
 use super::{Stage, everywhere, map, minimal, says};
+use crate::rpc::Calls;
 
 const KEY: &str = "ACME_TOKEN";
 /// Far enough that nothing is due while a test runs.

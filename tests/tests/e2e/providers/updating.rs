@@ -5,6 +5,7 @@ use openshell_tests::policy_allowing;
 use tonic::Code;
 
 use super::{Stage, broken, everywhere, fields, hosted, minimal, says, texts, update};
+use crate::rpc::Calls;
 
 /// An update that is answered with diagnostics.
 async fn rejected(stage: &Stage, request: &UpdateProviderProfilesRequest) -> UpdateProviderProfilesResponse {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Stage, everywhere, import};
 use crate::recorded::{CONFIG, code_name, departs_as_listed, json, list, message};
+use crate::rpc::Calls;
 
 const LINT: &str = include_str!("../../../vectors/lint.json");
 const CREATE_PROVIDER: &str = include_str!("../../../vectors/create_provider.json");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use openshell_client::{CallOptions, Watch, methods};
+use openshell_client::{CallError, CallOptions, Watch, methods};
 use openshell_proto::cluster::watch_event::Act;
 use openshell_proto::cluster::watch_response::Type;
 use openshell_proto::cluster::{Position, WatchEvent, WatchKind, WatchRequest, WatchResponse};
@@ -85,6 +85,9 @@ pub(super) async fn run(arguments: WatchArguments, context: &mut Context<'_>) ->
         for line in lines(&response, arguments.output) {
             context.console.line(&line);
         }
+        if !context.console.is_read() {
+            return Ok(());
+        }
     }
 }
 
@@ -100,7 +103,8 @@ async fn position(text: &str, session: &Session) -> Result<Position, Failure> {
         Some(epoch) => epoch,
         None => {
             let options = CallOptions::default();
-            let answer = session.client.call(&methods::GET_CURRENT_USER, GetCurrentUserRequest {}, &options).await?;
+            let answer = session.client.call(&methods::GET_CURRENT_USER, GetCurrentUserRequest {}, &options).await;
+            let answer = answer.map_err(CallError::of_a_read)?;
             answer.seen.epoch.ok_or_else(|| Failure::new("the gateway does not say its epoch; give EPOCH/REVISION"))?
         }
     };

@@ -1,25 +1,24 @@
 //! `openshell gateway add`: normalises the endpoints, stores the registration, and looks whether somebody
 //! is there (`cli.md` 2.1). Gateways that need a login cannot be added yet.
 
-use std::time::Duration;
+mod ssh;
 
 use clap::Args;
-use openshell_client::{EndpointUrl, methods, parse_endpoints};
-use openshell_proto::v1::HealthRequest;
+use openshell_client::{EndpointUrl, parse_endpoints};
 
+use crate::commands::status::health;
 use crate::config::{Metadata, Selected, add, find, import_bundle, missing_bundle_file};
 use crate::config::{Registered, Source};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// For one probe; upstream waits for ever on a silent port.
-const LIMIT: Duration = Duration::from_secs(5);
-
 /// `openshell gateway add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddArguments {
-    /// Its URL, or several of one cluster separated by commas.
-    endpoint: String,
+    /// Its URL, or several of one cluster, separated by commas or spaces. The first one is all that other
+    /// versions of this program know of.
+    #[arg(required = true, value_name = "ENDPOINT")]
+    endpoints: Vec<String>,
     /// What to call it.
     #[arg(long)]
     name: Option<String>,
@@ -73,7 +72,7 @@ pub(crate) async fn run(arguments: AddArguments, context: &mut Context<'_>) -> R
     warn_when_silent(&metadata, context).await;
     let kind = metadata.kind();
     context.console.note_done(&format!("Gateway '{name}' added and set as active"));
-    context.console.note(&format!("  Endpoint: {}", metadata.gateway_endpoint));
+    context.console.note(&format!("  Endpoint: {}", metadata.endpoints()));
     context.console.note(&format!("  Type: {kind}"));
     match is_plaintext {
         true => context.console.note("  Auth: plaintext"),
@@ -83,27 +82,56 @@ pub(crate) async fn run(arguments: AddArguments, context: &mut Context<'_>) -> R
 }
 
 fn metadata(arguments: &AddArguments) -> Result<Metadata, Failure> {
-    let endpoints = endpoints(&arguments.endpoint)?;
-    let (Some(first), is_secure) = (endpoints.first(), endpoints.iter().any(EndpointUrl::is_secure)) else {
+    let given = arguments.endpoints.join(",");
+    if let Some(destination) = ssh::parse(&given)? {
+        return of_destination(&destination, arguments);
+    }
+    let endpoints = endpoints(&given)?;
+    let Some((first, more)) = endpoints.split_first() else {
         return Err(Failure::new("no endpoint was given"));
     };
+    let is_secure = endpoints.iter().any(EndpointUrl::is_secure);
     if is_secure && !arguments.local && arguments.remote.is_none() {
         return Err(Failure::new(
             "logging in to a cloud gateway is not built yet: add --local or --remote for one that takes client certificates",
         ));
     }
     let is_loopback = endpoints.iter().all(EndpointUrl::is_loopback);
-    let name = arguments.name.clone().unwrap_or_else(|| match first.is_loopback() {
-        true => "openshell".to_owned(),
-        false => first.host().to_owned(),
-    });
-    let texts: Vec<_> = endpoints.iter().map(EndpointUrl::as_str).collect();
+    let name = arguments.name.clone().unwrap_or_else(|| default_name(first));
     Ok(Metadata {
         name,
-        gateway_endpoint: texts.join(","),
+        gateway_endpoint: first.to_string(),
+        more_gateway_endpoints: more.iter().map(EndpointUrl::to_string).collect(),
         is_remote: if is_secure { !arguments.local } else { !(arguments.local || is_loopback) },
         remote_host: arguments.remote.clone(),
         auth_mode: Some(if is_secure { "mtls" } else { "plaintext" }.to_owned()),
+        ..Metadata::default()
+    })
+}
+
+/// What a gateway is called when nobody says so.
+fn default_name(endpoint: &EndpointUrl) -> String {
+    match endpoint.is_loopback() {
+        true => "openshell".to_owned(),
+        false => endpoint.host().to_owned(),
+    }
+}
+
+/// A gateway on another machine, whose name there ssh knows.
+fn of_destination(destination: &ssh::Destination, arguments: &AddArguments) -> Result<Metadata, Failure> {
+    if arguments.local || arguments.remote.is_some() {
+        return Err(Failure::new("an endpoint with ssh:// says where the gateway is: leave out --local and --remote"));
+    }
+    let resolved = destination.resolve()?;
+    let endpoints = endpoints(&destination.url(&resolved))?;
+    let first = endpoints.first().ok_or_else(|| Failure::new("no endpoint was given"))?;
+    Ok(Metadata {
+        name: arguments.name.clone().unwrap_or_else(|| default_name(first)),
+        gateway_endpoint: first.as_str().to_owned(),
+        is_remote: true,
+        remote_host: Some(destination.remote.clone()),
+        resolved_host: Some(resolved),
+        auth_mode: Some("mtls".to_owned()),
         ..Metadata::default()
     })
 }
@@ -116,7 +144,7 @@ fn endpoints(list: &str) -> Result<Vec<EndpointUrl>, Failure> {
     let list: Vec<_> = list.split(',').map(str::trim).map(with_scheme).collect();
     if list.iter().any(|entry| entry.starts_with("ssh://")) {
         return Err(Failure::new(
-            "endpoints with ssh:// are not built yet: give https://HOST:PORT and --remote SSHDEST",
+            "an endpoint with ssh:// stands alone: for several give https://HOST:PORT each, and --remote SSHDEST",
         ));
     }
     parse_endpoints(&list.join(",")).map_err(|error| Failure::new(error.to_string()))
@@ -126,17 +154,14 @@ fn endpoints(list: &str) -> Result<Vec<EndpointUrl>, Failure> {
 async fn warn_when_silent(metadata: &Metadata, context: &mut Context<'_>) {
     let selected = Selected {
         name: metadata.name.clone(),
-        endpoints: metadata.gateway_endpoint.clone(),
+        endpoints: metadata.endpoints(),
         registered: Some(Registered { metadata: metadata.clone(), source: Source::User }),
     };
     let failure = match context.session_with(&selected) {
         Err(failure) => failure,
-        Ok(session) => match session.read_within(&methods::HEALTH, HealthRequest {}, LIMIT).await {
-            Ok(_) => return,
-            Err(error) => match session.client.probe_health(LIMIT).await {
-                Ok(200..300) => return,
-                Ok(_) | Err(_) => error.into(),
-            },
+        Ok(session) => match health(&session).await {
+            Ok(_) | Err((_, Some(200..300))) => return,
+            Err((error, _)) => error.into(),
         },
     };
     let causes = failure.causes.last().map(|cause| format!(" ({cause})")).unwrap_or_default();
@@ -160,9 +185,13 @@ mod tests {
 
     #[test]
     fn several_endpoints_are_one_gateway_named_after_the_first() {
-        let metadata = added(&["http://127.0.0.1:1, http://127.0.0.1:2"]).expect("good endpoints");
-        assert_eq!(metadata.gateway_endpoint, "http://127.0.0.1:1,http://127.0.0.1:2");
-        assert_eq!((metadata.name.as_str(), metadata.is_remote, metadata.auth()), ("openshell", false, "plaintext"));
+        for words in [&["http://127.0.0.1:1, http://127.0.0.1:2"][..], &["http://127.0.0.1:1", "http://127.0.0.1:2"]] {
+            let metadata = added(words).expect("good endpoints");
+            assert_eq!(metadata.gateway_endpoint, "http://127.0.0.1:1");
+            assert_eq!(metadata.endpoints(), "http://127.0.0.1:1,http://127.0.0.1:2");
+            let facts = (metadata.name.as_str(), metadata.is_remote, metadata.auth());
+            assert_eq!(facts, ("openshell", false, "plaintext"));
+        }
         let metadata = added(&["http://far.example:1"]).expect("a good endpoint");
         assert_eq!((metadata.name.as_str(), metadata.is_remote), ("far.example", true));
     }
@@ -172,6 +201,7 @@ mod tests {
         let metadata = added(&["127.0.0.1:1", "--local", "--name", "t"]).expect("a good endpoint");
         assert_eq!((metadata.gateway_endpoint.as_str(), metadata.auth()), ("https://127.0.0.1:1", "mtls"));
         assert!(added(&["127.0.0.1:1"]).expect_err("a cloud gateway").message.contains("not built yet"));
-        assert!(added(&["ssh://me@h:1", "--local"]).expect_err("ssh").message.contains("not built yet"));
+        assert!(added(&["ssh://me@h:1", "--local"]).expect_err("ssh").message.contains("leave out --local"));
+        assert!(added(&["https://h:1,ssh://h:1", "--local"]).expect_err("ssh").message.contains("stands alone"));
     }
 }

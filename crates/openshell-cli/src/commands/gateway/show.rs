@@ -15,7 +15,7 @@ pub(crate) fn rows(all: &BTreeMap<String, Registered>, active: Option<&str>, pai
         let marker = if active == Some(name) { "* " } else { "  " };
         let mut cells = vec![
             format!("{marker}{name}"),
-            metadata.gateway_endpoint.clone(),
+            metadata.endpoints(),
             metadata.kind().to_owned(),
             entry.source.as_str().to_owned(),
             metadata.auth().to_owned(),
@@ -40,7 +40,7 @@ pub(crate) fn document(all: &BTreeMap<String, Registered>, active: Option<&str>)
         json!({
             "active": active == Some(name),
             "auth": metadata.auth(),
-            "endpoint": metadata.gateway_endpoint,
+            "endpoint": metadata.endpoints(),
             "is_remote": metadata.is_remote,
             "name": name,
             "remote_host": metadata.remote_host,

@@ -82,6 +82,9 @@ async fn show_events(
                 if shown.is_new(line) {
                     console.line(&text);
                 }
+                if !console.is_read() {
+                    return None;
+                }
             }
             Some(Payload::Warning(warning)) => console.warn(&show::printable(&warning.message)),
             Some(Payload::Sandbox(_) | Payload::Event(_) | Payload::DraftPolicyUpdate(_)) | None => {}

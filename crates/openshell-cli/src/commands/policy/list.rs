@@ -38,14 +38,17 @@ pub(crate) async fn run(arguments: ListArguments, context: &mut Context<'_>) -> 
     let listed = session.list(&request, arguments.window.window()).await?;
     match listed.items.is_empty() {
         true => context.console.note("No policy revisions found."),
-        false => context.console.print(&rows(&listed.items)),
+        false => {
+            let paint = context.console.paint.without_colour();
+            context.console.print(&rows(&listed.items, paint));
+        }
     }
     arguments.window.note(&listed, context.console);
     Ok(())
 }
 
 /// Never coloured (`cli.md` 1.10).
-fn rows(revisions: &[SandboxPolicyRevision]) -> String {
+fn rows(revisions: &[SandboxPolicyRevision], paint: Paint) -> String {
     let cells = |revision: &SandboxPolicyRevision| {
         vec![
             revision.version.to_string(),
@@ -56,7 +59,7 @@ fn rows(revisions: &[SandboxPolicyRevision]) -> String {
         ]
     };
     let rows: Vec<_> = revisions.iter().map(cells).collect();
-    table(&["VERSION", "HASH", "STATUS", "CREATED", "ERROR"], &rows, "", Paint::plain())
+    table(&["VERSION", "HASH", "STATUS", "CREATED", "ERROR"], &rows, "", paint)
 }
 
 fn shortened(error: &str) -> String {
@@ -69,6 +72,7 @@ fn shortened(error: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::rows;
+    use crate::output::Paint;
     use openshell_proto::v1::{PolicyStatus, SandboxPolicyRevision};
 
     fn revision(version: u32, status: PolicyStatus, load_error: &str) -> SandboxPolicyRevision {
@@ -88,14 +92,15 @@ mod tests {
         let expected = "VERSION  HASH          STATUS  CREATED        ERROR\n\
                         2        0123456789ab  Failed  1700000000000  no such binary\n\
                         1        0123456789ab  Loaded  1700000000000\n";
-        assert_eq!(rows(&revisions), expected);
+        assert_eq!(rows(&revisions, Paint::plain()), expected);
     }
 
     #[test]
     fn cli_scenario_80_an_error_is_cut_between_letters() {
-        let long = rows(&[revision(1, PolicyStatus::Failed, &format!("x{}", "ä".repeat(40)))]);
+        let shown = |error: &str| rows(&[revision(1, PolicyStatus::Failed, error)], Paint::plain());
+        let long = shown(&format!("x{}", "ä".repeat(40)));
         assert!(long.ends_with(&format!("x{}...\n", "ä".repeat(39))), "{long}");
-        let whole = rows(&[revision(1, PolicyStatus::Failed, &"ä".repeat(40))]);
+        let whole = shown(&"ä".repeat(40));
         assert!(whole.ends_with(&format!("{}\n", "ä".repeat(40))), "{whole}");
     }
 }

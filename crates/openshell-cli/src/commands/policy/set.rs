@@ -4,16 +4,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use openshell_client::methods;
+use openshell_client::{CallError, methods};
 use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{GetSandboxPolicyStatusRequest, PolicyStatus, UpdateConfigRequest, UpdateConfigResponse};
 use tokio::time::{Instant, sleep};
 
-use super::{read_policy, short_hash};
+use super::{PolicyFile, short_hash};
 use crate::commands::settings::check_target;
 use crate::context::{Context, Session};
 use crate::failure::Failure;
+use crate::global::DURATION_MAX;
 use crate::output::confirm;
+
+/// Between two looks at what became of a version.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The first look has so long at least, whatever the limit.
+const LOOK_MIN: Duration = Duration::from_millis(100);
+const TIMED_OUT: u8 = 124;
 
 /// `openshell policy set`.
 #[derive(Debug, Args)]
@@ -32,8 +39,8 @@ pub(crate) struct SetArguments {
     /// Waits until the sandbox has loaded it.
     #[arg(long)]
     wait: bool,
-    /// Seconds to wait.
-    #[arg(long, default_value_t = 60)]
+    /// Seconds to wait, a week at most.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=604_800))]
     timeout: u64,
 }
 
@@ -42,13 +49,14 @@ pub(crate) async fn run(arguments: SetArguments, context: &mut Context<'_>) -> R
     if arguments.global {
         return set_global(arguments, context).await;
     }
-    let policy = read_policy(&arguments.policy)?;
+    let file = PolicyFile::read(&arguments.policy)?;
     let session = context.session()?;
     let name = context.sandbox_name(&session, arguments.name.clone())?;
     // An error only means that there is nothing to compare with.
     let before = session.read(&methods::GET_SANDBOX_POLICY_STATUS, status_of(&session, &name, 0)).await;
     let before = before.ok().and_then(|status| status.revision).map_or(0, |revision| revision.version);
-    let reply = session.write(&methods::UPDATE_CONFIG, update(&session, name.clone(), policy)).await?;
+    let request = update(&session, name.clone(), file.policy.clone());
+    let reply = session.write(&methods::UPDATE_CONFIG, request).await.map_err(|error| file.failure(error))?;
     let limit = arguments.wait.then(|| Duration::from_secs(arguments.timeout));
     conclude(&session, &name, &reply, reply.version == before, limit, context).await
 }
@@ -69,7 +77,7 @@ pub(super) async fn conclude(
     }
     context.console.note_done(&format!("Policy version {version} submitted (hash: {hash})"));
     match limit {
-        Some(limit) => wait(session, name, version, limit, context).await,
+        Some(limit) => wait(session, name, version, limit.min(DURATION_MAX), context).await,
         None => Ok(()),
     }
 }
@@ -79,10 +87,10 @@ async fn set_global(arguments: SetArguments, context: &mut Context<'_>) -> Resul
         return Err(Failure::new("--wait is about one sandbox and cannot be combined with --global"));
     }
     confirm("Set this policy for every sandbox of this gateway, instead of their own?", arguments.yes)?;
-    let policy = read_policy(&arguments.policy)?;
+    let file = PolicyFile::read(&arguments.policy)?;
     let session = context.session()?;
-    let request = UpdateConfigRequest { global: true, ..update(&session, String::new(), policy) };
-    let reply = session.write(&methods::UPDATE_CONFIG, request).await?;
+    let request = UpdateConfigRequest { global: true, ..update(&session, String::new(), file.policy.clone()) };
+    let reply = session.write(&methods::UPDATE_CONFIG, request).await.map_err(|error| file.failure(error))?;
     context.console.note_done(&format!(
         "Global policy configured (hash: {}, settings revision: {})",
         short_hash(&reply.policy_hash),
@@ -105,7 +113,8 @@ fn status_of(session: &Session, name: &str, version: u32) -> GetSandboxPolicySta
     }
 }
 
-/// Asks once a second what the sandbox made of the version (`cli.md` 2.10).
+/// Asks once a second what the sandbox made of the version (`cli.md` 2.10). A gateway that cannot say for a
+/// moment is asked again, and no look lasts longer than the waiting does.
 async fn wait(
     session: &Session,
     name: &str,
@@ -115,30 +124,40 @@ async fn wait(
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + limit;
     loop {
-        let status = session.read(&methods::GET_SANDBOX_POLICY_STATUS, status_of(session, name, version)).await?;
-        let revision = status.revision.unwrap_or_default();
-        match revision.status() {
-            PolicyStatus::Loaded => {
-                context.console.note_done(&format!("Policy version {version} loaded"));
-                return Ok(());
+        let left = deadline.saturating_duration_since(Instant::now()).max(LOOK_MIN);
+        let request = status_of(session, name, version);
+        let unsaid = match session.look(&methods::GET_SANDBOX_POLICY_STATUS, request, left).await {
+            Ok(status) => {
+                let revision = status.revision.unwrap_or_default();
+                match revision.status() {
+                    PolicyStatus::Loaded => {
+                        context.console.note_done(&format!("Policy version {version} loaded"));
+                        return Ok(());
+                    }
+                    PolicyStatus::Superseded => {
+                        context.console.note(&format!("· Policy version {version} was superseded by a later one"));
+                        return Ok(());
+                    }
+                    PolicyStatus::Failed => {
+                        return Err(Failure::new(format!(
+                            "sandbox {name} could not load policy version {version}: {}",
+                            revision.load_error
+                        )));
+                    }
+                    PolicyStatus::Unspecified | PolicyStatus::Pending => None,
+                }
             }
-            PolicyStatus::Superseded => {
-                context.console.note(&format!("· Policy version {version} was superseded by a later one"));
-                return Ok(());
-            }
-            PolicyStatus::Failed => {
-                return Err(Failure::new(format!(
-                    "sandbox {name} could not load policy version {version}: {}",
-                    revision.load_error
-                )));
-            }
-            PolicyStatus::Unspecified | PolicyStatus::Pending => {}
-        }
-        let pause = Duration::from_secs(1);
-        if Instant::now() + pause > deadline {
+            Err(error @ CallError::Refused(_)) => return Err(error.into()),
+            Err(error) => Some(error),
+        };
+        if Instant::now() + PAUSE > deadline {
             let message = format!("sandbox {name} did not load policy version {version} within {} s", limit.as_secs());
-            return Err(Failure::new(message).with_exit_code(124));
+            let late = Failure::new(message).with_exit_code(TIMED_OUT);
+            return Err(match unsaid {
+                Some(error) => late.because(&error),
+                None => late,
+            });
         }
-        sleep(pause).await;
+        sleep(PAUSE).await;
     }
 }

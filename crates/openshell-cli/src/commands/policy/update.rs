@@ -49,8 +49,8 @@ pub(crate) struct UpdateArguments {
     /// Waits until the sandbox has loaded it.
     #[arg(long)]
     wait: bool,
-    /// Seconds to wait.
-    #[arg(long, default_value_t = 60)]
+    /// Seconds to wait, a week at most.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=604_800))]
     timeout: u64,
 }
 

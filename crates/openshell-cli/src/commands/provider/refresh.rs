@@ -286,7 +286,7 @@ mod tests {
             expires_at_ms: 1_700_003_600_000,
             ..v1::ProviderCredentialRefreshStatus::default()
         };
-        let text = rows(&[status], Paint::for_stream(false));
+        let text = rows(&[status], Paint::for_stream(None));
         let words: Vec<&str> = text.lines().nth(1).expect("a row").split_whitespace().collect();
         let expected =
             ["acme", "ACME_TOKEN", "oauth2_refresh_token", "refreshed", "2023-11-14", "23:13:20", "-", "-", "-"];

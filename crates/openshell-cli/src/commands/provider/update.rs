@@ -11,6 +11,7 @@ use openshell_proto::v1::{GetProviderRequest, UpdateProviderRequest};
 use super::create::with_explicit;
 use super::discover::discover;
 use crate::commands::pairs::{credentials, pairs};
+use crate::commands::rollout::wait::WaitArguments;
 use crate::context::{Context, required};
 use crate::failure::Failure;
 use crate::output::parse_time_ms;
@@ -32,6 +33,8 @@ pub(crate) struct UpdateArguments {
     /// When a credential expires: epoch milliseconds or RFC 3339; 0 clears it.
     #[arg(long = "credential-expires-at", value_name = "K=TIME", value_parser = parse_expiry)]
     expiries: Vec<(String, i64)>,
+    #[command(flatten)]
+    wait: WaitArguments,
 }
 
 fn parse_expiry(argument: &str) -> Result<(String, i64), String> {
@@ -66,9 +69,10 @@ pub(crate) async fn run(arguments: UpdateArguments, context: &mut Context<'_>) -
         ..Provider::default()
     };
     let request = UpdateProviderRequest { provider: Some(provider), credential_expires_at_ms: expiries, workspace };
-    let updated = required(session.write(&methods::UPDATE_PROVIDER, request).await?.provider, "provider")?;
+    let (reply, seen) = session.change(&methods::UPDATE_PROVIDER, request).await?;
+    let updated = required(reply.provider, "provider")?;
     context.console.done(&format!("Updated provider {}", updated.metadata.unwrap_or_default().name));
-    Ok(())
+    arguments.wait.wait(&session, seen, false, context).await
 }
 
 #[cfg(test)]

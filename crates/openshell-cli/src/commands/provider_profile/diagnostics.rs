@@ -1,7 +1,9 @@
-//! What is wrong with profiles, line by line on stderr (`cli.md` 3.6), and the sentence that ends it.
+//! What is wrong with profiles, line by line on stderr (`cli.md` 3.6), and the sentence that ends it, with
+//! the lines of the files that are meant.
 
 use openshell_proto::v1::ProviderProfileDiagnostic;
 
+use super::places::Places;
 use crate::failure::Failure;
 use crate::output::{Console, Paint};
 
@@ -24,13 +26,30 @@ pub(super) fn has_error(diagnostics: &[ProviderProfileDiagnostic]) -> bool {
 }
 
 /// Prints them and gives the failure that ends the command.
-pub(super) fn rejected(operation: &str, diagnostics: &[ProviderProfileDiagnostic], console: &mut Console) -> Failure {
+pub(super) fn rejected(
+    operation: &str,
+    diagnostics: &[ProviderProfileDiagnostic],
+    places: &Places,
+    console: &mut Console,
+) -> Failure {
     console.note(&lines(diagnostics, console.paint_err));
-    match diagnostics.iter().find_map(sentence) {
-        Some(sentence) => Failure::new(sentence),
-        None => {
-            Failure::new(format!("provider profile {operation} failed: nothing was changed, the diagnostics say why"))
-        }
+    if let Some(sentence) = whole(diagnostics) {
+        return Failure::new(sentence);
+    }
+    let advice = match operation {
+        "lint" => "correct the files, then repeat the command",
+        _ => "correct the files, then repeat the command; 'openshell provider profile lint' checks and changes nothing",
+    };
+    Failure::new(format!("provider profile {operation} failed: nothing was changed, the diagnostics say why"))
+        .at(places.excerpts(diagnostics))
+        .advise(advice)
+}
+
+/// The sentence of the only diagnostic; several are not told by that of one of them.
+fn whole(diagnostics: &[ProviderProfileDiagnostic]) -> Option<String> {
+    match diagnostics {
+        [only] => sentence(only),
+        _ => None,
     }
 }
 
@@ -73,7 +92,7 @@ fn lines(diagnostics: &[ProviderProfileDiagnostic], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{lines, local, sentence};
+    use super::{lines, local, sentence, whole};
     use crate::output::Paint;
 
     #[test]
@@ -91,5 +110,14 @@ mod tests {
         assert!(words("provider profile 'github' is managed by source 'builtin'").contains("built-in"));
         assert!(words("custom provider profile 'github' does not exist").contains("'github' not found"));
         assert_eq!(words("payload id 'x' differs"), "");
+    }
+
+    #[test]
+    fn one_diagnostic_of_several_does_not_speak_for_all() {
+        let missing = local("a.yml", "a", "id", "custom provider profile 'a' does not exist");
+        let other = local("b.yml", "b", "endpoints[0].port", "it must be from 1 to 65535");
+        assert!(whole(std::slice::from_ref(&missing)).is_some_and(|text| text.contains("'a' not found")));
+        assert_eq!(whole(&[missing, other.clone()]), None);
+        assert_eq!((whole(&[other]), whole(&[])), (None, None));
     }
 }

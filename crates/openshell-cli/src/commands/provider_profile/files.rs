@@ -9,17 +9,19 @@ use openshell_providers::file;
 
 use super::FileArguments;
 use super::diagnostics::{local, rejected};
+use super::places::Places;
 use crate::failure::Failure;
 use crate::output::Console;
 
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// What was read: the items that can be sent, in the order of their files, and what is wrong with the
-/// others.
+/// What was read: the items that can be sent, in the order of their files, what is wrong with the others,
+/// and the texts of all.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) items: Vec<ProviderProfileImportItem>,
     pub(super) diagnostics: Vec<ProviderProfileDiagnostic>,
+    pub(super) places: Places,
 }
 
 impl Files {
@@ -34,7 +36,7 @@ impl Files {
         };
         let mut files = Self::default();
         for path in paths {
-            match read(&path) {
+            match read(&path, &mut files.places) {
                 Ok(item) => files.items.push(item),
                 Err(diagnostic) => files.diagnostics.push(diagnostic),
             }
@@ -42,15 +44,15 @@ impl Files {
         Ok(files)
     }
 
-    /// The items, unless anything is wrong with any file, which is then said.
+    /// The items and their texts, unless anything is wrong with any file, which is then said.
     pub(super) fn all_or_nothing(
         self,
         operation: &str,
         console: &mut Console,
-    ) -> Result<Vec<ProviderProfileImportItem>, Failure> {
+    ) -> Result<(Vec<ProviderProfileImportItem>, Places), Failure> {
         match self.diagnostics.is_empty() {
-            true => Ok(self.items),
-            false => Err(rejected(operation, &self.diagnostics, console)),
+            true => Ok((self.items, self.places)),
+            false => Err(rejected(operation, &self.diagnostics, &self.places, console)),
         }
     }
 }
@@ -80,12 +82,19 @@ fn extension(path: &Path) -> Option<&str> {
     path.extension()?.to_str()
 }
 
-fn read(path: &Path) -> Result<ProviderProfileImportItem, ProviderProfileDiagnostic> {
+fn read(path: &Path, places: &mut Places) -> Result<ProviderProfileImportItem, ProviderProfileDiagnostic> {
     let source = path.display().to_string();
     let wrong = |message: &str| local(&source, "", "file", message);
     // Read before the extension is judged, so that a missing file is reported as missing.
     let text = fs::read_to_string(path).map_err(|error| wrong(&format!("could not be read: {error}")))?;
-    let parsed = file::parse(extension(path).unwrap_or_default(), &text).map_err(|error| wrong(&error.to_string()))?;
+    let parsed = file::parse(extension(path).unwrap_or_default(), &text);
+    places.add(&source, text);
+    let parsed = parsed.map_err(|error| {
+        if let Some(line) = error.line {
+            places.refuse(&source, (line, error.column.unwrap_or(1)));
+        }
+        wrong(&error.to_string())
+    })?;
     let profile =
         file::lower(parsed).map_err(|problem| local(&source, &problem.profile_id, &problem.field, &problem.message))?;
     Ok(ProviderProfileImportItem { profile: Some(profile), source })

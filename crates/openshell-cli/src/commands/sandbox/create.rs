@@ -12,8 +12,9 @@ use openshell_proto::sandbox::{SettingValue, setting_value};
 use openshell_proto::v1;
 
 use super::{resources, show};
+use crate::commands::absent::needs_compute;
 use crate::commands::pairs::pairs;
-use crate::commands::policy::{policy_path, read_policy};
+use crate::commands::policy::PolicyFile;
 use crate::config::remember_sandbox;
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
@@ -79,12 +80,42 @@ pub(crate) struct CreateArguments {
     /// Deletes the sandbox when its command ends; refused, as nothing runs it here.
     #[arg(long, conflicts_with = "output")]
     no_keep: bool,
+    #[command(flatten)]
+    live: LiveArguments,
     /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t = Format::Table, conflicts_with = "command")]
+    #[arg(short, long, value_enum, default_value_t = Format::Table, conflicts_with_all = ["command", "editor", "forward"])]
     output: Format,
     /// What to run.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
+}
+
+/// What the original does with a sandbox once it runs: refused in a sentence.
+#[derive(Debug, Args)]
+struct LiveArguments {
+    #[arg(long, hide = true)]
+    upload: Vec<String>,
+    #[arg(long, hide = true)]
+    no_git_ignore: bool,
+    #[arg(long, hide = true)]
+    editor: Option<String>,
+    #[arg(long, hide = true)]
+    forward: Option<String>,
+}
+
+impl LiveArguments {
+    fn check(&self) -> Result<(), Failure> {
+        let given = [
+            ("--upload", !self.upload.is_empty()),
+            ("--no-git-ignore", self.no_git_ignore),
+            ("--editor", self.editor.is_some()),
+            ("--forward", self.forward.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(needs_compute(&format!("sandbox create {flag}"))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,7 +125,7 @@ enum ApprovalMode {
 }
 
 pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let mut request = request(&arguments)?;
+    let (mut request, policy) = request(&arguments)?;
     if !arguments.no_credential_warnings {
         for key in resources::suspicious(&request.spec.clone().unwrap_or_default().environment) {
             context
@@ -105,7 +136,8 @@ pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -
     let session = context.session()?;
     request.workspace.clone_from(&session.workspace);
     check_providers(&session, &arguments.providers).await?;
-    let reply = session.write(&methods::CREATE_SANDBOX, request).await.map_err(taken)?;
+    let reply =
+        session.write(&methods::CREATE_SANDBOX, request).await.map_err(|error| taken(error, policy.as_ref()))?;
     let sandbox = required(reply.sandbox, "sandbox")?;
     let metadata = required(sandbox.metadata.clone().filter(|metadata| !metadata.id.is_empty()), "sandbox id")?;
     remember_sandbox(&context.paths, &session.gateway, &session.workspace, &metadata.name);
@@ -128,13 +160,14 @@ pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -
     Ok(())
 }
 
-/// Everything that the flags say, checked; no workspace yet.
-fn request(arguments: &CreateArguments) -> Result<v1::CreateSandboxRequest, Failure> {
+/// Everything that the flags say, checked, and the policy file among it; no workspace yet.
+fn request(arguments: &CreateArguments) -> Result<(v1::CreateSandboxRequest, Option<PolicyFile>), Failure> {
     if arguments.no_keep {
         return Err(Failure::new(
             "--no-keep ends a sandbox with its command, and no compute driver runs one: leave it out",
         ));
     }
+    arguments.live.check()?;
     let labels = pairs("--label", &arguments.labels)?;
     let environment = pairs("--env", &arguments.environment)?;
     resources::check_environment(&environment)?;
@@ -150,12 +183,12 @@ fn request(arguments: &CreateArguments) -> Result<v1::CreateSandboxRequest, Fail
         driver_config,
         ..v1::SandboxTemplate::default()
     });
-    let policy = policy_path(arguments.policy.clone()).map(|path| read_policy(&path)).transpose()?;
+    let policy = PolicyFile::read_chosen(arguments.policy.clone())?;
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let spec = v1::SandboxSpec {
         environment,
         template,
-        policy,
+        policy: policy.as_ref().map(|file| file.policy.clone()),
         providers: arguments.providers.clone(),
         resource_requirements: arguments
             .gpu
@@ -167,12 +200,8 @@ fn request(arguments: &CreateArguments) -> Result<v1::CreateSandboxRequest, Fail
         tty: arguments.tty || (is_terminal && !arguments.no_tty),
         ..v1::SandboxSpec::default()
     };
-    Ok(v1::CreateSandboxRequest {
-        spec: Some(spec),
-        name: arguments.name.clone(),
-        labels,
-        ..v1::CreateSandboxRequest::default()
-    })
+    let name = arguments.name.clone();
+    Ok((v1::CreateSandboxRequest { spec: Some(spec), name, labels, ..v1::CreateSandboxRequest::default() }, policy))
 }
 
 /// The image that `--from` means.
@@ -229,13 +258,16 @@ async fn approve_automatically(session: &Session, name: &str) -> Result<(), Call
 }
 
 /// A taken name gets a hint beside the gateway's words.
-fn taken(error: CallError) -> Failure {
+fn taken(error: CallError, policy: Option<&PolicyFile>) -> Failure {
     match error {
         CallError::Refused(status) if status.code() == tonic::Code::AlreadyExists => Failure {
             causes: vec!["choose another --name, or delete the sandbox of that name first".to_owned()],
             ..Failure::new(status.message())
         },
-        other => other.into(),
+        other => match policy {
+            Some(file) => file.failure(other),
+            None => other.into(),
+        },
     }
 }
 
@@ -257,8 +289,8 @@ mod tests {
 
     #[test]
     fn a_bare_create_sends_no_template_and_the_default_command() {
-        let request =
-            request(&parse(&["--name", "s1", "--label", "a=b", "--no-tty"]).expect("good flags")).expect("a request");
+        let words = ["--name", "s1", "--label", "a=b", "--no-tty"];
+        let (request, _) = request(&parse(&words).expect("good flags")).expect("a request");
         let spec = request.spec.expect("a specification");
         assert_eq!((request.name.as_str(), request.labels["a"].as_str()), ("s1", "b"));
         assert_eq!(
@@ -274,6 +306,10 @@ mod tests {
         {
             request(&parse(&words).expect("good flags")).expect_err(words[1]);
         }
+        for words in [&["--upload", "x"][..], &["--no-git-ignore"], &["--editor", "vi"], &["--forward", "80"]] {
+            let failure = request(&parse(words).expect("known flags")).expect_err(words[0]);
+            assert!(failure.message.contains(words[0]) && failure.message.contains("compute"), "{}", failure.message);
+        }
         assert!(parse(&["-o", "json", "--", "ls"]).is_err(), "a command excludes -o");
         assert_eq!(parse(&["--gpu"]).expect("good flags").gpu, Some(None));
         assert_eq!(parse(&["--gpu=2"]).expect("good flags").gpu, Some(Some(2)));
@@ -288,7 +324,7 @@ mod tests {
 
     #[test]
     fn cli_scenario_52_a_taken_name_comes_with_a_hint() {
-        let failure = taken(CallError::Refused(tonic::Status::already_exists("sandbox 's1' already exists")));
+        let failure = taken(CallError::Refused(tonic::Status::already_exists("sandbox 's1' already exists")), None);
         assert_eq!(failure.message, "sandbox 's1' already exists");
         assert!(failure.causes[0].contains("--name"));
     }

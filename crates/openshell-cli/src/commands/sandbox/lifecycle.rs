@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::show;
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
+use crate::global::DURATION_MAX;
 
 const WAIT_SECONDS: u64 = 300;
 
@@ -104,8 +105,10 @@ fn why(status: &SandboxStatus) -> String {
     unready.map(|condition| format!(" ({}: {})", condition.reason, condition.message)).unwrap_or_default()
 }
 
+/// A number of seconds; more than a week counts as one.
 fn limit(variable: Option<&str>) -> Duration {
-    Duration::from_secs(variable.and_then(|text| text.parse().ok()).unwrap_or(WAIT_SECONDS))
+    let seconds = Duration::from_secs(variable.and_then(|text| text.parse().ok()).unwrap_or(WAIT_SECONDS));
+    seconds.min(DURATION_MAX)
 }
 
 #[cfg(test)]
@@ -150,5 +153,6 @@ mod tests {
         assert_eq!(limit(Some("7")), Duration::from_secs(7));
         assert_eq!(limit(Some("soon")), Duration::from_secs(300));
         assert_eq!(limit(None), Duration::from_secs(300));
+        assert_eq!(limit(Some("18446744073709551615")), Duration::from_secs(7 * 24 * 60 * 60));
     }
 }

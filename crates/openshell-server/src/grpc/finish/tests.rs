@@ -42,7 +42,11 @@ async fn gateway(table: Table, folder: &Path) -> Arc<Gateway> {
     let cluster = alone::start(folder, &secrets, secrets.clone(), identifiers.clone()).await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sandboxes = Sandboxes::new(&secrets, &clock, Duration::ZERO);
-    let facts = Facts { stale_after: Duration::from_secs(30), when_stale: WhenStale::Serve };
+    let facts = Facts {
+        stale_after: Duration::from_secs(30),
+        when_stale: WhenStale::Serve,
+        disconnect_grace: Duration::from_secs(30),
+    };
     Gateway::new(cluster, table, secrets, sandboxes, identifiers, facts, CancellationToken::new())
 }
 

@@ -71,7 +71,7 @@ impl Node {
     }
 
     fn verify(&self, token: &str) -> Result<Option<String>, Status> {
-        self.tokens.verify(&self.state, token)
+        Ok(self.tokens.verify(&self.state, token)?.map(|verified| verified.sandbox_id))
     }
 
     #[track_caller]
@@ -144,6 +144,8 @@ fn config_scenario_94_an_expired_token_is_refused_after_a_minute_of_grace() {
         node.clock.set(token.expires_at_ms + grace_ms);
         assert!(node.verify(&token.token).is_ok(), "{grace_ms} ms after its end, for clocks that differ");
     }
+    let verified = node.tokens.verify(&node.state, &token.token).expect("it is valid").expect("it is a sandbox's");
+    assert_eq!(verified.until_ms, Some(token.expires_at_ms + 61_000));
     node.clock.set(token.expires_at_ms + 61_000);
     node.refuses(&token.token, "expired");
 }
@@ -179,7 +181,7 @@ fn a_token_of_another_cluster_is_refused_even_with_the_same_key() {
 fn a_token_is_valid_on_every_node_that_has_the_state() {
     let one = node("one", 0);
     let two = Tokens::new(secrets(), Hands::at(START_MS), Duration::ZERO);
-    assert_eq!(two.verify(&one.state, &one.token()).expect("valid").as_deref(), Some("box"));
+    assert_eq!(two.verify(&one.state, &one.token()).expect("valid").map(|it| it.sandbox_id).as_deref(), Some("box"));
     // Without the cluster's secrets key the state is of no use.
     let stranger = Tokens::new(Arc::new(Secrets::of(&[8; 32])), Hands::at(START_MS), Duration::ZERO);
     assert_eq!(stranger.verify(&one.state, &one.token()).expect_err("it cannot open the key").code(), Code::Internal);

@@ -46,6 +46,33 @@ async fn a_history_that_jumped_rings_only_once_the_state_that_it_jumped_to_is_pu
 }
 
 #[tokio::test]
+async fn who_follows_a_sandbox_hears_of_what_concerns_it_and_of_nothing_else() {
+    let node = Standing::new();
+    let [(a, _), (b, _)] = ["a", "b"].map(|name| node.create_sandbox(name));
+    node.publish();
+    let hub = Hub::new(node.clone(), Limits::default());
+    let (first, second) = (hub.follow(&a), hub.follow(&b));
+    let rung = |following: &Following| following.rung().now_or_never().is_some();
+    let settings = openshell_proto::log::Settings::default();
+    node.write(&Key::sandbox_settings("default", "a"), Some(&settings));
+    node.write(&Key::workspace("elsewhere"), Some(&Workspace::default()));
+    hub.route_through(node.publish()).await;
+    assert_eq!((rung(&first), rung(&second)), (true, false));
+    node.write(&Key::gateway_settings(), Some(&settings));
+    hub.route_through(node.publish()).await;
+    assert_eq!((rung(&first), rung(&second)), (true, true), "it concerns everybody");
+    node.write::<openshell_proto::v1::Sandbox>(&b, None);
+    hub.route_through(node.publish()).await;
+    assert_eq!((rung(&first), rung(&second)), (false, true), "also that it is gone");
+    node.create_sandbox("skipped");
+    node.forget();
+    hub.route_through(node.publish()).await;
+    assert_eq!((rung(&first), rung(&second)), (true, true), "nobody knows what happened");
+    drop((first, second));
+    assert!(hub.lock().followers.is_empty());
+}
+
+#[tokio::test]
 async fn who_has_what_was_skipped_goes_on() {
     let node = Standing::new();
     let hub = Hub::new(node.clone(), Limits::default());

@@ -157,7 +157,7 @@ async fn a_change_that_comes_with_the_end_of_a_membership_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_policy_is_shown_when_it_comes_and_when_it_is_loaded_but_not_when_it_failed() {
+async fn sr_47_a_policy_is_shown_when_it_comes_and_when_it_is_loaded_but_not_when_it_failed() {
     let mut scene = Scene::open().await;
     let policy = SandboxPolicy { version: 1, ..SandboxPolicy::default() };
     let name = "box".to_owned();
@@ -305,6 +305,16 @@ async fn config_scenario_26_one_record_comes_first_and_a_watch_until_ready_ends_
     scene.node.publish();
     assert_eq!(scene.shown().await.status.expect("a status").phase(), SandboxPhase::Ready);
     assert!(scene.next().await.is_none(), "nothing comes after it, lines neither");
+}
+
+#[tokio::test]
+async fn sr_47_a_change_of_the_phase_is_shown() {
+    let mut scene = Scene::open().await;
+    for phase in [SandboxPhase::Ready, SandboxPhase::Stopped, SandboxPhase::Error] {
+        scene.phase(phase);
+        scene.node.publish();
+        assert_eq!(scene.shown().await.status.expect("a status").phase(), phase);
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What an approved chunk added to the policy, kept with the chunk, so that exactly that is taken back.
+//! What an approved chunk changed in the policy, kept with the chunk, so that exactly that is taken back.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,23 @@ use openshell_policy::merge::{self, Operation};
 use openshell_proto::sandbox::{NetworkEndpoint, NetworkPolicyRule, SandboxPolicy};
 use openshell_proto::v1::StoredDraftChunk;
 use prost::Message;
+use sha2::{Digest as _, Sha256};
 
 use crate::record::DraftChunk;
 use crate::refusal::Refusal;
 
-/// The rule that a proposal went into, and the binaries that are new there.
+/// Bytes of a rule that is kept as it was before an approval; what replaced a larger one is taken back by binaries.
+const BEFORE_BYTES_MAX: usize = 64 * 1024;
+
+/// The rule that a proposal went into, and what is new there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Applied {
     key: String,
     binaries: Vec<String>,
+    /// The rule before, encoded; none when there was none, or too much of it.
+    before: Option<Vec<u8>>,
+    /// The digest of the rule after; empty when what was before is not kept.
+    left: Vec<u8>,
 }
 
 impl Applied {
@@ -25,20 +33,26 @@ impl Applied {
         let known = before.network_policies.get(key);
         let had: BTreeSet<&str> = known.into_iter().flat_map(paths).collect();
         let binaries = paths(rule).filter(|path| !had.contains(path)).map(str::to_owned).collect();
-        Self { key: key.clone(), binaries }
+        let before = known.map(NetworkPolicyRule::encode_to_vec);
+        match before.as_ref().is_none_or(|before| before.len() <= BEFORE_BYTES_MAX) {
+            true => Self { key: key.clone(), binaries, before, left: digest(rule) },
+            false => Self { key: key.clone(), binaries, before: None, left: Vec::new() },
+        }
     }
 
     /// Keeps it with a chunk.
     pub(super) fn write(self, stored: &mut StoredDraftChunk) {
         stored.applied_key = self.key;
         stored.applied_binaries = self.binaries;
+        stored.applied_was_there = self.before.is_some();
+        stored.applied_before = self.before.unwrap_or_default();
+        stored.applied_left = self.left;
         stored.applied_kept = true;
     }
 
     /// Nothing of a chunk is in the policy any more.
     pub(super) fn clear(stored: &mut StoredDraftChunk) {
-        stored.applied_key.clear();
-        stored.applied_binaries.clear();
+        Self::default().write(stored);
         stored.applied_kept = false;
     }
 
@@ -46,13 +60,55 @@ impl Applied {
     fn of(chunk: &DraftChunk) -> Self {
         let stored = &chunk.stored;
         match stored.applied_kept {
-            true => Self { key: stored.applied_key.clone(), binaries: stored.applied_binaries.clone() },
-            false => Self { key: stored.rule_name.clone(), binaries: paths(&chunk.rule).map(str::to_owned).collect() },
+            true => Self {
+                key: stored.applied_key.clone(),
+                binaries: stored.applied_binaries.clone(),
+                before: (stored.applied_was_there || !stored.applied_before.is_empty())
+                    .then(|| stored.applied_before.clone()),
+                left: stored.applied_left.clone(),
+            },
+            false => Self {
+                key: stored.rule_name.clone(),
+                binaries: paths(&chunk.rule).map(str::to_owned).collect(),
+                ..Self::default()
+            },
         }
     }
 }
 
-/// What to take out of a policy for an approved chunk to be gone: binaries of one rule.
+/// The policy as it was before a chunk was approved, while the rule that it went into is as the approval left it;
+/// none once somebody has changed that rule, or where it was not kept.
+pub(super) fn restored(chunk: &DraftChunk, policy: &SandboxPolicy) -> Option<SandboxPolicy> {
+    let Applied { key, before, left, .. } = Applied::of(chunk);
+    let rule = policy.network_policies.get(&key)?;
+    if left != digest(rule) {
+        return None;
+    }
+    let mut restored = policy.clone();
+    match before {
+        Some(before) => {
+            restored.network_policies.insert(key, NetworkPolicyRule::decode(before.as_slice()).ok()?);
+        }
+        None => {
+            restored.network_policies.remove(&key);
+        }
+    }
+    Some(restored)
+}
+
+/// Leaves what an approval added, without the rule that it went into as it was before: from then on the chunk is
+/// taken back by [`removal`].
+pub(super) fn without_before(chunk: &mut DraftChunk) {
+    chunk.stored.applied_was_there = false;
+    chunk.stored.applied_before.clear();
+    chunk.stored.applied_left.clear();
+}
+
+fn digest(rule: &NetworkPolicyRule) -> Vec<u8> {
+    Sha256::digest(rule.encode_to_vec()).to_vec()
+}
+
+/// What to take out of a policy for an approved chunk to be gone where it cannot be [`restored`]: binaries of one rule.
 ///
 /// Refuses with `FAILED_PRECONDITION` when that would change nothing, or would take away more than the chunk
 /// brought.
@@ -66,9 +122,9 @@ pub(super) fn removal(chunk: &DraftChunk, policy: &SandboxPolicy) -> Result<(Str
     if chunk.rule.binaries.is_empty() {
         return no("its rule is for any binary, so there is none to remove".to_owned());
     }
-    let Applied { key, binaries } = Applied::of(chunk);
+    let Applied { key, binaries, .. } = Applied::of(chunk);
     if binaries.is_empty() {
-        return no("its approval added no binary to a rule, so there is none to remove".to_owned());
+        return no("its approval added no binary to a rule, and that rule is not as it left it".to_owned());
     }
     let Some(rule) = policy.network_policies.get(&key) else {
         return no(format!("the rule {key:?} that it went into is not in the policy any more"));

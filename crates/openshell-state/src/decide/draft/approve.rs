@@ -16,7 +16,8 @@ use crate::refusal::Refusal;
 /// # Errors
 /// A refusal about the caller, the workspace or a field; `NOT_FOUND`; `FAILED_PRECONDITION` while a global
 /// policy is set, for a chunk that is approved already, and when the token is not that of what the chunk
-/// comes to now: a retry needs another review.
+/// comes to now: a retry needs another review; `RESOURCE_EXHAUSTED` when the inbox has no room for what the
+/// approval changed, or for another evaluation.
 pub fn approve(call: Call<'_>, request: &ApproveDraftChunkRequest) -> Result<Decision, Refusal> {
     let mut draft = Draft::new();
     let needed = [("name", request.name.as_str()), ("chunk_id", &request.chunk_id)];
@@ -38,6 +39,7 @@ pub fn approve(call: Call<'_>, request: &ApproveDraftChunkRequest) -> Result<Dec
             let written = write::revision(&call, &mut draft, &desk, &evaluator, &evaluation.merged)?;
             accept(&mut chunk, evaluation.applied.clone(), call.stamp.time_ms);
             inbox.put(chunk);
+            inbox.fit()?;
             inbox.save(&mut draft);
             let response = ApproveDraftChunkResponse { policy_version: written.version, policy_hash: written.hash };
             return Ok(draft.answer(&response));
@@ -53,7 +55,7 @@ pub fn approve(call: Call<'_>, request: &ApproveDraftChunkRequest) -> Result<Dec
         return Err(refusal);
     }
     inbox.put(chunk);
-    inbox.fit();
+    inbox.fit()?;
     inbox.save(&mut draft);
     Ok(draft.refuse(refusal))
 }

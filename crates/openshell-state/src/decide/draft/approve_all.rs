@@ -22,7 +22,8 @@ const REFRESHED_MAX: usize = 32;
 ///
 /// # Errors
 /// A refusal about the caller, the workspace, the name or a listed id; `NOT_FOUND`; `FAILED_PRECONDITION`
-/// while a global policy is set, when nothing is pending, and when a listed chunk is not.
+/// while a global policy is set, when nothing is pending, and when a listed chunk is not; `RESOURCE_EXHAUSTED` when
+/// the inbox has no room for what the approvals changed.
 pub fn approve_all(call: Call<'_>, request: &ApproveAllDraftChunksRequest) -> Result<Decision, Refusal> {
     let mut draft = Draft::new();
     let workspace = enter(&call, &mut draft, &request.workspace, &[("name", &request.name)])?;
@@ -74,7 +75,7 @@ pub fn approve_all(call: Call<'_>, request: &ApproveAllDraftChunksRequest) -> Re
     if !inbox.is_changed() {
         return Ok(Decision::answer(&response));
     }
-    inbox.fit();
+    inbox.fit()?;
     inbox.save(&mut draft);
     Ok(draft.answer(&response))
 }

@@ -34,7 +34,7 @@ pub fn edit(call: Call<'_>, request: &EditDraftChunkRequest) -> Result<Decision,
     Target::of(&rule).write(&mut chunk.stored);
     proposal::set_rule(&mut chunk, rule);
     inbox.put(chunk);
-    inbox.fit_or_refuse()?;
+    inbox.fit()?;
     inbox.save(&mut draft);
     Ok(draft.answer(&EditDraftChunkResponse {}))
 }

@@ -170,6 +170,9 @@ impl<'a> Evaluator<'a> {
     ///
     /// Refuses with `FAILED_PRECONDITION` when that is nothing, or would take away more.
     pub(super) fn without(&self, chunk: &DraftChunk) -> Result<SandboxPolicy, Refusal> {
+        if let Some(before) = applied::restored(chunk, &self.subject.base_or_empty()) {
+            return self.storable(before);
+        }
         let (rule_name, paths) = applied::removal(chunk, &self.subject.base_or_empty())?;
         // The last one takes the rule with it.
         let removals: Vec<Operation> =
@@ -184,16 +187,21 @@ impl<'a> Evaluator<'a> {
     }
 
     fn applied(&self, operations: &[Operation]) -> Result<SandboxPolicy, Refusal> {
-        let mut merged = merge::apply(&self.subject.base_or_empty(), operations).map_err(refusal)?;
+        self.storable(merge::apply(&self.subject.base_or_empty(), operations).map_err(refusal)?)
+    }
+
+    /// The policy without marks that only the gateway sets, when it may be stored.
+    fn storable(&self, mut merged: SandboxPolicy) -> Result<SandboxPolicy, Refusal> {
         credentials::clear_markers(&mut merged);
         spec::policy_size("the merged policy", &merged)?;
         let violations = safety::violations(&merged);
         if !violations.is_empty() {
             return Err(Refusal::invalid(safety::refusal(&violations)));
         }
-        let composed = checks::composed(&merged, &self.members, composition::is_on(self.state)?);
+        let composed = checks::composed(&merged, &self.members, composition::is_on(self.state)?)?;
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, &self.members)?;
+        checks::environment_size(&composed, &self.members)?;
         checks::uninspected(&composed, &self.members)?;
         Ok(merged)
     }

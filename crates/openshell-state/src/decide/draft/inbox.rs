@@ -9,6 +9,7 @@ use openshell_proto::log::DraftInbox;
 use openshell_proto::v1::StoredDraftChunk;
 use prost::Message;
 
+use crate::decide::draft::applied::without_before;
 use crate::decide::draft::{APPROVED, PENDING, REJECTED};
 use crate::decision::Draft;
 use crate::key::Key;
@@ -20,7 +21,7 @@ use crate::state::State;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Load {
     chunks: usize,
-    /// Encoded.
+    /// Encoded, with [`DECISION_BYTES`] for each chunk that is pending.
     bytes: usize,
 }
 
@@ -29,6 +30,9 @@ const INBOX_MAX: Load = Load { chunks: 256, bytes: 3 * 1024 * 1024 };
 /// What nobody decided about may fill half of it: a sandbox that proposes without end cannot drive out
 /// what was approved.
 const PENDING_MAX: Load = Load { chunks: INBOX_MAX.chunks / 2, bytes: INBOX_MAX.bytes / 2 };
+
+/// Kept free for each pending chunk: what rejecting it without a reason adds, so that there is always room for that.
+const DECISION_BYTES: usize = 64;
 
 /// The chunks of one sandbox.
 pub(super) struct Inbox<'a> {
@@ -94,16 +98,71 @@ impl<'a> Inbox<'a> {
         !self.changed.is_empty()
     }
 
-    /// Makes room by letting decided chunks go that this call did not touch: rejected ones first, the
-    /// one decided longest ago before others. What nobody decided yet is never let go.
+    /// Makes room for a call that adds chunks, as [`Inbox::settle`] does.
     ///
     /// Refuses with `RESOURCE_EXHAUSTED` when that is not enough.
     pub(super) fn make_room(&mut self) -> Result<(), Refusal> {
+        let (all, pending) = self.settle();
+        if !pending.fits(PENDING_MAX) {
+            let Load { chunks, bytes } = PENDING_MAX;
+            return Err(full(&format!(
+                "{} chunks with {} bytes would be pending, and at most {chunks} with {bytes} bytes may be; decide about \
+                 them, or clear them",
+                pending.chunks, pending.bytes
+            )));
+        }
+        if !all.fits(INBOX_MAX) {
+            let remedy = "send fewer proposals at once, or decide about those that are pending, or clear them";
+            return Err(too_much(all, remedy));
+        }
+        Ok(())
+    }
+
+    /// Makes room for a call that adds no chunk but can make chunks larger, as [`Inbox::settle`] does. What is pending
+    /// may be more than its half: somebody who decides is not kept from it by what a sandbox proposes.
+    ///
+    /// Refuses with `RESOURCE_EXHAUSTED` when the inbox would hold more than it may, and more than it does: who takes
+    /// something out of one that is too full goes on.
+    pub(super) fn fit(&mut self) -> Result<(), Refusal> {
+        let (all, _) = self.settle();
+        let mut before = Load::NOTHING;
+        let kept = self.state.draft_chunks(self.workspace, self.sandbox_id);
+        kept.for_each(|chunk| before.add(weight(&chunk.value.stored)));
+        if all.fits(INBOX_MAX) || all.fits(before) {
+            return Ok(());
+        }
+        Err(too_much(all, "decide about fewer at once, reject some without a reason, or clear them"))
+    }
+
+    /// Makes room where it is short: decided chunks go; when that is not enough, what the call changed keeps hashes in
+    /// the place of policies; and when the inbox is still too large, not what rules were before an approval.
+    fn settle(&mut self) -> (Load, Load) {
+        let mut changed = self.changed.clone();
+        let (mut all, mut pending) = self.let_go();
+        let mut lighter = |inbox: &mut Self, lighten: fn(&mut DraftChunk)| {
+            changed.values_mut().flatten().for_each(lighten);
+            // What went for nothing stays.
+            inbox.changed.clone_from(&changed);
+            inbox.let_go()
+        };
+        if !(all.fits(INBOX_MAX) && pending.fits(PENDING_MAX)) {
+            (all, pending) = lighter(self, without_copies);
+        }
+        if !all.fits(INBOX_MAX) {
+            (all, pending) = lighter(self, without_before);
+        }
+        (all, pending)
+    }
+
+    /// Lets decided chunks go that this call did not touch, while the inbox holds more than it may: rejected ones first,
+    /// the one decided longest ago before others. What nobody decided yet is never let go. What it holds then, and what
+    /// of that is pending.
+    fn let_go(&mut self) -> (Load, Load) {
         let (mut all, mut pending) = (Load::NOTHING, Load::NOTHING);
         let mut decided: Vec<(bool, i64, String, usize)> = Vec::new();
         for chunk in self.chunks() {
             let stored = &chunk.stored;
-            let bytes = stored.encoded_len();
+            let bytes = weight(stored);
             all.add(bytes);
             if stored.status == PENDING {
                 pending.add(bytes);
@@ -120,57 +179,7 @@ impl<'a> Inbox<'a> {
             self.remove(&id);
             all.take(bytes);
         }
-        if all.fits(INBOX_MAX) && pending.fits(PENDING_MAX) {
-            return Ok(());
-        }
-        let Load { chunks, bytes } = PENDING_MAX;
-        Err(Refusal::new(
-            Code::ResourceExhausted,
-            format!(
-                "the draft inbox is full: {} chunks with {} bytes would be pending, and at most {chunks} with {bytes} \
-                 bytes may be; decide about them, or clear them",
-                pending.chunks, pending.bytes
-            ),
-        ))
-    }
-
-    /// As [`Inbox::make_room`]; before it refuses, what the call changed keeps hashes in the place of policies.
-    pub(super) fn make_room_by_hashes(&mut self) -> Result<(), Refusal> {
-        let before = self.changed.clone();
-        if self.make_room().is_ok() {
-            return Ok(());
-        }
-        // What went for nothing stays.
-        self.changed = before;
-        self.changed.values_mut().flatten().for_each(without_copies);
-        self.make_room()
-    }
-
-    /// As [`Inbox::make_room_by_hashes`] for a call that adds no chunk, and that goes on without room.
-    pub(super) fn fit(&mut self) {
-        let _ = self.make_room_by_hashes();
-    }
-
-    /// As [`Inbox::fit`] for a call that can make chunks larger. What is pending may be more than its half:
-    /// somebody who decides is not kept from it by what a sandbox proposes.
-    ///
-    /// Refuses with `RESOURCE_EXHAUSTED` when the inbox would hold more than it may.
-    pub(super) fn fit_or_refuse(&mut self) -> Result<(), Refusal> {
-        self.fit();
-        let mut all = Load::NOTHING;
-        self.chunks().iter().for_each(|chunk| all.add(chunk.stored.encoded_len()));
-        if all.fits(INBOX_MAX) {
-            return Ok(());
-        }
-        let Load { chunks, bytes } = INBOX_MAX;
-        Err(Refusal::new(
-            Code::ResourceExhausted,
-            format!(
-                "the draft inbox is full: it would hold {} chunks with {} bytes, and at most {chunks} with {bytes} \
-                 bytes are allowed; decide about some, or clear them",
-                all.chunks, all.bytes
-            ),
-        ))
+        (all, pending)
     }
 
     /// Writes what changed, and the record that guards the inbox.
@@ -210,6 +219,25 @@ impl Load {
     fn fits(self, most: Self) -> bool {
         self.chunks <= most.chunks && self.bytes <= most.bytes
     }
+}
+
+/// The refusal of what there is no room for.
+fn full(why: &str) -> Refusal {
+    Refusal::new(Code::ResourceExhausted, format!("the draft inbox is full: {why}"))
+}
+
+/// The refusal of what would make an inbox hold so much, and what to do about it.
+fn too_much(all: Load, remedy: &str) -> Refusal {
+    let Load { chunks, bytes } = INBOX_MAX;
+    full(&format!(
+        "it would hold {} chunks with {} bytes, and at most {chunks} with {bytes} bytes are allowed; {remedy}",
+        all.chunks, all.bytes
+    ))
+}
+
+/// How much of an inbox a chunk takes.
+fn weight(stored: &StoredDraftChunk) -> usize {
+    stored.encoded_len() + if stored.status == PENDING { DECISION_BYTES } else { 0 }
 }
 
 /// Leaves the hashes of the policies that a chunk was evaluated on.

@@ -210,7 +210,7 @@ impl<'a> Submission<'a> {
                 self.inbox.put(chunk);
             }
         }
-        self.inbox.make_room_by_hashes()?;
+        self.inbox.make_room()?;
         Ok((self.inbox, self.evaluator, self.response, self.policy))
     }
 }

@@ -1,5 +1,6 @@
-//! `RejectDraftChunk` and `UndoDraftChunk` (`config.md` DC-7). What was approved leaves the policy first:
-//! the binaries that the chunk added leave the rule that they went into.
+//! `RejectDraftChunk` and `UndoDraftChunk` (`config.md` DC-7). What was approved leaves the policy first: the rule
+//! that the chunk went into is put back as it was, or, once somebody else has changed it, loses the binaries that
+//! the chunk added.
 
 use openshell_proto::v1::{
     RejectDraftChunkRequest, RejectDraftChunkResponse, UndoDraftChunkRequest, UndoDraftChunkResponse,
@@ -19,7 +20,7 @@ use crate::refusal::Refusal;
 /// # Errors
 /// A refusal about the caller, the workspace or a field; `NOT_FOUND`; `FAILED_PRECONDITION` for a chunk that
 /// is rejected already, and for an approved one while a global policy is set, or when what it added cannot
-/// be taken back alone.
+/// be taken back alone; `RESOURCE_EXHAUSTED` when the inbox has no room for the reason.
 pub fn reject(call: Call<'_>, request: &RejectDraftChunkRequest) -> Result<Decision, Refusal> {
     let mut draft = Draft::new();
     let needed = [("name", request.name.as_str()), ("chunk_id", &request.chunk_id)];
@@ -37,7 +38,7 @@ pub fn reject(call: Call<'_>, request: &RejectDraftChunkRequest) -> Result<Decis
     }
     inbox::reject(&mut chunk, request.reason.clone(), call.stamp.time_ms);
     inbox.put(chunk);
-    inbox.fit();
+    inbox.fit()?;
     inbox.save(&mut draft);
     Ok(draft.answer(&RejectDraftChunkResponse {}))
 }
@@ -61,7 +62,7 @@ pub fn undo(call: Call<'_>, request: &UndoDraftChunkRequest) -> Result<Decision,
     chunk.stored.rejection_reason.clear();
     chunk.stored.decided_at_ms = None;
     inbox.put(chunk);
-    inbox.fit_or_refuse()?;
+    inbox.fit()?;
     inbox.save(&mut draft);
     let response = UndoDraftChunkResponse { policy_version: written.version, policy_hash: written.hash };
     Ok(draft.answer(&response))

@@ -46,7 +46,7 @@ pub(in crate::decide) fn set_global(
             let revision = revision(call, GLOBAL_SCOPE, version, &policy, &policy_hash, LOADED, &Default::default());
             draft.put(&Key::global_policy_revision(version), &revision);
             supersede(state, &mut draft, "", GLOBAL_SCOPE, 0);
-            forget(state, &mut draft, "", GLOBAL_SCOPE, version, 0);
+            forget(state, &mut draft, "", GLOBAL_SCOPE, &revision, 0);
             version
         }
     };

@@ -30,7 +30,7 @@ pub(in crate::decide) fn merge(
     if !violations.is_empty() {
         return Err(Refusal::invalid(safety::refusal(&violations)));
     }
-    change.fits(call, &policy, &members)?;
+    change.fits(call, &mut draft, &policy, &members)?;
     if !change.has_revisions(call) && policy == *base {
         let annotations = change.project(&mut draft, None, false)?;
         return Ok(Written { version: 0, policy_hash: hash::policy_hash(&policy), annotations }.answer(draft));

@@ -23,10 +23,13 @@ pub(super) use sandbox::{Change, set};
 
 /// How many revisions of one policy are kept, the newest; beside them the one that the sandbox enforces.
 const REVISIONS_KEPT: u32 = 200;
+/// How many bytes the records of these have together at most. The newest and the one before it, which may be what is
+/// enforced until the newest is loaded, are kept whatever they have.
+const REVISIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How many older ones one entry lets go: more than come with each entry, and little beside what it may hold.
 const FORGOTTEN_AT_ONCE_MAX: usize = 1000;
 
-pub(super) const PENDING: &str = "pending";
+pub(crate) const PENDING: &str = "pending";
 pub(super) const LOADED: &str = "loaded";
 pub(super) const FAILED: &str = "failed";
 pub(super) const SUPERSEDED: &str = "superseded";
@@ -85,14 +88,33 @@ pub(super) fn supersede(state: &State, draft: &mut Draft, workspace: &str, scope
     }
 }
 
-/// Lets go of what is more than [`REVISIONS_KEPT`] back once `version` is written, but for the `current` one of the
-/// sandbox. Where older programs kept more, each entry takes a part of them. Relies on nothing: whoever makes a
-/// revision current writes its sandbox, which every change of a policy relies on.
-pub(super) fn forget(state: &State, draft: &mut Draft, workspace: &str, scope: &str, version: u32, current: u32) {
-    let first_kept = (version + 1).saturating_sub(REVISIONS_KEPT);
+/// Lets go of what is more than [`REVISIONS_KEPT`] or [`REVISIONS_BYTES_MAX`] back once `next` is written, but for the
+/// `current` one of the sandbox. Where older programs kept more, each entry takes a part of them. Relies on nothing:
+/// whoever makes a revision current writes its sandbox, which every change of a policy relies on.
+pub(super) fn forget(
+    state: &State,
+    draft: &mut Draft,
+    workspace: &str,
+    scope: &str,
+    next: &StoredPolicyRevision,
+    current: u32,
+) {
+    let first_kept = first_kept(state, workspace, scope, next);
     let older = state.policy_revisions_before(workspace, scope, first_kept);
     let older = older.map(|entry| version_of(&entry.value.stored)).filter(|older| *older != current);
     for older in older.take(FORGOTTEN_AT_ONCE_MAX) {
         draft.delete(&Key::policy_revision(workspace, scope, older));
     }
+}
+
+/// The oldest revision that stays once `next` is written: by number, and by bytes, each from the newest.
+fn first_kept(state: &State, workspace: &str, scope: &str, next: &StoredPolicyRevision) -> u32 {
+    let version = version_of(next);
+    let by_number = (version + 1).saturating_sub(REVISIONS_KEPT);
+    let mut bytes = next.encoded_len();
+    let kept = state.policy_revisions(workspace, scope).map(|entry| &entry.value.stored).take_while(|stored| {
+        bytes += stored.encoded_len();
+        version_of(stored) >= by_number && bytes <= REVISIONS_BYTES_MAX
+    });
+    kept.last().map_or(version, version_of).min(version.saturating_sub(1))
 }

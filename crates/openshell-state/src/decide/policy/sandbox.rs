@@ -64,7 +64,7 @@ pub(in crate::decide) fn set(
     spec::policy_size("policy", &policy)?;
     sandboxes::safe(&policy)?;
     let members = change.members(call, &mut draft)?;
-    change.fits(call, &policy, &members)?;
+    change.fits(call, &mut draft, &policy, &members)?;
     let backfill = change.baseline().is_none();
     Ok(change.write(call, &mut draft, &members, &policy, backfill)?.answer(draft))
 }
@@ -124,8 +124,19 @@ impl<'a> Change<'a> {
 
     /// The policy and the providers' rules agree, bindings and signing have what they need, and a user lets no
     /// credential go uninspected (UC-26, UC-27, UC-44).
-    pub(super) fn fits(&self, call: &Call<'_>, policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
-        let composed = checks::composed(policy, members, composition::is_on(call.state)?);
+    pub(super) fn fits(
+        &self,
+        call: &Call<'_>,
+        draft: &mut Draft,
+        policy: &SandboxPolicy,
+        members: &[Member<'_>],
+    ) -> Result<(), Refusal> {
+        if !credentials::bindings(policy).map_err(Refusal::invalid)?.is_empty() {
+            // What they add to the environment depends on how many keys the providers have.
+            composition::rely_on_providers(draft, call.state, self.workspace, members);
+            checks::environment_size(policy, members)?;
+        }
+        let composed = checks::composed(policy, members, composition::is_on(call.state)?)?;
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, members)?;
         match call.principal {
@@ -159,7 +170,7 @@ impl<'a> Change<'a> {
         draft.put(&Key::policy_revision(self.workspace, self.id(), version), &next);
         let current = self.sandbox.status.as_ref().map_or(0, |status| status.current_policy_version);
         supersede(call.state, draft, self.workspace, self.id(), current);
-        forget(call.state, draft, self.workspace, self.id(), version, current);
+        forget(call.state, draft, self.workspace, self.id(), &next, current);
         if version == 1 {
             draft.touch(Key::workspace_contents(self.workspace));
         }

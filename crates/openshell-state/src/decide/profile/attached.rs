@@ -90,6 +90,8 @@ pub(super) fn diagnostics_in(
         // A name without a record is skipped (AS-4).
         let members: Vec<Member<'_>> = names.filter_map(|name| view.member(&workspace, name)).collect();
         composition::rely_on_profiles(draft, state, &members);
+        // Keys and configuration of all of them count for the environment.
+        composition::rely_on_profile_users(draft, state, &members);
         diagnostics.extend(judge.diagnostics(&subject, &members));
     }
     Ok(diagnostics)
@@ -201,8 +203,9 @@ impl Judge<'_> {
                 ),
             ));
         }
-        let composed = |base: &SandboxPolicy| ambiguity::conflicts(&checks::composed(base, members, true));
-        let conflicts = if self.on { composed(&subject.base_or_empty()) } else { Vec::new() };
+        // What is too large to be composed is no configuration at all: see `lacking`.
+        let composed = self.on.then(|| checks::composed(&subject.base_or_empty(), members, true).ok()).flatten();
+        let conflicts = composed.map(|policy| ambiguity::conflicts(&policy)).unwrap_or_default();
         if !conflicts.is_empty() {
             let pairs = ambiguity::refusal(&conflicts);
             found.push((
@@ -213,7 +216,8 @@ impl Judge<'_> {
         found
     }
 
-    /// Why bindings and signing endpoints of the sandbox would lack what they need (EC-18), if they do not now.
+    /// Why bindings and signing endpoints of the sandbox would lack what they need (EC-18), or it would be sent too
+    /// much, if that is not so now.
     fn context(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
         let after = self.lacking(subject, members)?;
         let names = subject.providers.iter();
@@ -223,9 +227,14 @@ impl Judge<'_> {
 
     /// In what the sandbox composes, and in the global policy while there is one: its removal brings back the other.
     fn lacking(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
-        let composed = checks::composed(&subject.base_or_empty(), members, self.on);
-        let policies = std::iter::once(&composed).chain(&self.global);
-        let mut refusals = policies.filter_map(|policy| checks::credential_context(policy, members).err());
+        let composed = match checks::composed(&subject.base_or_empty(), members, self.on) {
+            Ok(composed) => composed,
+            Err(refusal) => return Some(refusal.message),
+        };
+        let fits = |policy: &SandboxPolicy| {
+            checks::credential_context(policy, members).and_then(|()| checks::environment_size(policy, members))
+        };
+        let mut refusals = std::iter::once(&composed).chain(&self.global).filter_map(|policy| fits(policy).err());
         refusals.next().map(|refusal| refusal.message)
     }
 }

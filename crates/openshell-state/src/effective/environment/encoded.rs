@@ -25,6 +25,8 @@ pub struct Environment {
     bindings: Range<usize>,
     /// From when it was composed until some credential expires, and another answer is due.
     valid_ms: Range<i64>,
+    /// `provider_env_revision`.
+    revision: u64,
 }
 
 /// The value of a variable.
@@ -44,25 +46,33 @@ impl Environment {
         valid_ms: Range<i64>,
     ) -> Self {
         type Answer = GetSandboxProviderEnvironmentResponse;
+        let revision = answer.provider_env_revision;
         let mut rest = Vec::new();
         let mut field = |part: Answer| {
             let begin = rest.len();
             part.encode(&mut rest).expect("a vector has room");
             begin..rest.len()
         };
-        field(Answer { provider_env_revision: answer.provider_env_revision, ..Answer::default() });
+        field(Answer { provider_env_revision: revision, ..Answer::default() });
         let expiries = field(Answer { credential_expires_at_ms: answer.credential_expires_at_ms, ..Answer::default() });
         field(Answer { dynamic_credentials: answer.dynamic_credentials, ..Answer::default() });
         let bindings =
             field(Answer { static_credential_bindings: answer.static_credential_bindings, ..Answer::default() });
         field(Answer { non_secret_environment_keys: answer.non_secret_environment_keys, ..Answer::default() });
-        Self { variables: variables.into_iter().collect(), rest: rest.into(), expiries, bindings, valid_ms }
+        Self { variables: variables.into_iter().collect(), rest: rest.into(), expiries, bindings, valid_ms, revision }
     }
 
     /// Whether composing again on the same state, at `now_ms`, would come to the same.
     #[must_use]
     pub fn holds_at(&self, now_ms: i64) -> bool {
         self.valid_ms.contains(&now_ms)
+    }
+
+    /// `provider_env_revision`: together with [`Environment::valid_until_ms`] it says whether two environments
+    /// of a sandbox are the same.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// From this moment on another answer is due: the earliest expiry of a credential of the attached

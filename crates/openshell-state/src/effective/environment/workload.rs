@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use openshell_proto::v1::{StaticCredentialEndpointBinding, StoredProviderCredentialRefreshState};
+use openshell_proto::v1::StoredProviderCredentialRefreshState;
 use openshell_providers::predicates;
 use sha2::{Digest as _, Sha256};
 
 use crate::checks::REFRESH_DELETING;
 use crate::composition::Member;
+use crate::effective::environment::Place;
 use crate::effective::environment_revision::authorization_epoch;
 use crate::refusal::Refusal;
 
@@ -22,7 +23,7 @@ pub(super) fn handle(
     sandbox_id: &str,
     member: &Member<'_>,
     key: &str,
-    endpoints: &[StaticCredentialEndpointBinding],
+    places: &[Place<'_>],
 ) -> Result<Option<String>, Refusal> {
     let live = member.refreshes.iter().filter(|refresh| mints(refresh, key));
     let epochs = live.map(|refresh| authorization_epoch(member, refresh)).collect::<Result<BTreeSet<_>, _>>()?;
@@ -46,7 +47,7 @@ pub(super) fn handle(
     for text in [PREFIX, sandbox_id, provider_id, key, epoch] {
         component(text.as_bytes());
     }
-    for (host, port, path) in endpoints.iter().map(normalised).collect::<BTreeSet<_>>() {
+    for (host, port, path) in places.iter().map(normalised).collect::<BTreeSet<_>>() {
         component(host.as_bytes());
         component(&port.to_le_bytes());
         component(path.as_bytes());
@@ -61,11 +62,11 @@ fn mints(refresh: &StoredProviderCredentialRefreshState, key: &str) -> bool {
 }
 
 /// One place, however it is written.
-fn normalised(endpoint: &StaticCredentialEndpointBinding) -> (String, u32, &str) {
-    let host = endpoint.host.trim().trim_end_matches('.').to_lowercase();
-    let path = match endpoint.path.trim() {
+fn normalised<'a>(place: &Place<'a>) -> (String, u32, &'a str) {
+    let host = place.host.trim().trim_end_matches('.').to_lowercase();
+    let path = match place.path.trim() {
         "" | "**" => "/**",
         path => path,
     };
-    (host, endpoint.port, path)
+    (host, place.port, path)
 }

@@ -4,7 +4,7 @@ use openshell_proto::log::Settings;
 use openshell_proto::v1::{
     DeleteSandboxRequest, StoredProviderCredentialRefreshState, StoredProviderProfile, WorkspaceRole,
 };
-use openshell_state::Key;
+use openshell_state::{Concerned, Key};
 
 use super::sandboxes;
 use crate::support::{
@@ -42,11 +42,30 @@ fn check(what: &str, change: impl FnOnce(&mut World), concerned: &[&str]) {
         sandboxes(&world.state).into_iter().map(|key| (key.clone(), world.state.unchanged_since(&key))).collect()
     };
     let before = since(&world);
+    let entries = world.log.len();
     change(&mut world);
     let moved = since(&world).into_iter().filter(|(key, now)| !before.contains(&(key.clone(), *now)));
     let mut moved: Vec<String> = moved.map(|(key, _)| format!("{}/{}", key.workspace, key.name)).collect();
     moved.sort();
     assert_eq!(moved, concerned, "{what}");
+    for sandbox in moved {
+        assert!(found(&world, entries).contains(&sandbox), "{what}: {sandbox} is not found by what was written");
+    }
+}
+
+/// Whom the state finds, as `workspace/name`, by the keys alone that entries after the first so many wrote.
+fn found(world: &World, entries: usize) -> Vec<String> {
+    let keys = world.log[entries..].iter().flat_map(|(_, command)| match &command.kind {
+        Some(openshell_proto::log::command::Kind::Transaction(transaction)) => transaction.writes.clone(),
+        other => panic!("no transaction but {other:?}"),
+    });
+    let keys = keys.map(|write| Key::from_proto(write.key.as_ref().expect("a key")).expect("a known kind"));
+    let found = keys.flat_map(|key| match world.state.concerned_by(&key) {
+        Concerned::Nobody => Vec::new(),
+        Concerned::Sandboxes(sandboxes) => sandboxes,
+        Concerned::Everybody => sandboxes(&world.state),
+    });
+    found.map(|key| format!("{}/{}", key.workspace, key.name)).collect()
 }
 
 const ALL: [&str; 4] = ["default/a", "default/b", "default/c", "team/a"];

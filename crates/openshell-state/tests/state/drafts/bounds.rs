@@ -1,11 +1,14 @@
 //! What a sandbox may store, and that no secret is among it.
 
+use openshell_proto::sandbox::NetworkBinary;
 use openshell_proto::v1::{PolicyChunk, StoredDraftChunk};
 use openshell_state::{Code, Key};
 use prost::Message;
 
-use crate::drafts::{approval, approval_of, clearing, edition, proposal, rejection, rule, submission, undoing};
-use crate::support::{World, attach, credential, endpoint, import, provider, says, static_profile, update_policy};
+use crate::drafts::{approval, approval_of, clearing, edition, mode, proposal, rejection, rule, submission, undoing};
+use crate::support::{
+    World, attach, credential, endpoint, import, policy_of, provider, says, static_profile, update_policy,
+};
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -198,4 +201,127 @@ fn an_edit_that_the_inbox_has_no_room_for_is_refused() {
     let mut wide = rule("api", "api.example.com");
     wide.endpoints = (0..1000).map(|number| endpoint(&format!("host-{number:04}.example.com"), 443)).collect();
     says(&world.refused(Code::ResourceExhausted, &edition(&chunk, wide)), &["draft inbox is full"]);
+}
+
+/// The sandbox `s` with two chunks, and an inbox that has room for so many bytes more, what is kept free for decisions
+/// not counted.
+fn nearly_full(room: usize) -> (World, PolicyChunk, PolicyChunk) {
+    let mut world = World::with_drafts();
+    let chunk = world.propose("agent_authored", proposal("api", "api.example.com"));
+    let other = world.propose("agent_authored", proposal("other", "other.example.com"));
+    let id = world.sandbox_id("s");
+    let mut padded = world.state.draft_chunk("default", &id, &other.id).expect("stored").value.stored.clone();
+    let kept_free = 2 * 64 + 8;
+    padded.rationale = "x".repeat(3 * 1024 * 1024 - stored_bytes(&world) - kept_free - room);
+    world.write(&Key::draft_chunk("default", &id, &other.id), Some(&padded));
+    let other = world.chunk(&other.id);
+    (world, chunk, other)
+}
+
+#[test]
+fn a_reason_that_the_inbox_has_no_room_for_is_refused_and_none_always_has_room() {
+    let (mut world, chunk, other) = nearly_full(4096);
+    let reason = "x".repeat(8192);
+    // Its copies of the policies make room for a reason of some length, of this length they do not.
+    let text = world.refused(Code::ResourceExhausted, &rejection(&chunk, &reason));
+    says(&text, &["draft inbox is full", "without a reason"]);
+    assert!(stored_bytes(&world) <= 3 * 1024 * 1024);
+    world.ok(&rejection(&chunk, ""));
+    world.ok(&rejection(&other, ""));
+    assert!(stored_bytes(&world) <= 3 * 1024 * 1024, "{}", stored_bytes(&world));
+    // Of one that holds more than it may, as an older program left it, something can still be taken.
+    let (mut world, chunk, other) = nearly_full(0);
+    let id = world.sandbox_id("s");
+    let mut more = world.state.draft_chunk("default", &id, &other.id).expect("stored").value.stored.clone();
+    more.rationale.push_str(&"x".repeat(100_000));
+    world.write(&Key::draft_chunk("default", &id, &other.id), Some(&more));
+    let before = stored_bytes(&world);
+    world.refused(Code::ResourceExhausted, &rejection(&chunk, &reason));
+    world.ok(&rejection(&chunk, ""));
+    assert!(stored_bytes(&world) <= before + 64);
+    world.ok(&rejection(&other, ""));
+    world.submit("agent_authored", &proposals(0, 1));
+    assert!(stored_bytes(&world) <= 3 * 1024 * 1024, "what was rejected went");
+}
+
+#[test]
+fn an_approval_that_the_inbox_has_no_room_for_is_refused_and_goes_in_once_something_is_rejected() {
+    let mut wide = proposal("wide", "wide.example.com");
+    let program = |at| NetworkBinary { path: format!("/usr/bin/program-{at:04}-{}", "p".repeat(40)), harness: false };
+    wide.proposed_rule.as_mut().expect("a rule").binaries = (0..400).map(program).collect();
+    let mut world = World::with_drafts();
+    let chunk = world.propose("agent_authored", wide);
+    let other = world.propose("agent_authored", proposal("other", "other.example.com"));
+    let id = world.sandbox_id("s");
+    // Both by their hashes, so that no copies make room.
+    let stored = |world: &World, chunk: &PolicyChunk| {
+        let mut stored = world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.clone();
+        (stored.current_effective_policy, stored.candidate_effective_policy) = (None, None);
+        stored
+    };
+    let (one, mut padded) = (stored(&world, &chunk), stored(&world, &other));
+    padded.rationale = "x".repeat(3 * 1024 * 1024 - one.encoded_len() - padded.encoded_len() - 4096);
+    world.write(&Key::draft_chunk("default", &id, &chunk.id), Some(&one));
+    world.write(&Key::draft_chunk("default", &id, &other.id), Some(&padded));
+    let chunk = world.chunk(&chunk.id);
+    let revisions = world.revisions("s").len();
+    says(&world.refused(Code::ResourceExhausted, &approval(&chunk)), &["draft inbox is full"]);
+    says(&world.refused(Code::ResourceExhausted, &approval_of(std::slice::from_ref(&chunk))), &["draft inbox is full"]);
+    assert_eq!(world.revisions("s").len(), revisions, "nothing went into the policy");
+    world.ok(&rejection(&world.chunk(&other.id), ""));
+    world.ok(&approval(&chunk));
+    assert_eq!(world.chunk(&chunk.id).status, "approved");
+    assert!(stored_bytes(&world) <= 3 * 1024 * 1024);
+}
+
+/// The rule `big` of the sandbox `s`.
+fn big(world: &World) -> openshell_proto::sandbox::NetworkPolicyRule {
+    world.revisions("s").last().expect("a revision").policy.network_policies["big"].clone()
+}
+
+#[test]
+fn dc_5_and_8_sixty_approvals_into_one_large_rule_are_taken_without_what_it_was_before_each() {
+    for automatic in [false, true] {
+        let mut world = World::with_drafts();
+        let mut large = policy_of("big", endpoint("docs.example.com", 443));
+        let endpoints = (0..740).map(|number| endpoint(&format!("{number:0>40}.example.com"), 443));
+        large.network_policies.get_mut("big").expect("the rule").endpoints = endpoints.collect();
+        world.ok(&update_policy("s", large));
+        let before = big(&world).encoded_len();
+        assert!((3 * 1024 * 1024 / 60..60 * 1024).contains(&before), "{before}");
+        if automatic {
+            world.ok(&mode("s", "auto"));
+        }
+        let into_big = |number: usize| proposal("big", &format!("h{number}.example.com"));
+        let proposals: Vec<_> = (0..60).map(into_big).collect();
+        assert_eq!(world.submit("agent_authored", &proposals).accepted_chunks, 60);
+        if !automatic {
+            let answer = world.ok(&approval_of(&[]));
+            assert_eq!((answer.chunks_approved, answer.chunks_skipped), (60, 0));
+        }
+        let chunks = world.inbox();
+        assert!(chunks.len() == 60 && chunks.iter().all(|chunk| chunk.status == "approved"));
+        assert_eq!(big(&world).endpoints.len(), 800);
+        assert!(stored_bytes(&world) <= 3 * 1024 * 1024, "{}", stored_bytes(&world));
+        // What is not kept is not put back, and these brought no program that could be taken out.
+        says(&world.refused(Code::FailedPrecondition, &undoing(&chunks[0])), &["added no binary"]);
+        assert_eq!(big(&world).endpoints.len(), 800);
+    }
+}
+
+#[test]
+fn a_submission_into_an_inbox_that_is_full_of_what_was_decided_is_told_so() {
+    let mut world = World::with_drafts();
+    let chunk = world.propose("mechanistic", proposal("api", "api.example.com"));
+    world.ok(&approval(&chunk));
+    let id = world.sandbox_id("s");
+    let mut padded = world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.clone();
+    padded.rationale = "x".repeat(3 * 1024 * 1024);
+    world.write(&Key::draft_chunk("default", &id, &chunk.id), Some(&padded));
+    // A repetition keeps the chunk that it counts for from going.
+    let again = submission("s", "mechanistic", &[proposal("api", "api.example.com")]);
+    let refusal = world.ask_as_sandbox("s", &again).expect_err("it is full");
+    assert_eq!(refusal.code, Code::ResourceExhausted);
+    says(&refusal.message, &["draft inbox is full", "would hold 1 chunks", "3145728 bytes", "fewer proposals"]);
+    assert!(!refusal.message.contains("would be pending"), "{}", refusal.message);
 }

@@ -4,6 +4,7 @@ use openshell_proto::sandbox::NetworkEndpoint;
 use openshell_proto::v1::{EditDraftChunkRequest, RejectDraftChunkRequest, WorkspaceRole};
 use openshell_state::{Code, Decision};
 
+use crate::drafts::taking_back::extended;
 use crate::drafts::{approval, clearing, edition, no_global_policy, proposal, rejection, rule, undoing};
 use crate::support::{World, global_policy, policy, sandbox, says, user};
 
@@ -66,12 +67,16 @@ fn dc_7_undo_removes_every_program_that_was_added() {
 }
 
 #[test]
-fn dc_7_a_rule_for_any_program_cannot_be_taken_back_by_its_program() {
+fn dc_7_a_rule_for_any_program_is_taken_back_while_it_is_as_it_was_approved() {
     let mut world = World::with_drafts();
     let mut proposed = proposal("any", "api.example.com");
     proposed.proposed_rule.as_mut().expect("a rule").binaries.clear();
     let chunk = world.propose("agent_authored", proposed);
     world.ok(&approval(&chunk));
+    world.ok(&undoing(&chunk));
+    assert_eq!(world.rules("s"), ["r1"]);
+    world.ok(&approval(&world.chunk(&chunk.id)));
+    world.ok(&extended(&world, "any"));
     for text in [
         world.refused(Code::FailedPrecondition, &undoing(&chunk)),
         world.refused(Code::FailedPrecondition, &rejection(&chunk, "")),

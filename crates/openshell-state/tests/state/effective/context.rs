@@ -6,9 +6,10 @@ use openshell_state::access::Principal;
 use openshell_state::{Code, Key};
 
 use super::{V2, imported, refused, with_tool, write_policy, write_profile};
+use crate::drafts::no_global_policy;
 use crate::support::{
     World, attach, credential, detach, endpoint, global_policy, global_setting, minimal, policy, policy_of, provider,
-    sandbox, says, signing, static_profile, update_policy,
+    sandbox, says, signing, static_profile, update, update_policy, update_provider,
 };
 
 /// A policy whose one endpoint is bound to a provider.
@@ -99,6 +100,23 @@ fn has_source(providers: &[&str], change: impl FnOnce(&mut NetworkEndpoint)) -> 
 }
 
 #[test]
+fn ec_34_a_source_that_takes_too_long_to_find_is_told_apart_from_one_that_is_missing() {
+    let mut world = World::new();
+    let [mut covering, _] = aws();
+    // Each pattern has a port of its own, so that only the search for a source compares them all.
+    let other = |at: u32| endpoint(&format!("*.h{at:05}.example.com"), 1000 + at);
+    covering.endpoints = (0..4_000).map(other).chain([endpoint("*.aws.example.com", 443)]).collect();
+    imported(&mut world, "default", covering);
+    world.ok(&provider("p", "covering", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]));
+    let signs = |at: usize| signing(&format!("a{at:04}.aws.example.com"));
+    world.ok(&sandbox("one", &["p"], Some(policy_of("r1", signs(0)))));
+    let mut many = policy_of("r1", signs(0));
+    many.network_policies.get_mut("r1").expect("r1").endpoints = (0..600).map(signs).collect();
+    let text = world.refused(Code::FailedPrecondition, &sandbox("many", &["p"], Some(many)));
+    says(&text, &["signs requests", "too many patterns", "bind a provider"]);
+}
+
+#[test]
 fn ec_34_a_signing_endpoint_has_a_source_of_credentials() {
     let bind = |name: &str| {
         let binding = Some(NetworkCredentialBinding { provider: name.to_owned() });
@@ -138,6 +156,44 @@ fn ec_18_a_signing_endpoint_of_a_global_policy_needs_a_source_in_each_sandbox() 
     world.ok(&global_policy(policy_of("r1", signing("s3.aws.example.com"))));
     refused(&world, Code::FailedPrecondition, &["no resolvable AWS credential source"]);
     assert_eq!(world.rules("t"), ["r1"]);
+}
+
+#[test]
+fn ec_18_c_20_a_sandbox_that_a_global_policy_leaves_without_a_configuration_is_in_nobodys_way() {
+    let mut world = with_tool();
+    let [mut covering, _] = aws();
+    imported(&mut world, "default", covering.clone());
+    world.ok(&provider("c", "covering", &["C_KEY"]));
+    world.ok(&provider("d", "covering", &["D_KEY"]));
+    world.ok(&sandbox("t", &["c"], Some(policy("b.example.com"))));
+    world.ok(&sandbox("u", &[], None));
+    world.ok(&global_policy(policy_of("r1", signing("s3.aws.example.com"))));
+    for bad in ["s", "u"] {
+        let refusal = world.try_effective(bad).expect_err("it has no source");
+        says(&refusal.message, &["no resolvable AWS credential source"]);
+    }
+    // Whatever else is done goes on: other sandboxes, their providers and profiles, settings, another policy.
+    world.ok(&sandbox("v", &["c"], None));
+    world.ok(&attach("t", "d"));
+    covering.description = "another".to_owned();
+    assert!(world.ok(&update("default", 1, covering.clone())).updated);
+    world.ok(&update_provider("c", &[("C_KEY", "another")], &[]));
+    world.ok(&global_setting(V2, true));
+    for good in ["t", "v"] {
+        assert_eq!(world.rules(good), ["r1"]);
+    }
+    let mut wide = policy_of("r1", signing("s3.aws.example.com"));
+    wide.network_policies.insert("r2".to_owned(), policy("b.example.com").network_policies["r1"].clone());
+    world.ok(&global_policy(wide));
+    assert_eq!(world.rules("t"), ["r1", "r2"]);
+    // Those that have a source keep it, and the others have two ways out.
+    covering.endpoints.remove(0);
+    assert!(!world.ok(&update("default", 2, covering)).updated);
+    world.ok(&attach("u", "c"));
+    assert_eq!(world.rules("u"), ["r1", "r2"]);
+    world.ok(&no_global_policy());
+    world.effective("s");
+    assert_eq!(world.rules("t").len(), 3, "its own rule, and those of its two providers");
 }
 
 /// An endpoint at the profile's place, of which `change` says the rest.

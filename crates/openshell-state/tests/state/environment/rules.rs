@@ -175,16 +175,19 @@ fn pe_13_a_provider_without_an_id_has_no_handle() {
 #[test]
 fn pe_14_configuration_yields_to_the_providers_own_credentials() {
     let mut world = World::new();
-    world.ok(&provider("cloud", "gcp", &["GCP_PROJECT_ID"]));
-    world.ok(&update_provider("cloud", &[], &[("project_id", "configured"), ("region", " "), ("unknown", "x")]));
-    world.ok(&sandbox("s", &["cloud"], None));
-    // The profile's places decide about credentials, not about configuration.
+    world.ok(&provider("p", "gcp", &["GCP_PROJECT_ID"]));
+    world.ok(&update_provider("p", &[], &[("project_id", "configured"), ("region", " "), ("unknown", "x")]));
+    world.ok(&sandbox("s", &["p"], None));
+    let fixed = [("GCE_METADATA_HOST", "gcp.metadata.openshell.internal"), ("GOOGLE_CLOUD_PROJECT", "configured")];
+    // Its profile has no places, so that the credential is withheld and in no one's way; a blank value is none.
+    let withheld = environment(&world);
+    assert_eq!(withheld.environment, map(&[fixed[0], fixed[1], ("GCP_PROJECT_ID", "configured")]));
+    assert_eq!(withheld.non_secret_environment_keys.len(), 3);
+    world.ok(&update_policy("s", bound("")));
     let given = environment(&world);
-    assert_eq!(given.environment["GOOGLE_CLOUD_PROJECT"], "configured");
-    assert_eq!(given.environment["GCE_METADATA_HOST"], "gcp.metadata.openshell.internal");
-    let withheld = !given.static_credential_bindings.contains_key("GCP_PROJECT_ID");
-    assert_eq!(given.environment["GCP_PROJECT_ID"], if withheld { "configured" } else { "secret" });
-    assert!(!given.environment.contains_key("GCP_LOCATION"), "a blank value is none");
+    assert_eq!(given.environment, map(&[fixed[0], fixed[1], ("GCP_PROJECT_ID", "secret")]));
+    assert_eq!(given.non_secret_environment_keys, ["GCE_METADATA_HOST", "GOOGLE_CLOUD_PROJECT"]);
+    assert_eq!(keys(&given.static_credential_bindings), ["GCP_PROJECT_ID"]);
 }
 
 #[test]

@@ -1,0 +1,200 @@
+//! Who is connected, as far as records say it: READY and PROVISIONING (`config.md` SR-41). The node that a
+//! sandbox comes to has it recorded; whoever leads looks who is gone. Only what changes a record is written:
+//! sandboxes that go from one node to another write nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use openshell_proto::log::Kind;
+use openshell_proto::peer::{ReadPresenceRequest, RecordPresenceRequest};
+use openshell_proto::v1::{SandboxPhase, SandboxStatus};
+use openshell_raft::CallContext;
+use openshell_state::access::Principal;
+use openshell_state::decide::presence;
+use openshell_state::{State, Value, phase};
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::grpc::{Context, Gateway, Led};
+
+/// Under which name nodes record it among themselves.
+pub(crate) const RECORD: &str = "openshell/record-presence";
+/// Those who come within this go into one entry.
+const GATHERED: Duration = Duration::from_millis(20);
+/// So many at once, whatever their size.
+const SANDBOXES_MAX: usize = 1_000;
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a node may take to say who is connected to it.
+const PEER_WAIT: Duration = Duration::from_secs(2);
+/// How often the leader looks, at least.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Sandboxes that have come to this node and are not recorded yet.
+#[derive(Default)]
+pub(super) struct Arrivals {
+    waiting: Mutex<BTreeSet<String>>,
+    come: Notify,
+}
+
+impl Arrivals {
+    /// One more. Who comes and is not recorded for any reason comes again with the next beat.
+    pub(super) fn add(&self, sandbox: &str) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(sandbox.to_owned());
+        self.come.notify_one();
+    }
+
+    async fn next(&self) -> BTreeSet<String> {
+        self.come.notified().await;
+        tokio::time::sleep(GATHERED).await;
+        take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Has it recorded who comes to this node, and who is gone while this node leads, until it stops.
+pub(crate) async fn watch(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let both = async { tokio::join!(record_arrivals(&gateway), record_departures(&gateway)) };
+    stop.run_until_cancelled(both).await;
+}
+
+async fn record_arrivals(gateway: &Arc<Gateway>) {
+    loop {
+        let come = gateway.sessions.arrivals.next().await;
+        let state = gateway.cluster.state();
+        let awaited = |id: &String| {
+            let sandbox = state.sandbox_by_id(id).map(|(_, entry)| entry.value);
+            sandbox.is_some_and(|sandbox| sandbox.status.as_ref().is_none_or(phase::awaits_connection))
+        };
+        let connected: Vec<String> = come.into_iter().filter(awaited).take(SANDBOXES_MAX).collect();
+        if connected.is_empty() {
+            continue;
+        }
+        let request = RecordPresenceRequest { connected, ..RecordPresenceRequest::default() };
+        let context = Context::of_cluster(Instant::now() + DEADLINE);
+        if let Err(status) = gateway.submit(RECORD, &context, &request.encode_to_vec()).await {
+            tracing::debug!(reason = status.message(), "who is connected was not recorded; it will be");
+        }
+    }
+}
+
+/// Records it on the leader.
+pub(crate) async fn recorded(gateway: Arc<Gateway>, context: CallContext, request: RecordPresenceRequest) -> Led {
+    let context = CallContext { principal: Principal::Cluster, request_id: None, ..context };
+    gateway.cluster.decide(context, |call| presence::record(call, &request)).await
+}
+
+async fn record_departures(gateway: &Arc<Gateway>) {
+    let grace = gateway.sessions.limits.grace;
+    let mut looks = tokio::time::interval((grace / 6).clamp(Duration::from_millis(50), LOOK));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut absences = Absences::default();
+    loop {
+        looks.tick().await;
+        if !gateway.cluster.is_leader() {
+            // Whoever leads begins to wait anew.
+            absences = Absences::default();
+            continue;
+        }
+        absences.ask(gateway).await;
+        let state = gateway.cluster.state();
+        let disconnected = absences.look(&state, Instant::now(), grace);
+        if disconnected.is_empty() {
+            continue;
+        }
+        let request = RecordPresenceRequest { disconnected, ..RecordPresenceRequest::default() };
+        let context = CallContext {
+            principal: Principal::Cluster,
+            rpc: RECORD.to_owned(),
+            request_id: None,
+            repeated_attempt: false,
+            fingerprint: [0; 32],
+            deadline: Instant::now() + DEADLINE,
+        };
+        if let Err(error) = gateway.cluster.decide(context, |call| presence::record(call, &request)).await {
+            tracing::debug!(%error, "who is gone was not recorded; it will be");
+        }
+    }
+}
+
+/// Who is missed, as the leader knows it.
+#[derive(Default)]
+struct Absences {
+    /// What each node said last.
+    said: BTreeMap<u64, Said>,
+    /// Those whose record says that they are ready, and whom no node has, since when.
+    missed: BTreeMap<String, Instant>,
+    /// The last look was at this revision, and nothing was heard since.
+    looked_at: Option<u64>,
+}
+
+#[derive(Default)]
+struct Said {
+    known: ReadPresenceRequest,
+    connected: BTreeSet<String>,
+}
+
+impl Absences {
+    /// Asks every node who is connected to it. One that cannot be asked has nobody: what it may still send is
+    /// not current.
+    async fn ask(&mut self, gateway: &Gateway) {
+        let cluster = &gateway.cluster;
+        let deadline = Instant::now() + PEER_WAIT;
+        let members: BTreeSet<u64> = cluster.members().into_iter().map(|member| member.id).collect();
+        self.said.retain(|node, _| members.contains(node));
+        let known = |node: &u64| self.said.get(node).map(|said| said.known).unwrap_or_default();
+        let asked: Vec<(u64, ReadPresenceRequest)> = members.iter().map(|node| (*node, known(node))).collect();
+        let asking = asked.into_iter().map(async |(node, known)| {
+            let said = match node == cluster.node() {
+                true => Ok(gateway.sessions.presence(&known, false)),
+                false => cluster.read_presence(node, known, deadline).await,
+            };
+            (node, said)
+        });
+        for (node, said) in join_all(asking).await {
+            match said {
+                Ok(said) if said.unchanged => {}
+                Ok(said) => {
+                    let known = ReadPresenceRequest { life: said.life, generation: said.generation };
+                    self.said.insert(node, Said { known, connected: said.sandbox_ids.into_iter().collect() });
+                    self.looked_at = None;
+                }
+                Err(_) => {
+                    if self.said.remove(&node).is_some() {
+                        self.looked_at = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes who is missed at a moment, and says who was for the whole `grace`: so many at once.
+    fn look(&mut self, state: &State, now: Instant, grace: Duration) -> Vec<String> {
+        if self.looked_at != Some(state.revision()) {
+            let before = take(&mut self.missed);
+            let is_connected = |id: &str| self.said.values().any(|said| said.connected.contains(id));
+            let missed = ready(state).filter(|id| !is_connected(id));
+            self.missed = missed.map(|id| (id.to_owned(), before.get(id).copied().unwrap_or(now))).collect();
+            self.looked_at = Some(state.revision());
+        }
+        let gone = self.missed.iter().filter(|(_, since)| now.duration_since(**since) >= grace);
+        gone.map(|(id, _)| id.clone()).take(SANDBOXES_MAX).collect()
+    }
+}
+
+/// The ids of those whose record says that they are ready.
+fn ready(state: &State) -> impl Iterator<Item = &str> {
+    state.by_creation_everywhere(Kind::Sandbox).filter_map(|(_, record)| match &record.value {
+        Value::Sandbox(sandbox) => {
+            let is_ready = sandbox.status.as_ref().map(SandboxStatus::phase) == Some(SandboxPhase::Ready);
+            sandbox.metadata.as_ref().filter(|_| is_ready).map(|metadata| metadata.id.as_str())
+        }
+        other => panic!("a sandbox's key holds {other:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

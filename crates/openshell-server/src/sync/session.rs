@@ -1,0 +1,226 @@
+//! One stream, as others see it: what it took, what its sandbox reported, and whether it goes on. Revisions are
+//! of the cluster's epoch; 0 is none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use openshell_proto::peer::SandboxSession;
+use tokio::time::Instant;
+
+/// Why a stream was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nobody took what it had to say.
+    Slow,
+    /// The sandbox began another one.
+    Replaced,
+}
+
+/// A stream of this node, or one that has ended.
+pub(super) struct Session {
+    /// Tells the streams of this node apart, and which beat they live by.
+    pub(super) number: u64,
+    /// Names it in reports. Nobody can guess it.
+    pub(super) id: String,
+    pub(super) sandbox: Arc<str>,
+    opened: Instant,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    is_open: bool,
+    end: Option<End>,
+    /// When the last message was taken.
+    taken: Instant,
+    /// When the sandbox itself last said something: that a message went out says nothing of it.
+    heard: Instant,
+    /// Of the configuration that was taken last.
+    sent: u64,
+    /// What was taken holds at this one, too.
+    holds: u64,
+    applied: u64,
+    failed: u64,
+    failure: String,
+}
+
+impl Session {
+    /// `holds` is what the sandbox says that it has: it may report about that, and nothing counts as applied
+    /// before it does.
+    pub(super) fn new(number: u64, id: String, sandbox: Arc<str>, holds: u64) -> Self {
+        let now = Instant::now();
+        let inner = Inner {
+            is_open: true,
+            end: None,
+            taken: now,
+            heard: now,
+            sent: 0,
+            holds,
+            applied: 0,
+            failed: 0,
+            failure: String::new(),
+        };
+        Self { number, id, sandbox, opened: now, inner: Mutex::new(inner) }
+    }
+
+    /// A message without a configuration was taken, which says that the last one holds at `revision`.
+    pub(super) fn took(&self, revision: u64) {
+        let mut inner = self.lock();
+        inner.taken = Instant::now();
+        inner.holds = inner.holds.max(revision);
+    }
+
+    /// The configuration of a revision was taken. When the sandbox has it already, it is applied; when there is
+    /// none, `refusal` says why.
+    pub(super) fn took_configuration(&self, revision: u64, is_unchanged: bool, refusal: Option<&str>) {
+        self.took(revision);
+        let mut inner = self.lock();
+        inner.sent = revision;
+        if is_unchanged {
+            inner.has_applied(revision);
+        }
+        if let Some(refusal) = refusal {
+            (inner.failed, inner.failure) = (revision, refusal.to_owned());
+        }
+    }
+
+    /// The sandbox says what became of the configuration of a revision; false when it was never sent.
+    pub(super) fn reported(&self, revision: u64, failure: Option<String>) -> bool {
+        let mut inner = self.lock();
+        if revision > inner.holds {
+            return false;
+        }
+        inner.heard = Instant::now();
+        match failure {
+            None => inner.has_applied(revision),
+            Some(failure) if revision >= inner.failed => (inner.failed, inner.failure) = (revision, failure),
+            Some(_) => {}
+        }
+        true
+    }
+
+    /// The newest revision that the sandbox has applied.
+    pub(super) fn applied(&self) -> u64 {
+        self.lock().applied
+    }
+
+    /// Whether nothing was taken for so long.
+    pub(super) fn is_slow(&self, limit: Duration) -> bool {
+        self.lock().taken.elapsed() > limit
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().is_open
+    }
+
+    /// It goes on no more; false when it did not before. The first reason counts.
+    pub(super) fn close(&self, end: Option<End>) -> bool {
+        let mut inner = self.lock();
+        inner.end = inner.end.or(end);
+        std::mem::replace(&mut inner.is_open, false)
+    }
+
+    /// Why it was ended, if it was.
+    pub(super) fn end(&self) -> Option<End> {
+        self.lock().end
+    }
+
+    /// What other nodes are told.
+    pub(super) fn to_peer(&self) -> SandboxSession {
+        let inner = self.lock();
+        SandboxSession {
+            sandbox_id: self.sandbox.to_string(),
+            open: inner.is_open,
+            opened_ms: Some(whole_ms(self.opened)),
+            heard_ms: Some(whole_ms(inner.heard)),
+            sent_revision: inner.sent,
+            applied_revision: inner.applied,
+            failed_revision: inner.failed,
+            failure: inner.failure.clone(),
+            ..SandboxSession::default()
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What failed before and is applied now has failed no more.
+    fn has_applied(&mut self, revision: u64) {
+        self.applied = self.applied.max(revision);
+        if self.failed <= revision {
+            self.failed = 0;
+            self.failure.clear();
+        }
+    }
+}
+
+fn whole_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_about_what_was_sent_and_never_goes_back() {
+        let session = Session::new(1, "s".to_owned(), "box".into(), 0);
+        assert!(!session.reported(5, None), "nothing was sent yet");
+        session.took_configuration(5, false, None);
+        assert!(session.reported(5, None) && session.reported(3, None));
+        assert_eq!(session.applied(), 5);
+        session.took_configuration(7, false, None);
+        assert!(session.reported(7, Some("hook".to_owned())));
+        assert!(session.reported(6, Some("older".to_owned())));
+        let said = session.to_peer();
+        assert_eq!((said.sent_revision, said.applied_revision, said.failed_revision), (7, 5, 7));
+        assert_eq!(said.failure, "hook");
+        session.took(9);
+        assert!(session.reported(9, None), "what was sent holds at 9, too");
+        let said = session.to_peer();
+        assert_eq!(
+            (said.applied_revision, said.failed_revision, said.failure.as_str()),
+            (9, 0, ""),
+            "it took it later"
+        );
+        assert!(!session.reported(10, None));
+    }
+
+    #[test]
+    fn what_the_sandbox_has_already_is_applied_and_what_cannot_be_composed_has_failed() {
+        let session = Session::new(1, "s".to_owned(), "box".into(), 4);
+        assert_eq!(session.applied(), 0, "what it says that it has is no report");
+        session.took_configuration(6, true, None);
+        assert_eq!(session.applied(), 6);
+        session.took_configuration(8, false, Some("no such provider"));
+        assert_eq!((session.applied(), session.to_peer().failed_revision), (6, 8));
+    }
+
+    #[test]
+    fn what_it_says_that_it_has_it_may_report() {
+        let session = Session::new(1, "s".to_owned(), "box".into(), 4);
+        assert!(!session.reported(5, None) && session.reported(4, None));
+        assert_eq!(session.applied(), 4);
+    }
+
+    #[test]
+    fn only_the_sandbox_itself_is_heard_of() {
+        let session = Session::new(1, "s".to_owned(), "box".into(), 0);
+        session.took_configuration(5, false, None);
+        session.took(6);
+        assert_eq!(session.lock().heard, session.opened, "what goes out says nothing of it");
+        let taken = session.lock().taken;
+        assert!(session.reported(5, Some("hook".to_owned())));
+        assert!(session.lock().heard >= taken);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_counts_and_it_ends_once() {
+        let session = Session::new(1, "s".to_owned(), "box".into(), 0);
+        assert!(session.close(Some(End::Slow)));
+        assert!(!session.close(Some(End::Replaced)) && !session.close(None));
+        assert_eq!((session.end(), session.is_open()), (Some(End::Slow), false));
+    }
+}

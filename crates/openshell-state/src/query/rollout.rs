@@ -1,0 +1,71 @@
+//! Which sandboxes a change concerns (`openshell.sync.v1`): those that depend on what its entry wrote, as they
+//! are now. How far each of them is, no state knows.
+
+use std::collections::BTreeMap;
+
+use openshell_proto::log::{HistoryEntry, Kind};
+use openshell_proto::sync::GetRolloutRequest;
+use openshell_proto::v1::Sandbox;
+
+use crate::access::Principal;
+use crate::key::Key;
+use crate::query::scope;
+use crate::record::Value;
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::touched::Concerned;
+
+/// The workspace that a rollout is looked at in; none for all.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` without a revision, or with a workspace beside all of them; a refusal about the caller or
+/// the workspace.
+pub fn within<'a>(
+    state: &State,
+    principal: &Principal,
+    request: &'a GetRolloutRequest,
+) -> Result<Option<&'a str>, Refusal> {
+    if request.revision == 0 {
+        return Err(Refusal::invalid("revision is required: that of the answer to the change"));
+    }
+    scope(state, principal, &request.workspace, request.all_workspaces)
+}
+
+/// The sandboxes that an entry concerns, in order of their keys. Nobody is concerned by what composes nothing
+/// new, such as a phase or what became of a policy: nothing is sent to a sandbox that nothing has changed for
+/// since, and nobody could wait for it.
+#[must_use]
+pub fn concerned<'a>(
+    state: &'a State,
+    workspace: Option<&str>,
+    entry: &HistoryEntry,
+) -> BTreeMap<&'a Key, &'a Sandbox> {
+    let is_within = |key: &Key| workspace.is_none_or(|workspace| *key.workspace == *workspace);
+    let is_changed = |key: &Key| state.unchanged_since(key) >= entry.revision;
+    let mut found = BTreeMap::new();
+    let changed = entry.changes.iter().filter_map(|change| Key::from_proto(change.key.as_ref()?).ok());
+    for key in changed {
+        match state.concerned_by(&key) {
+            Concerned::Nobody => {}
+            Concerned::Sandboxes(sandboxes) => {
+                let there = sandboxes.iter().filter(|key| is_within(key) && is_changed(key));
+                let there = there.filter_map(|key| state.records.get_key_value(key));
+                found.extend(there.map(sandbox));
+            }
+            Concerned::Everybody => {
+                let first = Key::new(Kind::Sandbox, workspace.unwrap_or_default(), "");
+                let all =
+                    state.records.range(first..).take_while(|(key, _)| key.kind == Kind::Sandbox && is_within(key));
+                return all.filter(|(key, _)| is_changed(key)).map(sandbox).collect();
+            }
+        }
+    }
+    found
+}
+
+fn sandbox<'a>((key, record): (&'a Key, &'a std::sync::Arc<crate::record::Record>)) -> (&'a Key, &'a Sandbox) {
+    match &record.value {
+        Value::Sandbox(sandbox) => (key, sandbox),
+        other => panic!("{key} holds {other:?}"),
+    }
+}

@@ -1,0 +1,254 @@
+//! The keeper, step by step: what it says of offers that come while the hook is busy, or fails.
+
+use openshell_proto::sandbox::GetSandboxConfigResponse;
+use tempfile::TempDir;
+
+use super::*;
+use crate::installed::{Offer, WhenStale};
+use crate::position::Position;
+
+/// Refuses the configuration revisions that are noted here.
+type Refused = Arc<Mutex<Vec<u64>>>;
+
+struct Scene {
+    folder: TempDir,
+    keeper: Keeper,
+    feed: watch::Sender<Feed>,
+    outcome: watch::Receiver<Outcome>,
+    refused: Refused,
+}
+
+fn at(revision: u64) -> Option<Position> {
+    Some(Position { epoch: 1, revision })
+}
+
+fn config(revision: u64) -> GetSandboxConfigResponse {
+    GetSandboxConfigResponse { config_revision: revision, ..Default::default() }
+}
+
+impl Scene {
+    /// What a run finds in a folder, where at most a minute of age is tolerated.
+    async fn open(folder: TempDir, refused: &Refused) -> Self {
+        let (state, kept) = StateDir::open(folder.path(), "box").expect("it opens");
+        let floor = kept.configuration.as_ref().and_then(|(found, _)| found.position).max(kept.standing.position);
+        let (feed, heard) = watch::channel(Feed { position: floor, ..Feed::default() });
+        let (settled, outcome) = watch::channel(Outcome { kept: floor, ..Outcome::default() });
+        let (said, _) = watch::channel(Arc::new(Status::empty()));
+        let no = Arc::clone(refused);
+        let hook = move |change: &Change| {
+            let is_refused = no.lock().expect("locked").contains(&change.configuration.config.config_revision);
+            if is_refused && change.kind != ChangeKind::Closed { Err("no".to_owned()) } else { Ok(()) }
+        };
+        let age_policy = AgePolicy { max_age: Some(Duration::from_secs(60)), when_stale: WhenStale::FailClosed };
+        let stop = CancellationToken::new();
+        let mut keeper = Keeper::new(state, kept, Arc::new(hook), age_policy, heard, settled, said, stop);
+        keeper.begin().await;
+        Self { folder, keeper, feed, outcome, refused: Arc::clone(refused) }
+    }
+
+    async fn new() -> Self {
+        Self::open(TempDir::new().expect("a folder"), &Refused::default()).await
+    }
+
+    /// The same folder, as a process finds it that was not asked to stop.
+    async fn crashed(self) -> Self {
+        let Self { folder, keeper, refused, .. } = self;
+        drop(keeper);
+        Self::open(folder, &refused).await
+    }
+
+    /// A node says what to install, as of so many seconds ago.
+    fn offer(&mut self, revision: u64, config: Result<GetSandboxConfigResponse, String>, age_s: u64) {
+        let offer = Offer { position: at(revision), config, environment: Ok(Default::default()) };
+        self.feed.send_modify(|feed| {
+            (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(revision), at(revision));
+            feed.offers += 1;
+            feed.followed = true;
+        });
+        self.beat(age_s);
+        self.keeper.take_offer();
+    }
+
+    fn beat(&mut self, age_s: u64) {
+        let as_of_ms = clock::now_ms() - clock::ms(Duration::from_secs(age_s));
+        self.feed.send_modify(|feed| feed.as_of_ms = as_of_ms);
+    }
+
+    /// Until the hook has nothing to do.
+    async fn settle(&mut self) {
+        loop {
+            self.keeper.advance().await;
+            if self.keeper.applying.is_none() {
+                return;
+            }
+            self.answer().await;
+        }
+    }
+
+    async fn answer(&mut self) {
+        let done = applied(&mut self.keeper.applying).await;
+        self.keeper.conclude(done).await;
+    }
+
+    fn report(&self) -> Option<(Position, String)> {
+        self.feed.borrow().report(&self.outcome.borrow())
+    }
+
+    /// As if what is installed was last known to be current so long ago.
+    fn age(&mut self, age_s: u64) {
+        self.keeper.as_of_ms = clock::now_ms() - clock::ms(Duration::from_secs(age_s));
+    }
+}
+
+fn applied_at(revision: u64) -> Option<(Position, String)> {
+    at(revision).map(|position| (position, String::new()))
+}
+
+#[tokio::test]
+async fn an_offer_that_comes_while_the_hook_is_told_of_the_restored_one_is_not_reported_before_it_is_tried() {
+    let mut scene = Scene::new().await;
+    scene.offer(1, Ok(config(1)), 0);
+    scene.settle().await;
+    assert_eq!(scene.report(), applied_at(1));
+    for refuses in [false, true] {
+        scene = scene.crashed().await;
+        scene.keeper.advance().await;
+        assert!(matches!(scene.keeper.applying, Some((Work::Telling(ChangeKind::Restored), _))));
+        assert_eq!(scene.feed.borrow().claim(&scene.outcome.borrow()), (None, (0, 0)), "the hook has not accepted it");
+        scene.refused.lock().expect("locked").extend(refuses.then_some(1));
+        scene.offer(2, Ok(config(2)), 0);
+        scene.answer().await;
+        assert_eq!(scene.report(), None, "nobody tried it");
+        scene.settle().await;
+        assert_eq!(scene.report(), applied_at(2));
+        scene.refused.lock().expect("locked").clear();
+        scene.offer(3, Ok(config(1)), 0);
+        scene.settle().await;
+        assert_eq!(scene.report(), applied_at(3));
+    }
+}
+
+#[tokio::test]
+async fn what_failed_makes_what_is_in_force_older_by_the_minute() {
+    let mut scene = Scene::new().await;
+    scene.offer(1, Ok(config(1)), 0);
+    scene.settle().await;
+    assert_eq!(scene.keeper.standing(), Standing::Current);
+    scene.refused.lock().expect("locked").push(2);
+    scene.offer(2, Ok(config(2)), 0);
+    scene.settle().await;
+    assert_eq!(scene.report(), at(2).map(|position| (position, "no".to_owned())));
+    scene.age(30);
+    scene.beat(0);
+    scene.settle().await;
+    assert!(matches!(scene.keeper.standing(), Standing::Stale { .. }), "{:?}", scene.keeper.standing());
+    scene.age(70);
+    for _ in 0..3 {
+        scene.beat(0);
+        scene.settle().await;
+        assert!(scene.keeper.is_closed, "it is not put into force again because a newer one failed");
+    }
+    assert_eq!(scene.outcome.borrow().applied, None);
+    scene.refused.lock().expect("locked").clear();
+    scene.offer(3, Ok(config(3)), 0);
+    scene.settle().await;
+    assert_eq!((scene.keeper.is_closed, scene.keeper.standing()), (false, Standing::Current));
+}
+
+#[tokio::test]
+async fn what_cannot_be_composed_confirms_nothing() {
+    let mut scene = Scene::new().await;
+    scene.offer(1, Ok(config(1)), 0);
+    scene.settle().await;
+    scene.offer(2, Err("the provider is missing".to_owned()), 0);
+    scene.settle().await;
+    scene.age(70);
+    scene.beat(0);
+    scene.settle().await;
+    assert!(scene.keeper.is_closed);
+    scene.offer(3, Err("the provider is missing".to_owned()), 0);
+    scene.settle().await;
+    assert!(scene.keeper.is_closed, "a new environment does not bring an old policy back");
+}
+
+#[tokio::test]
+async fn a_node_that_is_stale_itself_does_not_keep_anything_open() {
+    let mut scene = Scene::new().await;
+    scene.offer(1, Ok(config(1)), 0);
+    scene.settle().await;
+    scene.age(70);
+    scene.beat(70);
+    scene.settle().await;
+    assert!(scene.keeper.is_closed);
+    scene.offer(2, Ok(config(2)), 70);
+    scene.settle().await;
+    assert!(scene.keeper.is_closed, "what it offers is as old");
+    assert!(!scene.folder.path().join("current").exists());
+    scene.beat(0);
+    scene.settle().await;
+    assert!(!scene.keeper.is_closed, "it has heard of its cluster again");
+    assert_eq!(scene.report(), applied_at(2));
+}
+
+#[tokio::test]
+async fn a_position_is_on_disk_before_it_is_reported() {
+    let mut scene = Scene::new().await;
+    scene.offer(10, Ok(config(1)), 0);
+    scene.settle().await;
+    // It was another one meanwhile, and is the same again: nothing is installed.
+    scene.offer(30, Ok(config(1)), 0);
+    assert_eq!(scene.report(), None);
+    scene.settle().await;
+    assert_eq!(scene.report(), applied_at(30));
+    let scene = scene.crashed().await;
+    assert_eq!(scene.outcome.borrow().kept, at(30), "nothing older is installed after a crash");
+}
+
+#[tokio::test]
+async fn the_same_that_failed_is_not_tried_sooner_because_it_is_offered_again() {
+    let mut scene = Scene::new().await;
+    scene.refused.lock().expect("locked").push(1);
+    scene.offer(1, Ok(config(1)), 0);
+    scene.keeper.advance().await;
+    scene.answer().await;
+    let tried = |scene: &Scene| scene.keeper.candidate.as_ref().map(|candidate| (candidate.attempts, candidate.at));
+    let first = tried(&scene).expect("it is tried again");
+    assert_eq!(first.0, 1);
+    scene.offer(2, Ok(config(1)), 0);
+    assert_eq!(tried(&scene), Some(first));
+    assert_eq!(scene.report(), at(2).map(|position| (position, "no".to_owned())));
+    scene.offer(3, Ok(config(3)), 0);
+    assert_eq!(tried(&scene).map(|(attempts, _)| attempts), Some(0), "another one is, at once");
+}
+
+#[tokio::test]
+async fn a_credential_that_expired_leaves_the_disk_as_soon_as_that_takes_it() {
+    let mut scene = Scene::new().await;
+    let mut environment = openshell_proto::v1::GetSandboxProviderEnvironmentResponse::default();
+    environment.environment.insert("TOKEN".to_owned(), "not-a-real-secret".to_owned());
+    environment.credential_expires_at_ms.insert("TOKEN".to_owned(), clock::now_ms() + 3_600_000);
+    let offer = Offer { position: at(1), config: Ok(config(1)), environment: Ok(environment) };
+    scene.feed.send_modify(|feed| {
+        (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(1), at(1));
+        (feed.offers, feed.followed, feed.as_of_ms) = (1, true, clock::now_ms());
+    });
+    scene.keeper.take_offer();
+    scene.settle().await;
+    let credentials = scene.folder.path().join("current/credentials.json");
+    let holds = || std::fs::read_to_string(&credentials).expect("it is there").contains("not-a-real-secret");
+    assert!(holds());
+    // In memory it is gone, and the disk had refused to take that.
+    let installed = scene.keeper.installed.as_mut().expect("installed");
+    let left = installed.configuration.without_expired(i64::MAX).expect("one expired").0;
+    installed.configuration = Arc::new(left);
+    scene.keeper.rewrite_at = Some(Instant::now());
+    // Meanwhile the hook is busy with the folder of before.
+    scene.keeper.untold = Some(ChangeKind::CredentialsExpired);
+    scene.keeper.start_work().await;
+    let read = scene.keeper.installed.as_ref().expect("installed").staged.folder().to_owned();
+    scene.keeper.advance().await;
+    assert!(!holds() && scene.keeper.rewrite_at.is_none());
+    assert!(read.exists(), "the hook still reads it");
+    scene.answer().await;
+    assert!(!read.exists());
+}

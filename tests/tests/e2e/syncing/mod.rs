@@ -1,0 +1,125 @@
+//! Sandboxes that are kept current by `openshell-sync`, the library in this process and the program beside
+//! it, on real gateways.
+
+mod faults;
+mod released;
+mod restored;
+mod starting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openshell_proto::v1::ProviderProfile;
+use openshell_sync::{Position, Standing};
+use openshell_tests::{Api, Cluster, Follower, Scene, eventually, layered_hosts, policy_allowing, profile};
+use tempfile::TempDir;
+
+/// For what no promise is made about.
+const LIMIT: Duration = Duration::from_secs(90);
+const PROVIDER: &str = "moving";
+
+/// A workspace with a profile that changes and a provider of it.
+struct Stage {
+    scene: Scene,
+    stored: ProviderProfile,
+    updates: u32,
+    folder: Arc<TempDir>,
+}
+
+impl Stage {
+    async fn open(api: Api) -> Self {
+        api.enable_providers_v2(true).await;
+        let scene = Scene::open(api).await;
+        let stored = scene.import(profile(PROVIDER, &["a0.example.com"])).await;
+        scene.create_provider(PROVIDER, PROVIDER).await;
+        let folder = tempfile::Builder::new().prefix("openshell-sync-").tempdir().expect("a folder");
+        Self { scene, stored, updates: 0, folder: Arc::new(folder) }
+    }
+
+    /// So many sandboxes with the provider.
+    async fn followers(&self, count: usize) -> Vec<Follower> {
+        let names = (0..count).map(|number| format!("box-{number}")).collect();
+        let policy = policy_allowing("docs.example.com");
+        let made = openshell_tests::followers(&self.scene, names, &[PROVIDER], &policy, self.folder.path()).await;
+        made.expect("every sandbox has a token")
+    }
+
+    /// Changes the profile, and says the state that this made.
+    async fn update(&mut self) -> Position {
+        self.updates += 1;
+        let mut edited = self.stored.clone();
+        edited.endpoints[0].host = self.host();
+        let answer = self.scene.update(edited).await;
+        self.stored = answer.message;
+        let (epoch, revision) = answer.seen.epoch.zip(answer.seen.revision).expect("an answer says its state");
+        Position { epoch, revision }
+    }
+
+    /// The host that the profile has now.
+    fn host(&self) -> String {
+        format!("a{}.example.com", self.updates)
+    }
+
+    /// The words for the program, for one of the followers.
+    fn words(&self, follower: &Follower, cluster: &Cluster) -> Vec<String> {
+        let token = self.folder.path().join(format!("{}.token", follower.name));
+        std::fs::write(&token, &follower.token).expect("the token is written");
+        let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+        let flags = [
+            ("--sandbox-id", follower.id.clone()),
+            ("--token-file", text(&token)),
+            ("--gateway-endpoint", cluster.endpoints()),
+            ("--state-dir", text(&follower.state_dir)),
+        ];
+        flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    }
+}
+
+/// Whether a sandbox is current and has this host of the profile, no earlier than a position.
+fn has(follower: &Follower, host: &str, position: Position) -> bool {
+    let status = follower.status();
+    let policy = status.configuration.as_ref().and_then(|configuration| configuration.config.policy.as_ref());
+    status.standing == Standing::Current
+        && status.position.is_some_and(|found| found >= position)
+        && policy.is_some_and(|policy| layered_hosts(policy, PROVIDER) == [host])
+}
+
+/// Waits until every one has it.
+async fn all_have(followers: &[Follower], host: &str, position: Position, limit: Duration) {
+    let outcome = eventually("every sandbox to have the newest", limit, async || {
+        followers.iter().all(|follower| has(follower, host, position)).then_some(())
+    });
+    if let Err(error) = outcome.await {
+        let late = followers.iter().filter(|follower| !has(follower, host, position));
+        let late: Vec<String> = late.map(|one| format!("{}: {}", one.name, line(one))).collect();
+        panic!("{error}: {host} at {position} is missed by {} of {}\n{}", late.len(), followers.len(), late.join("\n"));
+    }
+}
+
+fn line(follower: &Follower) -> String {
+    let status = follower.status();
+    let found = status.configuration.as_ref().and_then(|configuration| configuration.config.policy.as_ref());
+    let hosts = found.map(|policy| layered_hosts(policy, PROVIDER));
+    format!("{:?} at {:?} on node {:?}, {hosts:?}; {}", status.standing, status.position, status.node, status.problem)
+}
+
+/// No one ever put into force what is older than what it had; what came last is the newest.
+#[track_caller]
+fn nobody_went_back(followers: &[Follower], host: &str) {
+    for follower in followers {
+        let record = follower.record();
+        let positions: Vec<_> = record.iter().map(|installed| installed.position).collect();
+        assert!(positions.is_sorted(), "{} went back: {positions:?}", follower.name);
+        let numbers: Vec<u32> =
+            record.iter().map(|installed| number(&layered_hosts(&installed.policy, PROVIDER))).collect();
+        assert!(numbers.is_sorted(), "{} went back: {numbers:?}", follower.name);
+        assert_eq!(numbers.last().map(|number| format!("a{number}.example.com")).as_deref(), Some(host));
+    }
+}
+
+/// Which update a host is of.
+#[track_caller]
+fn number(hosts: &[String]) -> u32 {
+    let [host] = hosts else { panic!("one host: {hosts:?}") };
+    host.trim_start_matches('a').split('.').next().and_then(|number| number.parse().ok()).expect("a number")
+}

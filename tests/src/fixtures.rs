@@ -1,11 +1,11 @@
-//! Profiles and policies as small as the rules allow, and looks into composed policies. Values
+//! Profiles, policies and proposals as small as the rules allow, and looks into composed policies. Values
 //! only; who stores them where is in `scene`.
 
 use openshell_proto::sandbox::{
     NetworkBinary, NetworkEndpoint, NetworkPolicyRule, SandboxPolicy, SettingValue, setting_value,
 };
 use openshell_proto::v1::{
-    ProviderCredentialTokenGrant, ProviderProfile, ProviderProfileCategory, ProviderProfileCredential,
+    PolicyChunk, ProviderCredentialTokenGrant, ProviderProfile, ProviderProfileCategory, ProviderProfileCredential,
 };
 
 /// How the keys of composed provider rules begin (`config.md` EC-25).
@@ -71,6 +71,23 @@ pub fn policy_allowing(host: &str) -> SandboxPolicy {
         binaries: vec![NetworkBinary { path: "/usr/bin/curl".to_owned(), ..NetworkBinary::default() }],
     };
     SandboxPolicy { version: 1, network_policies: [("base".to_owned(), rule)].into(), ..SandboxPolicy::default() }
+}
+
+/// A proposal of one rule, named after its host, for `curl`, as a sandbox makes it.
+#[must_use]
+pub fn proposal(host: &str) -> PolicyChunk {
+    let rule = NetworkPolicyRule {
+        name: String::new(),
+        endpoints: vec![endpoint(host)],
+        binaries: vec![NetworkBinary { path: "/usr/bin/curl".to_owned(), ..NetworkBinary::default() }],
+    };
+    PolicyChunk {
+        rule_name: host.replace('.', "_"),
+        proposed_rule: Some(rule),
+        rationale: format!("{host} was denied"),
+        confidence: 0.9,
+        ..PolicyChunk::default()
+    }
 }
 
 /// A boolean setting.

@@ -28,6 +28,7 @@ mod released_client;
 mod renewal;
 mod scene;
 mod shared;
+mod texts;
 mod wait;
 
 pub use api::Api;
@@ -35,7 +36,8 @@ pub use binary::binary;
 pub use cluster::{Cluster, ClusterOptions};
 pub use command_line::{CommandLine, Following, Output};
 pub use fixtures::{
-    bool_setting, endpoint, layer_key, layered_hosts, layered_keys, policy_allowing, profile, token_grant_profile,
+    bool_setting, endpoint, layer_key, layered_hosts, layered_keys, policy_allowing, profile, proposal,
+    token_grant_profile,
 };
 pub use following::{Follower, Installed, SyncProcess, followers};
 pub use gateway::{Gateway, GatewayPorts};
@@ -57,4 +59,5 @@ pub use released_client::{ReleasedClient, Working};
 pub use renewal::gateway_command;
 pub use scene::{Scene, unique};
 pub use shared::Shared;
+pub use texts::{MINTED_PROFILE_FILE, POLICY_FILE, PROFILE_FILE};
 pub use wait::{eventually, within};

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use openshell_proto::v1::ProviderProfile;
-use openshell_tests::{Cluster, ClusterOptions, Scene, policy_allowing, profile, scrape};
+use openshell_tests::{Cluster, Scene, policy_allowing, profile, scrape};
 
+use crate::fleet;
 use crate::times::Times;
 
 /// Sandboxes that are made side by side.
@@ -22,9 +23,7 @@ pub(crate) async fn measure(updates: u16) -> anyhow::Result<String> {
 }
 
 async fn one(sandboxes: u64, using: u64, updates: u16) -> anyhow::Result<String> {
-    let options =
-        ClusterOptions { snapshot_after_entries: 100_000, log_entries_kept: 100_000, ..ClusterOptions::default() };
-    let cluster = Cluster::start_with(options).await?;
+    let cluster = Cluster::start_with(fleet::without_snapshots()).await?;
     let scene = Scene::open(cluster.follower_api().await.once()).await;
     scene.api.enable_providers_v2(true).await;
     let mut stored = scene.import(profile("measured", &["a.example.com"])).await;

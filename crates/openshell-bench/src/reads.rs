@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use openshell_client::methods;
 use openshell_proto::v1::UpdateConfigRequest;
-use openshell_tests::{Api, Cluster, ClusterOptions, Scene, bool_setting, policy_allowing};
+use openshell_tests::{Api, Cluster, Scene, bool_setting, policy_allowing};
 
 use crate::fleet;
 use crate::load::{self, AsyncCall, Figures};
@@ -55,9 +55,7 @@ pub(crate) async fn measure(
     if let Some(endpoint) = endpoint {
         return measure_at(endpoint, clients, sandboxes, seconds).await;
     }
-    let options =
-        ClusterOptions { snapshot_after_entries: 100_000, log_entries_kept: 100_000, ..ClusterOptions::default() };
-    let cluster = Cluster::start_with(options).await?;
+    let cluster = Cluster::start_with(fleet::without_snapshots()).await?;
     let follower = cluster.followers().await[0];
     measure_at(&cluster.gateway(follower).endpoint(), clients, sandboxes, seconds).await
 }
@@ -67,7 +65,8 @@ async fn measure_at(endpoint: &str, clients: u16, sandboxes: u16, seconds: u64) 
     api.enable_providers_v2(true).await;
     let scene = Scene::open(api).await;
     let providers = fleet::providers(&scene).await;
-    let ids: Arc<[String]> = fleet::sandboxes(&scene, u64::from(sandboxes), &providers, policy_allowing).await?.into();
+    let made = fleet::sandboxes(&scene, u64::from(sandboxes), &providers, policy_allowing).await?;
+    let ids: Arc<[String]> = made.into_iter().map(|(_, id)| id).collect();
     let clients = usize::from(clients.min(sandboxes));
     let each = (ids.len() / clients) as u64;
     let what = format!("GetSandboxConfig of {sandboxes} sandboxes with 3 providers, {clients} clients");

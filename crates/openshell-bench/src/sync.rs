@@ -11,11 +11,12 @@ use futures::future::join_all;
 use openshell_client::Tls;
 use openshell_proto::v1::ProviderProfile;
 use openshell_sync::{Position, Standing};
-use openshell_tests::{Cluster, ClusterOptions, Follower, Scene, followers, policy_allowing, profile};
+use openshell_tests::{Cluster, Follower, Scene, followers, policy_allowing, profile};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use crate::fleet;
 use crate::times::{READY_MAX, Times};
 
 /// The profile of some, and that of everybody.
@@ -41,9 +42,7 @@ type Arrival = (usize, Position, Instant);
 /// Measures all of it.
 pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -> anyhow::Result<String> {
     ensure!(using <= clients, "--using {using} is more than there are: {clients}");
-    let options =
-        ClusterOptions { snapshot_after_entries: 100_000, log_entries_kept: 100_000, ..ClusterOptions::default() };
-    let mut cluster = Cluster::start_with(options).await?;
+    let mut cluster = Cluster::start_with(fleet::without_snapshots()).await?;
     let scene = Scene::open(cluster.api_of_all()).await;
     scene.api.enable_providers_v2(true).await;
     let mut stored = Vec::new();

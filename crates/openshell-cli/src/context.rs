@@ -15,6 +15,9 @@ use crate::talk::Talk;
 /// For connecting to every endpoint once: who cannot reach any hears it within five seconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
+/// The last look of whoever waits may take so long, however little time is left.
+pub(crate) const LOOK_MIN: Duration = Duration::from_millis(100);
+
 /// One run of the program.
 pub(crate) struct Context<'a> {
     pub(crate) global: Global,
@@ -127,8 +130,7 @@ impl Session {
         Q: Request,
         A: Answer,
     {
-        let options = CallOptions::linearizable();
-        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
+        self.ask(method, request, &CallOptions::linearizable()).await
     }
 
     /// The same within a time of its own, if that is shorter than the deadline.
@@ -137,8 +139,7 @@ impl Session {
         Q: Request,
         A: Answer,
     {
-        let options = CallOptions::linearizable().deadline(limit.min(self.deadline));
-        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
+        self.ask(method, request, &CallOptions::linearizable().deadline(limit.min(self.deadline))).await
     }
 
     /// The same from whatever the node that is asked knows, for probes.
@@ -152,8 +153,15 @@ impl Session {
         Q: Request,
         A: Answer,
     {
-        let options = CallOptions::default().deadline(limit.min(self.deadline));
-        Ok(self.client.call(method, request, &options).await.map_err(CallError::of_a_read)?.message)
+        self.ask(method, request, &CallOptions::default().deadline(limit.min(self.deadline))).await
+    }
+
+    async fn ask<Q, A>(&self, method: &Method<Q, A>, request: Q, options: &CallOptions) -> Result<A, CallError>
+    where
+        Q: Request,
+        A: Answer,
+    {
+        Ok(self.client.call(method, request, options).await.map_err(CallError::of_a_read)?.message)
     }
 
     /// A call that may change something.

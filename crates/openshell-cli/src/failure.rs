@@ -8,6 +8,9 @@ use tonic::Code;
 
 use crate::excerpt::Excerpt;
 
+/// The exit code of whoever waited in vain, as that of `timeout`.
+pub(crate) const TIMED_OUT: u8 = 124;
+
 /// A command's failure: one sentence, its causes down to the first, places in files that it is about, what
 /// to do next, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl Global {
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A number of seconds, or a number and a unit; from a millisecond to a week.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} must be a number of seconds, or a number and a unit, such as 500ms, 30s or 2m");
     let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

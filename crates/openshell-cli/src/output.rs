@@ -3,6 +3,7 @@
 
 mod document;
 mod paint;
+mod plain;
 mod prompt;
 mod report;
 mod spinner;
@@ -18,6 +19,7 @@ use terminal_size::{Width, terminal_size_of};
 
 pub(crate) use document::{json, yaml};
 pub(crate) use paint::Paint;
+pub(crate) use plain::plain;
 pub(crate) use prompt::{choose, confirm};
 pub(crate) use spinner::Spinner;
 pub(crate) use table::table;

@@ -46,7 +46,7 @@ impl Talk {
                 self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.spinner.begin("Waiting for the gateway");
             }
-            Event::Repeated { endpoint, reason, next, .. } => {
+            Event::Repeated { endpoint, reason, next } => {
                 self.spinner.say(&format!("Waiting for {next}"));
                 let text = repeated(endpoint.as_str(), reason, next.as_str());
                 // An outage of half a minute is a few lines, not a hundred.

@@ -45,8 +45,6 @@ pub(crate) struct Progress {
     rounds: u32,
     /// Endpoints asked since all of them were.
     asked: Vec<bool>,
-    /// How often each endpoint failed.
-    failed: Vec<u32>,
     /// The last failure that left doubt.
     doubt: Option<Status>,
     /// The last failure that left none.
@@ -123,7 +121,7 @@ impl Client {
                 return Err(telling.failed(progress.verdict(request_id)));
             }
             let next = progress.turn(&inner.nearness);
-            telling.repeated(request_id, (index, progress.failed[index]), &reason, next);
+            telling.repeated(request_id, index, &reason, next);
             sleep(pause).await;
             index = next;
         }
@@ -165,7 +163,6 @@ impl Progress {
             attempts: 0,
             rounds: 0,
             asked: vec![false; endpoints],
-            failed: vec![0; endpoints],
             doubt: None,
             not_done: None,
             failures: vec![None; endpoints],
@@ -191,24 +188,19 @@ impl Progress {
             }
             Outcome::NotDone(status) => {
                 self.attempts += 1;
-                self.failed(index);
+                self.rounds += 1;
                 self.not_done = Some(status);
             }
             Outcome::Doubt(status) => {
                 self.attempts += 1;
-                self.failed(index);
+                self.rounds += 1;
                 self.doubt = Some(status);
             }
             Outcome::NotReached(failure) => {
-                self.failed(index);
+                self.rounds += 1;
                 self.failures[index] = Some(failure);
             }
         }
-    }
-
-    fn failed(&mut self, index: usize) {
-        self.rounds += 1;
-        self.failed[index] += 1;
     }
 
     /// That may have reached a node.

@@ -23,14 +23,10 @@ pub enum Event<'a> {
     Begun,
     /// An attempt has no answer, and another one follows under the same request id.
     Repeated {
-        /// Names the call.
-        request_id: Uuid,
         /// Who was asked.
         endpoint: &'a EndpointUrl,
         /// Why there is no answer, in words.
         reason: &'a str,
-        /// How often this endpoint has failed in this call, from 1.
-        times: u32,
         /// Who is asked next.
         next: &'a EndpointUrl,
     },
@@ -108,11 +104,11 @@ impl<'a> Telling<'a> {
         self.saw(&seen);
     }
 
-    /// An attempt at one endpoint, its so-many-th in this call, failed, and another follows.
-    pub(crate) fn repeated(&self, request_id: Uuid, (index, times): (usize, u32), reason: &str, next: usize) {
+    /// An attempt at one endpoint failed, and another follows.
+    pub(crate) fn repeated(&self, request_id: Uuid, index: usize, reason: &str, next: usize) {
         let (endpoint, next) = (self.inner.lines[index].endpoint(), self.inner.lines[next].endpoint());
-        tracing::debug!(%request_id, %endpoint, times, reason, "the call is repeated");
-        self.inner.tell(&Event::Repeated { request_id, endpoint, reason, times, next });
+        tracing::debug!(%request_id, %endpoint, reason, "the call is repeated");
+        self.inner.tell(&Event::Repeated { endpoint, reason, next });
     }
 
     /// Nobody answered in time.

@@ -79,7 +79,7 @@ impl Client {
                 return Err(telling.failed(progress.verdict(request_id).of_a_read()));
             }
             let next = progress.turn(&inner.nearness);
-            telling.repeated(request_id, (index, 1), &reason, next);
+            telling.repeated(request_id, index, &reason, next);
             index = next;
         }
     }

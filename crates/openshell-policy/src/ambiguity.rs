@@ -263,15 +263,16 @@ impl<'a> Request<'a> {
             websocket_graphql_policy: has_graphql_policy(endpoint),
             signing: [&endpoint.credential_signing, &endpoint.signing_service, &endpoint.signing_region],
             provider: endpoint.credential_binding.as_ref().map_or("", |binding| &binding.provider),
-            graphql_max_body_bytes: or_default(endpoint.graphql_max_body_bytes),
-            json_rpc_max_body_bytes: or_default(endpoint.json_rpc_max_body_bytes),
+            graphql_max_body_bytes: body_limit(endpoint.graphql_max_body_bytes),
+            json_rpc_max_body_bytes: body_limit(endpoint.json_rpc_max_body_bytes),
             strict_tool_names: endpoint.mcp.as_ref().and_then(|mcp| mcp.strict_tool_names).unwrap_or(true),
             protocol,
         })
     }
 }
 
-fn or_default(bytes: u32) -> u32 {
+/// What a body limit stands for, in bytes.
+pub(crate) fn body_limit(bytes: u32) -> u32 {
     if bytes == 0 { BODY_BYTES_DEFAULT } else { bytes }
 }
 

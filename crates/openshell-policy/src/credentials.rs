@@ -38,13 +38,16 @@ pub struct BoundEndpoint {
     pub path: Arc<str>,
 }
 
+/// What a policy binds credentials to: provider name to its endpoints.
+pub type Bindings = BTreeMap<String, BTreeSet<BoundEndpoint>>;
+
 /// The credential bindings of a policy: provider name to its endpoints, without duplicates, in order.
 ///
 /// Errors: one sentence naming the endpoint, when a provider name is blank or has spaces around it, the host
 /// is blank, or a port is missing or outside 1..65535. The policy must be changed first, so a retry is of
 /// no use. Source: config.md EC-30.
-pub fn bindings(policy: &SandboxPolicy) -> Result<BTreeMap<String, BTreeSet<BoundEndpoint>>, String> {
-    let mut bound: BTreeMap<String, BTreeSet<BoundEndpoint>> = BTreeMap::new();
+pub fn bindings(policy: &SandboxPolicy) -> Result<Bindings, String> {
+    let mut bound = Bindings::new();
     for (key, rule) in &policy.network_policies {
         for (index, endpoint) in rule.endpoints.iter().enumerate() {
             let Some(binding) = &endpoint.credential_binding else { continue };

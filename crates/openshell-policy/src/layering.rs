@@ -30,20 +30,20 @@ pub fn provider_rule_name(provider_name: &str) -> String {
 ///
 /// Shape: a layer whose key is taken gets the first free of `<name>_2`, `<name>_3`, ...; the rule's `name`
 /// stays without the number. Source: config.md EC-28, EC-29.
-pub fn compose(policy: &SandboxPolicy, layers: &[Layer]) -> SandboxPolicy {
-    let mut composed = policy.clone();
-    for layer in layers {
-        let name = &layer.rule.name;
-        let rules = &composed.network_policies;
+pub fn compose(mut policy: SandboxPolicy, layers: impl IntoIterator<Item = Layer>) -> SandboxPolicy {
+    for Layer { rule } in layers {
+        let name = &rule.name;
+        let rules = &policy.network_policies;
         let key = if rules.contains_key(name) {
             // One of len + 1 different keys is free, so this ends.
             (2..).map(|number| format!("{name}_{number}")).find(|key| !rules.contains_key(key))
         } else {
             None
         };
-        composed.network_policies.insert(key.unwrap_or_else(|| name.clone()), layer.rule.clone());
+        let key = key.unwrap_or_else(|| name.clone());
+        policy.network_policies.insert(key, rule);
     }
-    composed
+    policy
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
                 ..Default::default()
             },
         };
-        let composed = compose(&SandboxPolicy::default(), &[layer("/1"), layer("/2"), layer("/3")]);
+        let composed = compose(SandboxPolicy::default(), [layer("/1"), layer("/2"), layer("/3")]);
         let seen: Vec<_> = composed
             .network_policies
             .iter()
@@ -100,9 +100,9 @@ mod tests {
         };
         // A layer that says the same as a rule of the user's stays beside it.
         let layer = Layer { rule: NetworkPolicyRule { name: provider_rule_name("p"), ..rule } };
-        let mut composed = compose(&user, std::slice::from_ref(&layer));
+        let mut composed = compose(user.clone(), [layer.clone()]);
         assert_eq!(composed.network_policies.remove("_provider_p"), Some(layer.rule));
         assert_eq!(composed, user);
-        assert_eq!(compose(&user, &[]), user);
+        assert_eq!(compose(user.clone(), []), user);
     }
 }

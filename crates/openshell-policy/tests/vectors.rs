@@ -115,7 +115,7 @@ fn layers_and_marks_come_out_as_in_the_reference() {
             }
             layers.push(layering::Layer { rule });
         }
-        let mut effective = layering::compose(&policy(&case["policy"]), &layers);
+        let mut effective = layering::compose(policy(&case["policy"]), layers);
         credentials::clear_markers(&mut effective);
         credentials::stamp(&mut effective, &scopes);
         assert_eq!(effective, policy(&case["config"]["policy"]), "{}", case["case"]);

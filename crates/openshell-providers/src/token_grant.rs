@@ -116,12 +116,7 @@ pub fn bindings(provider: &str, profile: &ProviderProfile) -> Vec<GrantBinding> 
 /// Work is bounded: where there are too many patterns, or too long ones, to be compared within about a second,
 /// the pair is one that was not compared, which refuses them. Source: providers.md 5.3.
 pub fn first_ambiguity(bindings: &[GrantBinding]) -> Option<Ambiguity> {
-    first_ambiguity_within(bindings, &mut Budget::for_policy())
-}
-
-/// As [`first_ambiguity`], with a budget that says afterwards what it took.
-pub fn first_ambiguity_within(bindings: &[GrantBinding], budget: &mut Budget) -> Option<Ambiguity> {
-    ties::first(bindings, budget)
+    ties::first(bindings, &mut Budget::for_policy())
 }
 
 /// At most so many bytes does what a sandbox is told about the token grants of a provider take, encoded.

@@ -1,11 +1,12 @@
 //! The handle on a running node: everything that a server asks of the cluster. How it is done is
 //! in the modules beside this one.
 
+mod asking;
+
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures::stream::BoxStream;
-use openshell_proto::peer::{ForwardRequest, ForwardResponse, LogLines, NodeStatusResponse, ReadLogsRequest};
+use openshell_proto::peer::{ForwardRequest, ForwardResponse, NodeStatusResponse};
 use openshell_state::access::Principal;
 use openshell_state::{Call, Decision, Refusal, RequestId, State};
 use openshell_store::{History, Member, Opened};
@@ -33,7 +34,7 @@ use crate::transfer::Heir;
 /// A running node of a cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
 pub struct Cluster {
-    pub(crate) node: Arc<Node>,
+    node: Arc<Node>,
 }
 
 impl Cluster {
@@ -164,27 +165,6 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<ForwardResponse, Unavailable> {
         self.node.forward(to, request, deadline).await
-    }
-
-    /// Log lines of a sandbox that another node has.
-    ///
-    /// # Errors
-    /// A sentence when it does not answer before the deadline.
-    pub async fn read_logs(&self, id: u64, request: ReadLogsRequest, deadline: Instant) -> Result<LogLines, String> {
-        self.node.read_logs(id, request, deadline).await
-    }
-
-    /// The same, at once, and those that the other node receives from then on. Whoever asks takes them
-    /// without delay: the connection is shared.
-    ///
-    /// # Errors
-    /// A sentence when it does not answer, or not any more.
-    pub async fn follow_logs(
-        &self,
-        id: u64,
-        request: ReadLogsRequest,
-    ) -> Result<BoxStream<'static, Result<LogLines, String>>, String> {
-        self.node.follow_logs(id, request).await
     }
 
     /// What this node has applied.

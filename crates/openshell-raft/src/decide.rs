@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use openshell_proto::log::{self, Command, Origin, Transaction, command, reply};
+use openshell_proto::log::{self, Command, Origin, command, reply};
 use openshell_state::{Call, Code, Decision, Draft, Fault, Memory, Outcome, Refusal, RequestId, Stamp, State};
 use openshell_store::Proposal;
 
@@ -34,8 +34,17 @@ enum Verdict {
     RefusedId(IdRefusal),
     /// The rule's answer, without anything to write.
     Concluded(Result<Vec<u8>, Refusal>),
-    /// A transaction.
-    Transact(Box<Transaction>),
+    /// Something to write.
+    Transact(Box<Change>),
+    /// The rule's transaction cannot go into the log, and nothing is said about the state.
+    Unwritable(Refusal),
+}
+
+/// A transaction that was read back and encoded.
+struct Change {
+    /// What its caller hears once it is installed.
+    reply: Result<Vec<u8>, Refusal>,
+    proposal: Proposal,
 }
 
 /// Why a request id is refused.
@@ -74,12 +83,13 @@ impl Node {
         let state = self.view.load();
         let first = self.proposals.think(call.deadline, || self.judge(call, rule, &state)).await?;
         let (state, verdict) = match first {
-            verdict @ Verdict::Transact(_) => (state, verdict),
+            verdict @ (Verdict::Transact(_) | Verdict::Unwritable(_)) => (state, verdict),
             // An answer about the state: whether this node still leads, and what it says then.
             Verdict::Remembered { .. } | Verdict::RefusedId(_) | Verdict::Concluded(_) => {
                 drop(state);
                 let state = self.prove_leadership(call.deadline).await?;
-                let verdict = self.proposals.think(call.deadline, || self.judge(call, rule, &state)).await?;
+                let judged = || self.claimed(call, &state, self.judge(call, rule, &state));
+                let verdict = self.proposals.think(call.deadline, judged).await?;
                 (state, verdict)
             }
         };
@@ -97,12 +107,9 @@ impl Node {
                 let standing = refusal.standing(self.stamp_ms(&state), &state);
                 Ok(Some(Answered { standing, ..at_revision_of(state, Err(refusal.into())) }))
             }
-            Verdict::Concluded(reply) if call.repeated_attempt && call.request_id.is_some() => {
-                let claim = self.transaction(call, &state, Draft { reply, ..Draft::new() });
-                self.commit(call, claim, turn).await
-            }
             Verdict::Concluded(reply) => Ok(Some(at_revision_of(state, reply))),
-            Verdict::Transact(transaction) => self.commit(call, *transaction, turn).await,
+            Verdict::Unwritable(refusal) => Ok(Some(at_revision_of(self.view.load(), Err(refusal)))),
+            Verdict::Transact(change) => self.commit(call, *change, turn).await,
         }
     }
 
@@ -132,7 +139,40 @@ impl Node {
         match rule(Call { state, principal: &call.principal, stamp }) {
             Decision::Refuse(refusal) => Verdict::Concluded(Err(refusal)),
             Decision::Answer(response) => Verdict::Concluded(Ok(response)),
-            Decision::Transact(draft) => Verdict::Transact(Box::new(self.transaction(call, state, draft))),
+            Decision::Transact(draft) => self.verdict_of(call, state, draft),
+        }
+    }
+
+    /// What a proved answer comes to: for a repeated attempt it is written down, or an earlier one that is
+    /// still on its way could come to something else.
+    fn claimed(&self, call: &CallContext, state: &State, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Concluded(reply) if call.repeated_attempt && call.request_id.is_some() => {
+                self.verdict_of(call, state, Draft { reply, ..Draft::new() })
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// A draft as what goes into the log. Of a large one that takes as long as a rule may: it belongs to
+    /// what is thought.
+    fn verdict_of(&self, call: &CallContext, state: &State, draft: Draft) -> Verdict {
+        let transaction = draft.into_transaction(Origin {
+            request_id: call.request_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            principal: call.principal.subject(),
+            rpc: call.rpc.clone(),
+            fingerprint: call.fingerprint.to_vec(),
+            time_ms: self.stamp_ms(state),
+            node: self.id,
+        });
+        if let Err(fault) = openshell_state::check(&transaction) {
+            return Verdict::Unwritable(unreadable(&call.rpc, &fault));
+        }
+        let reply = read_reply(transaction.reply.clone().unwrap_or_default());
+        let proposal = Proposal::new(&Command { kind: Some(command::Kind::Transaction(transaction)) });
+        match proposal.bytes().len() {
+            bytes if bytes > ENTRY_BYTES_MAX => Verdict::Unwritable(too_large(bytes)),
+            _ => Verdict::Transact(Box::new(Change { reply, proposal })),
         }
     }
 
@@ -147,37 +187,14 @@ impl Node {
         refused.then(|| state.requests().time_of_new_id(time_ms))
     }
 
-    fn transaction(&self, call: &CallContext, state: &State, draft: Draft) -> Transaction {
-        draft.into_transaction(Origin {
-            request_id: call.request_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
-            principal: call.principal.subject(),
-            rpc: call.rpc.clone(),
-            fingerprint: call.fingerprint.to_vec(),
-            time_ms: self.stamp_ms(state),
-            node: self.id,
-        })
-    }
-
     /// The time of an entry never runs back.
     fn stamp_ms(&self, state: &State) -> i64 {
         self.clock.now_ms().max(state.last_time_ms())
     }
 
-    /// Proposes a transaction and says what it came to; nothing when a guard failed.
-    async fn commit(
-        &self,
-        call: &CallContext,
-        transaction: Transaction,
-        turn: Turn,
-    ) -> Result<Option<Answered>, Unavailable> {
-        if let Err(fault) = openshell_state::check(&transaction) {
-            return Ok(Some(at_revision_of(self.view.load(), Err(unreadable(&call.rpc, &fault)))));
-        }
-        let reply = read_reply(transaction.reply.clone().unwrap_or_default());
-        let proposal = Proposal::new(&Command { kind: Some(command::Kind::Transaction(transaction)) });
-        if proposal.bytes().len() > ENTRY_BYTES_MAX {
-            return Ok(Some(at_revision_of(self.view.load(), Err(too_large(proposal.bytes().len())))));
-        }
+    /// Proposes a change and says what it came to; nothing when a guard failed.
+    async fn commit(&self, call: &CallContext, change: Change, turn: Turn) -> Result<Option<Answered>, Unavailable> {
+        let Change { reply, proposal } = change;
         let Proposed { index, outcome } = self.propose(proposal, turn, call.deadline).await?;
         let (reply, revision, refused) = match outcome {
             Outcome::Installed => (reply, index, None),

@@ -15,21 +15,20 @@ use openshell_proto::peer::AdmitRequest;
 use openshell_state::access::Principal;
 use openshell_state::decide::membership;
 use openshell_state::{Decision, Refusal, State};
-use openshell_store::{LogId, Member, StoredMembership, TypeConfig};
+use openshell_store::{Member, StoredMembership, TypeConfig};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::{CallContext, Unavailable};
 use crate::leadership;
 use crate::node::Node;
 use crate::peer::{sentence, within};
+use crate::step::{Step, agreed};
 
 const RPC: &str = "openshell.cluster.v1.Cluster/ReplaceNode";
 /// How long a node that was just started may take to say that it waits, when the caller has the time.
 const APPLICANT_WAIT: Duration = Duration::from_secs(3);
 /// How long a call waits for the new node to catch up before it says how far it is.
 const CATCH_UP_SLICE: Duration = Duration::from_secs(2);
-/// A new node that lacks no more than this has caught up: it is one append away.
-const LAG_MAX: u64 = 128;
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How often a leader looks whether something was left half done.
 const FINISH_PAUSE: Duration = Duration::from_secs(1);
@@ -49,18 +48,7 @@ pub enum Replaced {
     },
 }
 
-type Step<T> = Result<Result<T, Refusal>, Unavailable>;
 type Written = Result<ClientWriteResponse<TypeConfig>, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>;
-
-/// Passes a refusal on as the answer.
-macro_rules! agreed {
-    ($step:expr) => {
-        match $step {
-            Ok(value) => value,
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    };
-}
 
 impl Node {
     /// One call of it: as far as it comes before the deadline.
@@ -89,8 +77,10 @@ impl Node {
                     return Err(Unavailable::not_done(format!("node {old} leads, and hands over first"), hint));
                 }
                 self.add_learner(new, member, deadline).await?;
-                if let Some(progress) = self.catch_up(new, deadline).await? {
-                    return Ok(Ok(progress));
+                // When that takes long, whoever asked hears how far it is, and asks again.
+                let slice = half_of_what_is_left(deadline, CATCH_UP_SLICE);
+                if let Err((has, of)) = self.catches_up(new, slice).await? {
+                    return Ok(Ok(Replaced::CatchingUp { has, of }));
                 }
             }
         }
@@ -188,29 +178,6 @@ impl Node {
         }
         let raft = self.raft.clone();
         self.carried_out(deadline, async move { raft.add_learner(new, member, false).await }).await
-    }
-
-    /// Waits until the new node has nearly everything; says how far it is when that takes long.
-    async fn catch_up(&self, new: u64, deadline: Instant) -> Result<Option<Replaced>, Unavailable> {
-        let slice = half_of_what_is_left(deadline, CATCH_UP_SLICE);
-        loop {
-            self.check_leading()?;
-            let of = self.metrics().last_log_index.unwrap_or(0);
-            let matched = self.matched(new);
-            let has = matched.map_or(0, |id| id.index);
-            if matched.is_some() && has + LAG_MAX >= of {
-                return Ok(None);
-            }
-            if Instant::now() >= slice {
-                return Ok(Some(Replaced::CatchingUp { has, of }));
-            }
-            sleep(LOOK_PAUSE).await;
-        }
-    }
-
-    /// The newest entry that a node is known to have; none unless this node leads and has heard of it.
-    pub(crate) fn matched(&self, node: u64) -> Option<LogId> {
-        self.metrics().replication?.get(&node).copied().flatten()
     }
 
     /// The one change of the membership, or the second half of it.

@@ -8,17 +8,15 @@ use std::time::Duration;
 use openshell_state::Refusal;
 use openshell_state::access::Principal;
 use openshell_store::StoredMembership;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::call::Unavailable;
 use crate::leadership;
 use crate::node::Node;
+use crate::step::{Step, agreed};
 
-/// An heir that lacks no more than this has caught up: it is one append away.
-const LAG_MAX: u64 = 128;
 /// How long an heir that lags may take to catch up, when the caller has the time.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Who is to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +25,6 @@ pub enum Heir {
     Node(u64),
     /// Whoever has most of the log, if this node still leads: another leader is what was wanted.
     AnyoneBut(u64),
-}
-
-type Step<T> = Result<Result<T, Refusal>, Unavailable>;
-
-/// Passes a refusal on as the answer.
-macro_rules! agreed {
-    ($step:expr) => {
-        match $step {
-            Ok(value) => value,
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    };
 }
 
 impl Node {
@@ -105,21 +91,11 @@ impl Node {
     async fn has_caught_up(&self, to: u64, deadline: Instant) -> Step<()> {
         let now = Instant::now();
         let patience = now + CATCH_UP_MAX.min(deadline.saturating_duration_since(now) / 3);
-        loop {
-            self.check_leading()?;
-            let of = self.metrics().last_log_index.unwrap_or(0);
-            let has = self.matched(to).map(|id| id.index);
-            if has.is_some_and(|has| has + LAG_MAX >= of) {
-                return Ok(Ok(()));
-            }
-            if Instant::now() >= patience {
-                let has = has.unwrap_or(0);
-                return Ok(Err(Refusal::precondition(format!(
-                    "node {to} lags: it has entry {has} of {of}; ask again once it has caught up, or name another node"
-                ))));
-            }
-            sleep(LOOK_PAUSE).await;
-        }
+        Ok(self.catches_up(to, patience).await?.map_err(|(has, of)| {
+            Refusal::precondition(format!(
+                "node {to} lags: it has entry {has} of {of}; ask again once it has caught up, or name another node"
+            ))
+        }))
     }
 }
 

@@ -20,6 +20,11 @@ impl RandomIdentifiers {
         draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Tells the lives of a node apart: drawn once after each start.
+    pub(crate) fn life(&self) -> u64 {
+        self.draw(Rng::random)
+    }
+
     /// A request id for a call that came without one: a UUIDv7 made at `now_ms`.
     pub(crate) fn request_id(&self, now_ms: i64) -> [u8; 16] {
         let random = self.draw(|rng| rng.random::<[u8; 10]>());

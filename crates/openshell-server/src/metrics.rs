@@ -70,7 +70,7 @@ pub(crate) fn page(gateway: &Gateway) -> Result<String, std::fmt::Error> {
         activity.network,
     );
     gauge("sandbox_denied_actions", "Denied actions that sandboxes reported here, since start", activity.denied);
-    log_gauges(&mut gauge, &hub.log_keeper().gauges());
+    log_gauges(&mut gauge, &gateway.logs.keeper().gauges());
     let installs = *cluster.watch_installs().borrow();
     gauge("snapshot_installs", "Snapshots that replaced the state, since start", installs);
     raft_families(&mut registry, &gauges);

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshell_policy::{Budget, ambiguity, credentials, safety};
+use openshell_policy::credentials::{self, Bindings};
+use openshell_policy::{Budget, ambiguity, safety};
 use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 use openshell_providers::{environment, predicates, token_grant};
 
-use crate::composition::Member;
+use crate::composition::{Member, minted_keys};
 use crate::refusal::Refusal;
 
 mod size;
@@ -35,10 +36,8 @@ pub(crate) fn active_credential_keys(member: &Member<'_>, now_ms: i64) -> BTreeS
         .filter(|key| !expired(key))
         .cloned()
         .collect();
-    for refresh in &member.refreshes {
-        let reserved = std::iter::once(&refresh.credential_key).chain(refresh.additional_output_keys.values());
-        keys.extend(reserved.filter(|key| environment::is_env_name(key)).cloned());
-    }
+    let reserved = member.refreshes.iter().copied().flat_map(minted_keys);
+    keys.extend(reserved.filter(|key| environment::is_env_name(key)).cloned());
     keys
 }
 
@@ -203,10 +202,7 @@ impl<'a> SigningSources<'a> {
 
 /// Where the members' credentials are used: hosts and ports of credentialed profiles (EC-27)
 /// and of bindings to providers whose profile has no endpoints (EC-31).
-pub(crate) fn credential_scopes(
-    policy: &SandboxPolicy,
-    members: &[Member<'_>],
-) -> Result<Vec<credentials::Scope>, Refusal> {
+pub(crate) fn credential_scopes(bindings: &Bindings, members: &[Member<'_>]) -> Vec<credentials::Scope> {
     let mut scopes = Vec::new();
     for member in members {
         let Some(resolved) = &member.resolved else { continue };
@@ -217,23 +213,24 @@ pub(crate) fn credential_scopes(
             }));
         }
     }
-    for (provider, endpoints) in credentials::bindings(policy).map_err(Refusal::invalid)? {
+    for (provider, endpoints) in bindings {
         let endpointless =
-            members.iter().any(|member| member.name == provider && member.resolved.is_some() && !has_endpoints(member));
-        if endpointless {
-            let bound = endpoints.into_iter();
+            |member: &Member<'_>| member.name == *provider && member.resolved.is_some() && !has_endpoints(member);
+        if members.iter().any(endpointless) {
+            let bound = endpoints.iter();
             scopes.extend(
                 bound.map(|bound| credentials::Scope { host: bound.host.to_lowercase(), ports: vec![bound.port] }),
             );
         }
     }
-    Ok(scopes)
+    scopes
 }
 
 /// No credentialed endpoint of the policy goes uninspected without saying so (EC-40).
 pub(crate) fn uninspected(policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
     let mut stamped = policy.clone();
-    credentials::stamp(&mut stamped, &credential_scopes(policy, members)?);
+    let bindings = credentials::bindings(policy).map_err(Refusal::invalid)?;
+    credentials::stamp(&mut stamped, &credential_scopes(&bindings, members));
     let found = credentials::uninspected(&stamped);
     if found.is_empty() {
         return Ok(());

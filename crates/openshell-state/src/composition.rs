@@ -230,6 +230,11 @@ pub(crate) fn layers(members: &[Member<'_>]) -> impl Iterator<Item = Layer> {
     })
 }
 
+/// The keys that a refresh mints, or reserves until it does: its own, then those of its other outputs.
+pub(crate) fn minted_keys(refresh: &StoredProviderCredentialRefreshState) -> impl Iterator<Item = &String> {
+    std::iter::once(&refresh.credential_key).chain(refresh.additional_output_keys.values())
+}
+
 /// What is left out of all that is composed with these members, in order.
 pub(crate) fn left_out(members: &[Member<'_>]) -> Vec<LeftOutProfile> {
     members

@@ -1,11 +1,24 @@
 //! Draft chunks as a state finds them: by sandbox, and by their ids within it. What they are for
 //! is known to `decide::draft`.
 
+use std::ops::Deref;
+
 use openshell_proto::log::{DraftInbox, Kind};
 
 use crate::key::Key;
 use crate::record::{DraftChunk, Record, Value};
 use crate::state::{Entry, State};
+
+/// Chunks in the order in which they came: by draft version, then by time and id.
+pub(crate) fn in_order<C: Deref<Target = DraftChunk>>(mut chunks: Vec<C>) -> Vec<C> {
+    chunks.sort_by(|left, right| left.age().cmp(&right.age()));
+    chunks
+}
+
+/// The highest draft version among chunks; 0 when there are none.
+pub(crate) fn highest_version<C: Deref<Target = DraftChunk>>(chunks: impl IntoIterator<Item = C>) -> i64 {
+    chunks.into_iter().map(|chunk| chunk.stored.draft_version).max().unwrap_or(0)
+}
 
 impl State {
     /// One chunk of a sandbox's draft inbox.

@@ -2,7 +2,7 @@
 //! for a move is known elsewhere; what only a compute driver sees (its snapshots, `config.md` SR-42) is not
 //! here, as there is none.
 
-use openshell_proto::v1::{SandboxCondition, SandboxPhase, SandboxStatus};
+use openshell_proto::v1::{Sandbox, SandboxCondition, SandboxPhase, SandboxStatus};
 
 const READY: &str = "Ready";
 const TRUE: &str = "True";
@@ -57,8 +57,15 @@ pub fn connected(before: &SandboxStatus, instance_id: &str, time_ms: i64) -> Opt
 ///
 /// Source: config.md SR-41.
 #[must_use]
-pub fn awaits_connection(status: &SandboxStatus) -> bool {
-    status.phase() != SandboxPhase::Ready && connected(status, &status.main_process_instance_id, 0).is_some()
+pub fn awaits_connection(sandbox: &Sandbox) -> bool {
+    let becomes_ready = |status: &SandboxStatus| connected(status, &status.main_process_instance_id, 0).is_some();
+    !is_ready(sandbox) && sandbox.status.as_ref().is_none_or(becomes_ready)
+}
+
+/// Whether the record says that the supervisor is connected.
+#[must_use]
+pub fn is_ready(sandbox: &Sandbox) -> bool {
+    sandbox.status.as_ref().is_some_and(|status| status.phase() == SandboxPhase::Ready)
 }
 
 /// The supervisor's current connection has ended.

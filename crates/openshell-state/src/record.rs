@@ -15,6 +15,28 @@ use prost::Message;
 use crate::fault::Fault;
 use crate::key::Key;
 
+/// Status words of policy revisions.
+pub(crate) mod revision_status {
+    /// Nobody has said yet what became of it.
+    pub(crate) const PENDING: &str = "pending";
+    /// It is enforced.
+    pub(crate) const LOADED: &str = "loaded";
+    /// The sandbox could not load it.
+    pub(crate) const FAILED: &str = "failed";
+    /// A newer one took its place.
+    pub(crate) const SUPERSEDED: &str = "superseded";
+}
+
+/// Status words of draft chunks.
+pub(crate) mod chunk_status {
+    /// Nobody decided yet.
+    pub(crate) const PENDING: &str = "pending";
+    /// The rule went into the sandbox's policy.
+    pub(crate) const APPROVED: &str = "approved";
+    /// Somebody, or a newer proposal, said no.
+    pub(crate) const REJECTED: &str = "rejected";
+}
+
 /// One record, as some log entry left it.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -73,6 +95,13 @@ pub struct DraftChunk {
     pub stored: StoredDraftChunk,
     /// The rule.
     pub rule: NetworkPolicyRule,
+}
+
+impl DraftChunk {
+    /// What chunks are ordered by.
+    pub(crate) fn age(&self) -> (i64, i64, &str) {
+        (self.stored.draft_version, self.stored.created_at_ms, &self.stored.id)
+    }
 }
 
 impl Value {

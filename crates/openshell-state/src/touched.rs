@@ -6,8 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use openshell_proto::log::Kind;
+use openshell_proto::log::{Cluster, Kind};
+use openshell_proto::v1::StoredProviderCredentialRefreshState;
 
+use crate::checks::REFRESH_DELETING;
 use crate::key::{GLOBAL_SCOPE, Key};
 use crate::record::{Record, Value};
 use crate::state::State;
@@ -151,13 +153,37 @@ fn provider_of<'a>(key: &Key, record: &'a Record) -> &'a str {
 }
 
 /// Whether two values of a record could compose differently. Reports of a sandbox's phase and of what
-/// became of a policy write its record and its revision's, and change neither answer.
+/// became of a policy write its record and its revision's, and change neither answer. Nor does the course of
+/// a refresh, or who is a member of the cluster.
 fn matter(before: Option<&Record>, after: Option<&Record>) -> bool {
     match (before.map(|record| &record.value), after.map(|record| &record.value)) {
         (Some(Value::Sandbox(before)), Some(Value::Sandbox(after))) => before.spec != after.spec,
         (Some(Value::PolicyRevision(before)), Some(Value::PolicyRevision(after))) => {
             before.stored.policy_payload != after.stored.policy_payload
         }
+        (Some(Value::Refresh(before)), Some(Value::Refresh(after))) => !same_grant(before, after),
+        (Some(Value::Cluster(before)), Some(Value::Cluster(after))) => of_cluster(before) != of_cluster(after),
         _ => true,
     }
+}
+
+/// Whether two values of a refresh state compose the same: all that the checks, the environment's revision and
+/// the handles of what is minted read. Claims, failures and times are not among it.
+fn same_grant(before: &StoredProviderCredentialRefreshState, after: &StoredProviderCredentialRefreshState) -> bool {
+    let identity = |refresh: &StoredProviderCredentialRefreshState| {
+        refresh.metadata.as_ref().map(|metadata| (metadata.id.clone(), metadata.resource_version))
+    };
+    let deleting = |refresh: &StoredProviderCredentialRefreshState| refresh.status == REFRESH_DELETING;
+    before.credential_key == after.credential_key
+        && before.additional_output_keys == after.additional_output_keys
+        && before.strategy == after.strategy
+        && before.authorization_epoch == after.authorization_epoch
+        && deleting(before) == deleting(after)
+        && identity(before) == identity(after)
+}
+
+/// What composition may read of the cluster's record: the level that its members run at, and whether there is
+/// a key. A new built-in catalogue writes its own records, and so does a new judgement of profiles.
+fn of_cluster(cluster: &Cluster) -> (u32, bool) {
+    (cluster.feature_level, cluster.sealed_signing_key.is_empty())
 }

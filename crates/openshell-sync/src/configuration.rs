@@ -41,8 +41,7 @@ pub struct Unreadable {
 
 impl Configuration {
     /// The revisions by which a node knows what is installed; zero is none.
-    #[must_use]
-    pub fn revisions(&self) -> (u64, u64) {
+    pub(crate) fn revisions(&self) -> (u64, u64) {
         (self.config.config_revision, self.environment.provider_env_revision)
     }
 
@@ -52,16 +51,14 @@ impl Configuration {
     }
 
     /// When the first of its credentials expires, milliseconds since the Unix epoch.
-    #[must_use]
-    pub fn next_expiry_ms(&self) -> Option<i64> {
+    pub(crate) fn next_expiry_ms(&self) -> Option<i64> {
         let expiries = self.environment.credential_expires_at_ms.iter();
         expiries.filter(|(name, at_ms)| **at_ms > 0 && self.has(name)).map(|(_, at_ms)| *at_ms).min()
     }
 
     /// The same without the credentials that expired by `now_ms`, and the names of those; nothing when
     /// none did.
-    #[must_use]
-    pub fn without_expired(&self, now_ms: i64) -> Option<(Self, BTreeSet<String>)> {
+    pub(crate) fn without_expired(&self, now_ms: i64) -> Option<(Self, BTreeSet<String>)> {
         let expiries = self.environment.credential_expires_at_ms.iter();
         let expired: BTreeSet<String> = expiries
             .filter(|(name, at_ms)| (1..=now_ms).contains(*at_ms) && self.has(name))

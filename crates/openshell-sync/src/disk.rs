@@ -64,7 +64,7 @@ pub(crate) struct StateDir {
     _lock: File,
 }
 
-/// A configuration on disk that is not in its place yet.
+/// The folder of a configuration on disk, which is in its place or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Staged {
     folder: PathBuf,
@@ -192,12 +192,12 @@ impl StateDir {
         Ok(Staged { folder })
     }
 
-    /// Puts a staged configuration in its place, open or closed, and removes the one before, unless somebody
-    /// still reads it where it is: `held`.
+    /// Puts a staged configuration in its place, open or closed, and returns what it replaced. Whoever has just
+    /// followed the link reads there: when it is removed is the caller's to say.
     ///
     /// # Errors
     /// [`DiskError`]; the one before is still in its place then, and a retry is safe.
-    pub(crate) fn commit(&mut self, staged: &Staged, closed: bool, held: Option<&Staged>) -> Result<(), DiskError> {
+    pub(crate) fn commit(&mut self, staged: &Staged, closed: bool) -> Result<Vec<Staged>, DiskError> {
         let before: Vec<PathBuf> = [CURRENT, CLOSED].iter().filter_map(|link| in_link(&self.path, link)).collect();
         let (link, other) = if closed { (CLOSED, CURRENT) } else { (CURRENT, CLOSED) };
         if closed {
@@ -207,17 +207,18 @@ impl StateDir {
         self.switch(&staged.folder, link)?;
         // The link goes first, so that none ever leads nowhere. It is in nobody's way; the next start tries again.
         let _ = remove(&self.path.join(other)).and_then(|()| sync_folder(&self.path));
-        let is_kept = |folder: &Path| [Some(staged), held].into_iter().flatten().any(|kept| kept.folder == folder);
-        for gone in before.into_iter().map(|name| self.path.join(name)).filter(|folder| !is_kept(folder)) {
-            // As above.
-            let _ = remove(&gone);
-        }
-        Ok(())
+        let replaced = before.into_iter().map(|name| Staged { folder: self.path.join(name) });
+        Ok(replaced.filter(|replaced| replaced != staged).collect())
     }
 
-    /// Removes a staged configuration that was not taken.
+    /// Removes a configuration that was not taken, or was replaced. One that is in its place stays: it was put
+    /// there, though the disk did not confirm it.
     pub(crate) fn discard(&self, staged: &Staged) {
-        // As above.
+        let mut in_place = [CURRENT, CLOSED].iter().filter_map(|link| in_link(&self.path, link));
+        if in_place.any(|name| self.path.join(name) == staged.folder) {
+            return;
+        }
+        // It is in nobody's way; the next start tries again.
         let _ = remove(&staged.folder);
     }
 
@@ -289,9 +290,8 @@ fn lay_out(folder: &Path, (config, credentials): (Vec<u8>, Vec<u8>)) -> Result<(
     DirBuilder::new().mode(0o700).create(folder).map_err(io("making", folder))?;
     for (name, text) in [(CONFIG, config), (CREDENTIALS, credentials)] {
         let path = folder.join(name);
-        let unfinished = folder.join(format!("{name}{UNFINISHED}"));
-        write_synced(&unfinished, &text).map_err(io("writing", &path))?;
-        fs::rename(&unfinished, &path).map_err(io("writing", &path))?;
+        // Nobody looks into the folder before it is in its place.
+        write_synced(&path, &text).map_err(io("writing", &path))?;
     }
     sync_folder(folder).map_err(io("writing", folder))
 }
@@ -309,16 +309,12 @@ pub(crate) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
-fn write(path: &Path, text: &[u8]) -> io::Result<File> {
+fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
     // Whatever is there under this name, a link for one, is not written to.
     remove(path)?;
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(text)?;
-    Ok(file)
-}
-
-fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
-    write(path, text)?.sync_all()
+    file.sync_all()
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -30,16 +30,10 @@ pub enum Standing {
     Empty,
     /// A node is followed, and knows that it is current.
     Current,
-    /// Last known to be current so long ago.
-    Stale {
-        /// Since then.
-        age: Duration,
-    },
+    /// Nobody says that it is current.
+    Stale,
     /// Stale beyond the maximum age, and taken out of force.
-    Closed {
-        /// Since it was last known to be current.
-        age: Duration,
-    },
+    Closed,
 }
 
 /// When a configuration is old, and what to do then.
@@ -114,8 +108,8 @@ impl AgePolicy {
         match (self.max_age, self.when_stale) {
             _ if !is_installed => Standing::Empty,
             _ if is_followed && age < FRESH_MAX => Standing::Current,
-            (Some(max_age), WhenStale::FailClosed) if age >= max_age => Standing::Closed { age },
-            _ => Standing::Stale { age },
+            (Some(max_age), WhenStale::FailClosed) if age >= max_age => Standing::Closed,
+            _ => Standing::Stale,
         }
     }
 
@@ -134,8 +128,8 @@ impl Standing {
         match self {
             Self::Empty => "empty",
             Self::Current => "current",
-            Self::Stale { .. } => "stale",
-            Self::Closed { .. } => "closed",
+            Self::Stale => "stale",
+            Self::Closed => "closed",
         }
     }
 }
@@ -215,16 +209,12 @@ mod tests {
         let retaining = AgePolicy { max_age: Some(minute), when_stale: WhenStale::RetainLastValid };
         assert_eq!(closing.standing(false, true, 0, 90_000), Standing::Empty);
         assert_eq!(closing.standing(true, true, 0, 9_999), Standing::Current);
-        assert_eq!(closing.standing(true, false, 0, 9_999), Standing::Stale { age: Duration::from_millis(9_999) });
+        assert_eq!(closing.standing(true, false, 0, 9_999), Standing::Stale);
         // A node that is followed and has not heard of its cluster is no better.
-        assert_eq!(closing.standing(true, true, 0, 59_999), Standing::Stale { age: Duration::from_millis(59_999) });
-        assert_eq!(closing.standing(true, true, 0, 60_000), Standing::Closed { age: minute });
-        assert_eq!(retaining.standing(true, false, 0, 60_000), Standing::Stale { age: minute });
-        assert_eq!(
-            closing.standing(true, false, 500, 400),
-            Standing::Stale { age: Duration::ZERO },
-            "a clock set back"
-        );
+        assert_eq!(closing.standing(true, true, 0, 59_999), Standing::Stale);
+        assert_eq!(closing.standing(true, true, 0, 60_000), Standing::Closed);
+        assert_eq!(retaining.standing(true, false, 0, 60_000), Standing::Stale);
+        assert_eq!(closing.standing(true, false, 500, 400), Standing::Stale, "a clock set back");
         assert_eq!(closing.next_change_ms(0, 0), Some(10_000));
         assert_eq!(closing.next_change_ms(0, 10_000), Some(60_000));
         assert_eq!(retaining.next_change_ms(0, 10_000), None);

@@ -24,6 +24,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const TICK_MAX: Duration = Duration::from_secs(60);
 
 mod ageing;
+mod leaving;
 mod offering;
 mod saying;
 
@@ -86,8 +87,8 @@ pub(crate) struct Keeper {
     untold: Option<ChangeKind>,
     /// When what is installed is to be written without the credentials that expired, if it is to be.
     rewrite_at: Option<Instant>,
-    /// What is in its place no more, and was given to the hook that is busy.
-    leftover: Option<Staged>,
+    /// What was replaced, and from when on it may go.
+    leaving: Vec<(Staged, Instant)>,
     said: StandingFile,
     said_at: Instant,
     /// The disk did not take what was to be said.
@@ -130,7 +131,7 @@ impl Keeper {
             is_accepted: false,
             untold: None,
             rewrite_at: None,
-            leftover: None,
+            leaving: Vec::new(),
             said: kept.standing,
             said_at: Instant::now(),
             is_unsaid: false,
@@ -155,12 +156,14 @@ impl Keeper {
             let done = applied(&mut self.applying).await;
             self.conclude(done).await;
         }
+        self.leave_at_once(Vec::new());
+        self.remove_left().await;
         self.say(true).await;
     }
 
     /// What was installed when the last run ended is in force until something newer is known.
     async fn begin(&mut self) {
-        if let Standing::Closed { .. } = self.standing() {
+        if self.standing() == Standing::Closed {
             // Before anybody can take it for good.
             self.shut();
         } else if self.installed.is_some() {
@@ -178,11 +181,12 @@ impl Keeper {
         self.note_age();
         self.drop_expired().await;
         match (self.standing(), self.is_closed) {
-            (Standing::Closed { .. }, false) => self.shut(),
+            (Standing::Closed, false) => self.shut(),
             (_, true) if self.is_confirmed() => self.open(),
             _ => {}
         }
         self.match_disk().await;
+        self.remove_left().await;
         if self.applying.is_none() {
             self.start_work().await;
         }
@@ -233,9 +237,6 @@ impl Keeper {
     /// The hook has answered.
     async fn conclude(&mut self, done: Result<(), String>) {
         let Some((work, _)) = self.applying.take() else { return };
-        if let Some(leftover) = self.leftover.take() {
-            self.discard(leftover).await;
-        }
         match (work, done) {
             (Work::Telling(ChangeKind::Closed), Ok(())) => {}
             (Work::Telling(ChangeKind::Closed), Err(problem)) => tracing::warn!(problem, "the hook failed to close"),
@@ -274,11 +275,12 @@ impl Keeper {
     /// The hook has accepted a new one.
     async fn put_in_place(&mut self, candidate: Candidate, staged: Staged) {
         let committing = staged.clone();
-        let committed = self.on_disk("installing", move |state| state.commit(&committing, false, None)).await;
-        if committed.is_none() {
+        let committed = self.on_disk("installing", move |state| state.commit(&committing, false)).await;
+        let Some(replaced) = committed else {
             self.discard(staged).await;
             return self.failed(candidate, "it cannot be put in its place in the state directory".to_owned());
-        }
+        };
+        self.linger(replaced);
         let Candidate { configuration, offer, partial, as_of_ms, .. } = candidate;
         tracing::info!(position = ?configuration.position, partial, "installed");
         self.as_of_ms = self.as_of_ms.max(as_of_ms.min(clock::now_ms()));
@@ -289,7 +291,7 @@ impl Keeper {
         self.installed = Some(Installed { configuration, staged, offer, partial });
     }
 
-    /// What was laid out and is not put in its place.
+    /// What was laid out and is not put in its place, or is there no more.
     async fn discard(&mut self, staged: Staged) {
         self.on_disk("removing", move |state| {
             state.discard(&staged);
@@ -327,7 +329,7 @@ impl Keeper {
         let waits = self.applying.is_some() || self.is_held_back();
         let retry = self.candidate.as_ref().filter(|_| !waits).map(|candidate| candidate.at);
         let unsaid = self.is_unsaid.then(|| self.said_at + AGAIN);
-        [retry, unsaid, self.rewrite_at].into_iter().flatten().fold(tick, Instant::min)
+        [retry, unsaid, self.rewrite_at, self.next_to_leave()].into_iter().flatten().fold(tick, Instant::min)
     }
 
     /// Does something with the state directory, away from this thread. A failure is told and tried again

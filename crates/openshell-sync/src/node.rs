@@ -1,5 +1,5 @@
 //! One node: a connection with the sandbox's token, and the small questions that are asked over it. The
-//! stream is in `follow`.
+//! stream is in `session`.
 
 use std::time::{Duration, Instant};
 

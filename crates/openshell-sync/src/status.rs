@@ -51,8 +51,6 @@ impl Status {
             (None, None) => true,
             _ => false,
         };
-        same_configuration
-            && self.standing.as_str() == other.standing.as_str()
-            && (self.node, &self.problem) == (other.node, &other.problem)
+        same_configuration && (self.standing, self.node, &self.problem) == (other.standing, other.node, &other.problem)
     }
 }

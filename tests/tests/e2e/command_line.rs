@@ -1,39 +1,6 @@
 //! The main job as a person types it, against three nodes.
 
-use openshell_tests::{Cluster, CommandLine, unique};
-
-const PROFILE: &str = "\
-id: acme-api
-display_name: Acme API
-category: other
-credentials:
-  - name: api_token
-    env_vars: [ACME_TOKEN]
-    required: true
-    auth_style: bearer
-    header_name: authorization
-endpoints:
-  - host: api.acme.example
-    port: 443
-    protocol: rest
-    access: full
-binaries:
-  - /usr/bin/curl
-";
-
-const POLICY: &str = "\
-version: 1
-network_policies:
-  documentation:
-    name: Documentation
-    endpoints:
-      - host: docs.example.com
-        port: 443
-        protocol: rest
-        access: read-only
-    binaries:
-      - path: /usr/bin/curl
-";
+use openshell_tests::{Cluster, CommandLine, POLICY_FILE, PROFILE_FILE, unique};
 
 /// A person with a workspace of their own on a shared cluster.
 struct Person {
@@ -61,8 +28,8 @@ async fn the_main_job_through_three_nodes_by_command_line() {
     let cluster = Cluster::shared().await;
     let [one, two, three] = [1, 2, 3].map(|id| cluster.gateway(id).endpoint());
     let person = Person::new(&one).await;
-    person.command_line.write("acme.yaml", PROFILE);
-    person.command_line.write("policy.yaml", POLICY);
+    person.command_line.write("acme.yaml", PROFILE_FILE);
+    person.command_line.write("policy.yaml", POLICY_FILE);
     let imported = person.run(&one, &["provider", "profile", "import", "-f", "acme.yaml"]).await;
     assert!(imported.success().contains("Imported 1 provider profile."), "{imported:?}");
     let words =
@@ -77,7 +44,7 @@ async fn the_main_job_through_three_nodes_by_command_line() {
     assert!(shown.stdout.contains("api.acme.example"));
     let provider = person.run(&one, &["provider", "get", "acme-main"]).await.success().to_owned();
 
-    person.command_line.write("acme.yaml", &PROFILE.replace("api.acme.example", "files.acme.example"));
+    person.command_line.write("acme.yaml", &PROFILE_FILE.replace("api.acme.example", "files.acme.example"));
     let updated = person.run(&three, &["provider", "profile", "update", "-f", "acme.yaml"]).await;
     assert!(updated.success().contains("Updated provider profile."), "{updated:?}");
 
@@ -99,7 +66,7 @@ async fn cli_scenario_66_and_67_revisions_of_a_policy_are_shown_and_listed() {
     let none = person.run(&endpoints, &["policy", "list", "s1"]).await;
     assert_eq!((none.success(), none.stderr.contains("No policy revisions")), ("", true), "{none:?}");
     for host in ["docs.example.com", "other.example.com"] {
-        person.command_line.write("policy.yaml", &POLICY.replace("docs.example.com", host));
+        person.command_line.write("policy.yaml", &POLICY_FILE.replace("docs.example.com", host));
         person.run(&endpoints, &["policy", "set", "s1", "--policy", "policy.yaml"]).await.success();
     }
     let listed = person.run(&endpoints, &["policy", "list", "s1"]).await;
@@ -136,7 +103,7 @@ async fn a_missing_profile_is_not_found_and_ends_with_exit_code_1() {
     let cluster = Cluster::shared().await;
     let endpoints = cluster.endpoints();
     let person = Person::new(&endpoints).await;
-    person.command_line.write("acme.yaml", PROFILE);
+    person.command_line.write("acme.yaml", PROFILE_FILE);
     let missing = person.run(&endpoints, &["provider", "profile", "update", "-f", "acme.yaml"]).await;
     assert!(missing.failure().contains("not found"), "{missing:?}");
     let missing = person.run(&endpoints, &["provider", "profile", "export", "acme-api"]).await;
@@ -160,7 +127,7 @@ async fn a_file_that_states_a_version_is_held_to_it() {
     let cluster = Cluster::shared().await;
     let endpoints = cluster.endpoints();
     let person = Person::new(&endpoints).await;
-    person.command_line.write("acme.yaml", PROFILE);
+    person.command_line.write("acme.yaml", PROFILE_FILE);
     person.run(&endpoints, &["provider", "profile", "import", "-f", "acme.yaml"]).await.success();
     let exported = person.run(&endpoints, &["provider", "profile", "export", "acme-api"]).await;
     person.command_line.write("exported.yaml", exported.success());
@@ -174,7 +141,7 @@ async fn the_command_line_goes_on_to_the_next_endpoint_when_one_is_dead() {
     let mut cluster = Cluster::start().await;
     let endpoints = cluster.endpoints();
     let person = Person::new(&endpoints).await;
-    person.command_line.write("acme.yaml", PROFILE);
+    person.command_line.write("acme.yaml", PROFILE_FILE);
     person.run(&endpoints, &["provider", "profile", "import", "-f", "acme.yaml"]).await.success();
     cluster.kill(1);
     person.run(&endpoints, &["provider", "profile", "update", "-f", "acme.yaml"]).await.success();

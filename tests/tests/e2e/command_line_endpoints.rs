@@ -3,34 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use openshell_tests::{Cluster, CommandLine, LosingWire, Output, binary, eventually, free_ports, unique};
+use openshell_tests::{Cluster, CommandLine, LosingWire, POLICY_FILE, eventually, free_ports, unique};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-const POLICY: &str = "\
-version: 1
-network_policies:
-  documentation:
-    name: Documentation
-    endpoints:
-      - host: docs.example.com
-        port: 443
-        protocol: rest
-        access: read-only
-    binaries:
-      - path: /usr/bin/curl
-";
-
-/// Runs a command against the active gateway of this person.
-async fn run_registered(person: &CommandLine, words: &[&str]) -> Output {
-    let mut command = tokio::process::Command::new(binary("openshell").expect("it is built"));
-    let command = command.args(words).env_clear().env("HOME", person.home()).kill_on_drop(true);
-    let command = command.env("XDG_CONFIG_HOME", person.home().join("config"));
-    let output = tokio::time::timeout(LIMIT, command.output()).await.expect("it ends").expect("it runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 /// URLs at which nobody listens.
 fn dead(count: usize) -> Vec<String> {
@@ -183,7 +159,7 @@ async fn a_refusal_is_not_repeated() {
 async fn a_command_under_way_goes_on_when_its_node_is_killed() {
     let mut cluster = Cluster::start().await;
     let (endpoints, person) = (cluster.endpoints(), CommandLine::new());
-    person.write("policy.yaml", POLICY);
+    person.write("policy.yaml", POLICY_FILE);
     person.run(&endpoints, &["sandbox", "create", "--name", "box"]).await.success();
     let two = cluster.gateway(2).endpoint();
     let words = ["policy", "set", "box", "--policy", "policy.yaml", "--wait", "--timeout", "5"];
@@ -206,22 +182,23 @@ async fn a_gateway_of_several_endpoints_is_registered_so_that_a_released_command
     let mut cluster = Cluster::start().await;
     let [one, two, three] = [1, 2, 3].map(|id| cluster.gateway(id).endpoint());
     let person = CommandLine::new();
-    let added = run_registered(&person, &["gateway", "add", &format!("{one},{two}"), &three, "--name", "c"]).await;
+    // Without an endpoint: at the active gateway of this person.
+    let added = person.run_with(&[], &["gateway", "add", &format!("{one},{two}"), &three, "--name", "c"]).await;
     assert_eq!((added.success(), added.stderr.lines().count()), ("", 4), "{added:?}");
     let file = person.home().join("config/openshell/gateways/c/metadata.json");
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("the file")).expect("JSON");
     assert_eq!(file["gateway_endpoint"], one);
     assert_eq!(file["more_gateway_endpoints"], serde_json::json!([two, three]));
-    run_registered(&person, &["workspace", "create", "--name", "w"]).await.success();
+    person.run_with(&[], &["workspace", "create", "--name", "w"]).await.success();
     cluster.kill(1);
-    let read = run_registered(&person, &["-v", "workspace", "get", "w"]).await;
+    let read = person.run_with(&[], &["-v", "workspace", "get", "w"]).await;
     read.success();
     // Who does not take the connection is not asked.
     assert!(!read.stderr.contains("no answer") && read.stderr.contains("1 attempt,"), "{read:?}");
     // One of its nodes is that gateway.
     let read = person.run(&two, &["--consistency", "local", "workspace", "get", "w"]).await;
     read.success();
-    run_registered(&person, &["gateway", "remove", "c"]).await;
+    person.run_with(&[], &["gateway", "remove", "c"]).await;
     let left = std::fs::read_dir(person.home().join("config/openshell/gateways/c")).expect("the folder");
     assert_eq!(left.count(), 0, "with how far it was seen");
 }

@@ -1,5 +1,6 @@
 //! Where a new provider's credentials come from, as a person types it: the application default credentials
-//! of gcloud, this environment, the gateway itself. The calls of each are those of the contract, in its order.
+//! of gcloud, this environment, the gateway itself. The calls of each are those of the contract,
+//! in its order, but for a profile that is read once (`docs/compatibility.md`).
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tonic::Code;
 const LIMIT: Duration = Duration::from_secs(60);
 const ADC: &str = r#"{"type": "authorized_user", "client_id": "me.apps.example", "client_secret": "hush-hush",
     "refresh_token": "1//refresh", "quota_project_id": "p"}"#;
+/// Where gcloud keeps them in a home.
+const ADC_PLACE: &str = ".config/gcloud/application_default_credentials.json";
 const PROFILE: &str = "\
 id: acme-cloud
 display_name: Acme Cloud
@@ -33,6 +36,13 @@ discovery:
   credentials: [token]
 ";
 const ADC_CREATE: [&str; 7] = ["provider", "create", "--name", "cloud", "--type", "acme-cloud", "--from-gcloud-adc"];
+
+/// A person who has logged in with gcloud.
+fn logged_in() -> CommandLine {
+    let person = CommandLine::new();
+    person.write(ADC_PLACE, ADC);
+    person
+}
 
 /// A person in a workspace of their own that has the profile `acme-cloud` of an issuer, and a wire to the
 /// gateways on which is noted what the person's commands call.
@@ -65,6 +75,19 @@ impl Desk {
         (output, self.relay.take_calls())
     }
 
+    /// What [`ADC_CREATE`] came to when this happens while its first token is asked for, and the calls it made.
+    async fn run_create_while(&self, happens: impl Future<Output = ()>) -> (Output, Vec<String>) {
+        self.issuer.hold();
+        let person = logged_in();
+        let happening = async {
+            self.issuer.asked_times(1, LIMIT).await;
+            happens.await;
+            self.issuer.release();
+        };
+        let (came_to, ()) = tokio::join!(self.run(&person, &ADC_CREATE), happening);
+        came_to
+    }
+
     async fn assert_no_provider(&self, name: &str) {
         let request = GetProviderRequest { name: name.to_owned(), workspace: self.scene.workspace.clone() };
         let answer = self.scene.api.call(&methods::GET_PROVIDER, request).await;
@@ -77,14 +100,11 @@ impl Desk {
 async fn cli_7_a_provider_from_gclouds_credentials_is_minted_at_once() {
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
-    let person = CommandLine::new();
-    person.write(".config/gcloud/application_default_credentials.json", ADC);
+    let person = logged_in();
     let (created, calls) = desk.run(&person, &ADC_CREATE).await;
     assert!(created.success().starts_with("✓ Created provider cloud\nACME_CLOUD_TOKEN is minted"), "{created:?}");
-    let profile = "GetProviderProfile";
-    let expected =
-        [profile, profile, profile, "CreateProvider", "ConfigureProviderRefresh", "RotateProviderCredential"];
-    assert_eq!(calls, expected);
+    let expected = ["GetProviderProfile", "CreateProvider", "ConfigureProviderRefresh", "RotateProviderCredential"];
+    assert_eq!(calls, expected, "the profile is read once");
     let asked = desk.issuer.asked();
     for part in ["grant_type=refresh_token", "client_id=me.apps.example", "client_secret=hush-hush", "refresh"] {
         assert!(asked[0].contains(part), "{asked:?}");
@@ -110,7 +130,7 @@ async fn gclouds_credentials_are_taken_from_where_the_environment_says() {
     desk.run(&person, &["provider", "delete", "cloud"]).await.0.success();
     let person = CommandLine::new().with_variable("GOOGLE_APPLICATION_CREDENTIALS", "mine.json");
     person.write("mine.json", ADC);
-    person.write(".config/gcloud/application_default_credentials.json", "not this one");
+    person.write(ADC_PLACE, "not this one");
     desk.run(&person, &ADC_CREATE).await.0.success();
 }
 
@@ -119,13 +139,12 @@ async fn without_usable_credentials_of_gcloud_nothing_is_created_and_the_reason_
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
     let person = CommandLine::new();
-    let place = ".config/gcloud/application_default_credentials.json";
     let (missing, calls) = desk.run(&person, &ADC_CREATE).await;
     let words = ["application_default_credentials.json", "gcloud auth application-default login", "No such file"];
     for word in words {
         assert!(missing.failure().contains(word), "{missing:?}");
     }
-    assert_eq!(calls, ["GetProviderProfile"; 3], "the file is read before anything is created");
+    assert_eq!(calls, ["GetProviderProfile"], "the file is read before anything is created");
     for (text, words) in [
         ("{", "no JSON"),
         (r#"{"type": "service_account", "private_key": "hush-hush"}"#, "google-service-account-jwt"),
@@ -134,12 +153,12 @@ async fn without_usable_credentials_of_gcloud_nothing_is_created_and_the_reason_
             "'refresh_token' is missing",
         ),
     ] {
-        person.write(place, text);
+        person.write(ADC_PLACE, text);
         let (refused, calls) = desk.run(&person, &ADC_CREATE).await;
         assert!(refused.failure().contains(words), "{refused:?}");
-        assert_eq!(calls, ["GetProviderProfile"; 3]);
+        assert_eq!(calls, ["GetProviderProfile"]);
     }
-    person.write(place, ADC);
+    person.write(ADC_PLACE, ADC);
     let words = ["provider", "create", "--name", "cloud", "--type", "github", "--from-gcloud-adc"];
     let (refused, calls) = desk.run(&person, &words).await;
     assert!(refused.failure().contains("--from-gcloud-adc cannot serve profile 'github'"), "{refused:?}");
@@ -151,8 +170,7 @@ async fn without_usable_credentials_of_gcloud_nothing_is_created_and_the_reason_
 async fn cli_7_a_provider_whose_credential_cannot_be_minted_is_deleted_again() {
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
-    let person = CommandLine::new();
-    person.write(".config/gcloud/application_default_credentials.json", ADC);
+    let person = logged_in();
     desk.issuer.answer(400, r#"{"error":"invalid_grant"}"#);
     let (refused, calls) = desk.run(&person, &ADC_CREATE).await;
     assert!(refused.failure().contains("invalid_grant") && refused.stderr.contains("deleted again"), "{refused:?}");
@@ -167,21 +185,15 @@ async fn cli_7_a_provider_whose_credential_cannot_be_minted_is_deleted_again() {
 async fn cli_7_a_provider_whose_first_mint_was_overtaken_is_deleted_again() {
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
-    let person = CommandLine::new();
-    person.write(".config/gcloud/application_default_credentials.json", ADC);
-    desk.issuer.hold();
-    let creating = desk.run(&person, &ADC_CREATE);
     let deleting = async {
-        desk.issuer.asked_times(1, LIMIT).await;
         let request = DeleteProviderRefreshRequest {
             provider: "cloud".to_owned(),
             credential_key: "ACME_CLOUD_TOKEN".to_owned(),
             workspace: desk.scene.workspace.clone(),
         };
         desk.scene.api.call(&methods::DELETE_PROVIDER_REFRESH, request).await.expect("it is deleted");
-        desk.issuer.release();
     };
-    let ((refused, calls), ()) = tokio::join!(creating, deleting);
+    let (refused, calls) = desk.run_create_while(deleting).await;
     assert!(
         refused.failure().contains("changed or deleted") && refused.stderr.contains("deleted again"),
         "{refused:?}"
@@ -194,18 +206,12 @@ async fn cli_7_a_provider_whose_first_mint_was_overtaken_is_deleted_again() {
 async fn a_provider_that_cannot_be_deleted_again_is_named_in_a_warning() {
     let cluster = Cluster::shared().await;
     let desk = Desk::new(&cluster).await;
-    let person = CommandLine::new();
-    person.write(".config/gcloud/application_default_credentials.json", ADC);
-    desk.issuer.hold();
-    let creating = desk.run(&person, &ADC_CREATE);
+    // Somebody takes the provider into use before its first token is there.
     let attaching = async {
-        // Somebody takes the provider into use before its first token is there.
-        desk.issuer.asked_times(1, LIMIT).await;
         desk.scene.create_sandbox("box", &["cloud"], policy_allowing("docs.example.com")).await;
         desk.issuer.answer(400, r#"{"error":"invalid_grant"}"#);
-        desk.issuer.release();
     };
-    let ((refused, _), ()) = tokio::join!(creating, attaching);
+    let (refused, _) = desk.run_create_while(attaching).await;
     let words =
         ["invalid_grant", "provider cloud could not be deleted again", "openshell provider delete cloud", "box"];
     for word in words {
@@ -246,7 +252,7 @@ async fn cli_scenario_27_28_29_30_31_what_a_provider_is_created_from_decides_the
     let own = CommandLine::new().with_variable("ACME_OLD_TOKEN", "t");
     let (created, calls) = desk.run(&own, &create("o", "acme-cloud", &["--from-existing"])).await;
     created.success();
-    assert_eq!(calls, ["GetProviderProfile", "GetGatewayConfig", "GetProviderProfile", "CreateProvider"]);
+    assert_eq!(calls, ["GetProviderProfile", "GetGatewayConfig", "CreateProvider"]);
     let (updated, calls) = desk.run(&person, &["provider", "update", "f", "--from-existing"]).await;
     updated.success();
     assert_eq!(calls, ["GetProvider", "GetGatewayConfig", "GetProviderProfile", "UpdateProvider"]);
@@ -259,7 +265,7 @@ async fn cli_scenario_27_28_29_30_31_what_a_provider_is_created_from_decides_the
     assert_eq!(calls, ["GetProviderProfile", "CreateProvider"]);
     let (created, calls) = desk.run(&person, &create("a", "acme-cloud", &["--runtime-credentials"])).await;
     created.success();
-    assert_eq!(calls, ["GetProviderProfile", "GetProviderProfile", "CreateProvider"]);
+    assert_eq!(calls, ["GetProviderProfile", "CreateProvider"]);
     assert!(desk.issuer.asked().is_empty(), "nothing is minted before it is configured");
 }
 

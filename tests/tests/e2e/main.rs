@@ -31,6 +31,7 @@ mod renewal;
 mod retries;
 mod rolling_restart;
 mod rpc;
+mod scenario;
 mod secrets;
 mod snapshot_catch_up;
 mod stale;

@@ -6,6 +6,7 @@ mod create;
 mod discover;
 mod list_profiles;
 mod opencode;
+mod profile;
 mod refresh;
 mod show;
 mod update;

@@ -10,7 +10,7 @@ mod update;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use openshell_client::methods;
+use openshell_client::{CallError, methods};
 use openshell_proto::v1::{
     DeleteProviderProfileRequest, GetProviderProfileRequest, ImportProviderProfilesRequest,
     LintProviderProfilesRequest, ProviderProfile,
@@ -20,7 +20,7 @@ use openshell_providers::file;
 use self::diagnostics::{has_error, rejected};
 use self::files::Files;
 use crate::commands::rollout::wait::WaitArguments;
-use crate::context::{Context, required};
+use crate::context::{Context, Session, required};
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -128,6 +128,16 @@ async fn export(id: String, format: Format, scope: Scope, context: &mut Context<
         context.console.warn(&warning);
     }
     Ok(())
+}
+
+/// The profile of this id as it is stored now, if there is one.
+pub(super) async fn stored(session: &Session, id: &str, workspace: &str) -> Result<Option<ProviderProfile>, Failure> {
+    let request = GetProviderProfileRequest { id: id.to_owned(), workspace: workspace.to_owned() };
+    match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
+        Ok(reply) => required(reply.profile, "profile").map(Some),
+        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The warning about a stored profile that is not valid. It is no part of a file.

@@ -68,8 +68,8 @@ pub(crate) async fn run(arguments: StatusArguments, context: &mut Context<'_>) -
         Err(failure) => not_configured(arguments.output, &failure, context.console.paint),
         Ok(selected) => {
             let session = context.session_with(&selected)?;
-            let mode = selected.registered.as_ref().map_or("", |entry| entry.metadata.auth());
-            let report = with_known_token(probe(&session).await?, mode, session.has_expired_token());
+            let giver = selected.registered.as_ref().and_then(|entry| entry.metadata.giver());
+            let report = with_known_token(probe(&session).await?, giver, session.has_expired_token());
             match arguments.output {
                 Format::Table => lines(&report, context.console.paint),
                 Format::Json => output::json(document(&report)),
@@ -95,11 +95,11 @@ fn not_configured(format: Format, failure: &Failure, paint: Paint) -> String {
 }
 
 /// Who logs in to a gateway and has no token that still holds is not known to it, whatever it answers to others.
-fn with_known_token(report: Report, mode: &str, has_expired: bool) -> Report {
+fn with_known_token(report: Report, giver: Option<Giver>, has_expired: bool) -> Report {
     let gateway = &report.gateway;
     let reason = match report.has_token {
         true if has_expired => format!("the stored token of gateway '{gateway}' has expired"),
-        false if matches!(mode, "oidc" | "cloudflare_jwt") => format!("no token of gateway '{gateway}' is stored"),
+        false if giver.is_some() => format!("no token of gateway '{gateway}' is stored"),
         true | false => return report,
     };
     Report { authentication: Authentication::Failed(reason), ..report }
@@ -255,6 +255,7 @@ mod tests {
     use super::{
         Authentication, Connection, Report, document, judge, lines, not_configured, time_left, with_known_token,
     };
+    use crate::config::Giver;
     use crate::failure::Failure;
     use crate::output::{self, Format, Paint};
     use openshell_client::CallError;
@@ -296,12 +297,12 @@ mod tests {
     #[test]
     fn a_missing_or_expired_token_is_a_failed_authentication_where_one_is_needed() {
         let connected = || report(Connection::Connected { version: "0.1.0".into() });
-        let failed = with_known_token(connected(), "oidc", false);
+        let failed = with_known_token(connected(), Some(Giver::Oidc), false);
         assert_eq!(document(&failed)["authentication"]["status"], "failed");
-        assert_eq!(with_known_token(connected(), "plaintext", false), connected());
+        assert_eq!(with_known_token(connected(), None, false), connected());
         let with_token = Report { has_token: true, ..connected() };
-        assert_eq!(with_known_token(with_token.clone(), "oidc", false), with_token);
-        let expired = with_known_token(with_token, "oidc", true);
+        assert_eq!(with_known_token(with_token.clone(), Some(Giver::Oidc), false), with_token);
+        let expired = with_known_token(with_token, Some(Giver::Oidc), true);
         assert!(matches!(&expired.authentication, Authentication::Failed(reason) if reason.contains("expired")));
     }
 

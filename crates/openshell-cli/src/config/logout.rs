@@ -3,12 +3,11 @@
 use super::files;
 use super::paths::Paths;
 use super::registry::Registered;
+use super::token::{FILES, Giver};
 use crate::failure::Failure;
 
-/// Names of the files that hold tokens, the old name of the second last.
-const TOKENS: [&str; 3] = ["oidc_token.json", "edge_token", "cf_token"];
 /// Its presence has the next login ask who is there, whatever the browser remembers.
-const PROMPT_MARKER: &str = "oidc_login_prompt_required";
+pub(super) const PROMPT_MARKER: &str = "oidc_login_prompt_required";
 
 /// Deletes the token of a gateway that people log in to, and says whether there was one.
 ///
@@ -18,11 +17,11 @@ pub(crate) fn log_out(paths: &Paths, registered: &Registered) -> Result<bool, Fa
     check_login(registered)?;
     let folder = paths.gateway(&metadata.name)?;
     let mut had_token = false;
-    for file in TOKENS {
+    for file in FILES {
         had_token |= files::read(&folder.join(file))?.is_some();
         files::remove(&folder.join(file))?;
     }
-    if metadata.auth() == "oidc" {
+    if metadata.giver() == Some(Giver::Oidc) {
         files::write(&folder.join(PROMPT_MARKER), b"1\n", 0o600)?;
     }
     Ok(had_token)
@@ -31,11 +30,12 @@ pub(crate) fn log_out(paths: &Paths, registered: &Registered) -> Result<bool, Fa
 /// Passes when people log in to the gateway with a token.
 pub(crate) fn check_login(registered: &Registered) -> Result<(), Failure> {
     let metadata = &registered.metadata;
-    match metadata.auth() {
-        "oidc" | "cloudflare_jwt" => Ok(()),
-        other => Err(Failure::new(format!(
-            "nobody logs in to gateway '{}': its authentication is {other}, which knows no token",
-            metadata.name
+    match metadata.giver() {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(format!(
+            "nobody logs in to gateway '{}': its authentication is {}, which knows no token",
+            metadata.name,
+            metadata.auth()
         ))),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::token::Giver;
+
 /// What is known about a registered gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
@@ -53,10 +55,19 @@ impl Metadata {
         }
     }
 
+    /// Who gives tokens to those who log in; nobody when callers prove who they are otherwise.
+    pub(crate) fn giver(&self) -> Option<Giver> {
+        match self.auth() {
+            "oidc" => Some(Giver::Oidc),
+            "cloudflare_jwt" => Some(Giver::Edge),
+            _ => None,
+        }
+    }
+
     /// `cloud`, `remote` or `local`.
     pub(crate) fn kind(&self) -> &'static str {
-        match (self.auth(), self.is_remote) {
-            ("cloudflare_jwt", _) => "cloud",
+        match (self.giver(), self.is_remote) {
+            (Some(Giver::Edge), _) => "cloud",
             (_, true) => "remote",
             (_, false) => "local",
         }

@@ -6,9 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use super::files;
+use super::logout::PROMPT_MARKER;
 use super::metadata::Metadata;
 use super::paths::{Paths, check_name, is_name};
 use super::position;
+use super::token;
 use crate::failure::Failure;
 
 /// Whose registration it is.
@@ -116,8 +118,8 @@ pub(crate) fn remove(paths: &Paths, name: &str) -> Result<(), Failure> {
     }
     // The next gateway of this name may be another cluster.
     let of_position = [position::FILE, position::LOCK];
-    let files = ["metadata.json", "edge_token", "cf_token", "oidc_token.json", "oidc_login_prompt_required"];
-    for file in files.into_iter().chain(of_position) {
+    let others = ["metadata.json", PROMPT_MARKER];
+    for file in others.into_iter().chain(token::FILES).chain(of_position) {
         files::remove(&folder.join(file))?;
     }
     let active = paths.user()?.join("active_gateway");

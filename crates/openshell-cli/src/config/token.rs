@@ -12,8 +12,12 @@ use crate::failure::Failure;
 
 /// So long before its time a token counts as expired, in seconds.
 const MARGIN_S: i64 = 30;
+/// The file of an issuer's token.
+const OIDC: &str = "oidc_token.json";
 /// The file of an edge's token, and its old name.
 const EDGE: [&str; 2] = ["edge_token", "cf_token"];
+/// Every file that may hold a token.
+pub(super) const FILES: [&str; 3] = [OIDC, EDGE[0], EDGE[1]];
 
 /// Who gives tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +69,14 @@ pub(crate) fn stored_token(paths: &Paths, selected: &Selected) -> Result<Option<
     if !is_name(&selected.name) {
         return Ok(None);
     }
-    match selected.registered.as_ref().map(|entry| entry.metadata.auth()) {
-        Some("oidc") => oidc(paths.gateway(&selected.name)?.join("oidc_token.json")),
-        Some("cloudflare_jwt") => {
+    match selected.registered.as_ref().and_then(|entry| entry.metadata.giver()) {
+        Some(Giver::Oidc) => oidc(paths.gateway(&selected.name)?.join(OIDC)),
+        Some(Giver::Edge) => {
             let folder = paths.gateway(&selected.name)?;
             let mut found = EDGE.iter().map(|file| edge(folder.join(file)));
             found.find(|token| !matches!(token, Ok(None))).unwrap_or(Ok(None))
         }
-        Some(_) | None => Ok(None),
+        None => Ok(None),
     }
 }
 

@@ -14,10 +14,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two pictures.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Takes away what stands on the line: what comes there is not to be mixed with it.
+const CLEAR: &str = "\r\x1b[K";
+
 /// The spinner of one session, at rest until something begins.
 pub(crate) struct Spinner {
     shared: Arc<Mutex<Shown>>,
     ticking: Option<JoinHandle<()>>,
+    /// Whether stderr is a terminal, on whose last line a command's own progress may stand.
+    is_watched: bool,
 }
 
 #[derive(Default)]
@@ -34,7 +39,7 @@ impl Spinner {
         let shared = Arc::new(Mutex::new(Shown::default()));
         let runtime = Handle::try_current().ok().filter(|_| is_wanted && is_watched);
         let ticking = runtime.map(|runtime| runtime.spawn(tick(Arc::clone(&shared))));
-        Self { shared, ticking }
+        Self { shared, ticking, is_watched }
     }
 
     /// Something begins.
@@ -64,8 +69,9 @@ impl Spinner {
 
     /// A line on stderr, not in the middle of the spinner.
     pub(crate) fn line(&self, text: &str) {
+        let start = if self.is_watched { CLEAR } else { "" };
         // A reader that hangs up is not an error.
-        let write = || drop(writeln!(std::io::stderr(), "{text}"));
+        let write = || drop(writeln!(std::io::stderr(), "{start}{text}"));
         match &lock(&self.shared).bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -92,7 +98,12 @@ async fn tick(shared: Arc<Mutex<Shown>>) {
             continue;
         }
         let words = shown.words.clone();
-        shown.bar.get_or_insert_with(|| bar(words)).tick();
+        let begun = || {
+            // As above.
+            drop(write!(std::io::stderr(), "{CLEAR}"));
+            bar(words)
+        };
+        shown.bar.get_or_insert_with(begun).tick();
     }
 }
 

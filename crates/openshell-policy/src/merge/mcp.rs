@@ -6,10 +6,8 @@ use std::sync::Arc;
 use openshell_proto::sandbox::{NetworkEndpoint, SandboxPolicy};
 
 use super::Reason;
+use crate::ambiguity::body_limit;
 use crate::ports;
-
-/// The body limit that 0 stands for, in bytes.
-const BODY_BYTES_DEFAULT: u32 = 65_536;
 
 /// The terms on which an endpoint speaks MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,11 +23,10 @@ pub(super) fn contract(endpoint: &NetworkEndpoint) -> Option<Contract> {
         return None;
     }
     let options = endpoint.mcp.unwrap_or_default();
-    let limit = endpoint.json_rpc_max_body_bytes;
     Some(Contract {
         strict_tool_names: options.strict_tool_names.unwrap_or(true),
         allow_all_known_methods: options.allow_all_known_mcp_methods.unwrap_or(false),
-        body_bytes_max: if limit == 0 { BODY_BYTES_DEFAULT } else { limit },
+        body_bytes_max: body_limit(endpoint.json_rpc_max_body_bytes),
     })
 }
 

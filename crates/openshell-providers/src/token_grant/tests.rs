@@ -214,14 +214,14 @@ fn thirty_two_providers_with_all_the_places_they_may_have_cost_no_more_than_look
         all.extend(many(&format!("p{provider}"), PLACES_MAX, place));
     }
     let mut budget = Budget::for_policy();
-    assert_eq!(first_ambiguity_within(&all, &mut budget), None);
+    assert_eq!(ties::first(&all, &mut budget), None);
     let per_place = budget.spent() / all.len() as u64;
     assert!(per_place <= 128, "{per_place} for each of {} places", all.len());
     // One host for all, told apart by literal paths, is no dearer.
     let one_host = |provider: usize| move |at: usize| ("a.example.com".to_owned(), format!("/{provider:02}/{at:05}"));
     let all: Vec<_> = (0..32).flat_map(|at| many(&format!("p{at}"), PLACES_MAX, one_host(at))).collect();
     let mut budget = Budget::for_policy();
-    assert_eq!(first_ambiguity_within(&all, &mut budget), None);
+    assert_eq!(ties::first(&all, &mut budget), None);
     assert!(budget.spent() / all.len() as u64 <= 128, "{}", budget.spent());
 }
 
@@ -231,7 +231,7 @@ fn wherever_the_budget_ends_two_different_places_are_named() {
     let all: Vec<_> = (0..2).flat_map(|at| many(&format!("p{at}"), 2, starry(at))).collect();
     let mut not_compared = 0;
     for cells in 1..2_000 {
-        if let Some(ambiguity) = first_ambiguity_within(&all, &mut Budget::of(cells)) {
+        if let Some(ambiguity) = ties::first(&all, &mut Budget::of(cells)) {
             assert_ne!(ambiguity.first, ambiguity.second, "{cells}");
             not_compared += usize::from(!ambiguity.compared);
         }
@@ -244,11 +244,11 @@ fn too_many_patterns_are_refused_as_not_compared_and_one_credential_is_never_com
     let starry = |provider: usize| move |at: usize| (format!("*.{provider:02}{at:05}.example.com"), String::new());
     let alone = many("p", PLACES_MAX, starry(0));
     let mut budget = Budget::for_policy();
-    assert_eq!(first_ambiguity_within(&alone, &mut budget), None);
+    assert_eq!(ties::first(&alone, &mut budget), None);
     assert!(budget.spent() / alone.len() as u64 <= 128, "{}", budget.spent());
     let all: Vec<_> = (0..32).flat_map(|at| many(&format!("p{at}"), PLACES_MAX, starry(at))).collect();
     let mut budget = Budget::for_policy();
-    let ambiguity = first_ambiguity_within(&all, &mut budget).expect("they are not compared");
+    let ambiguity = ties::first(&all, &mut budget).expect("they are not compared");
     assert!(!ambiguity.compared && budget.is_spent());
     let text = ambiguity.to_string();
     for part in ["dynamic token grants", "ambiguous", "too many patterns", "p0:c"] {

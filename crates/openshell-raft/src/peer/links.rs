@@ -1,7 +1,8 @@
 //! The connections to each peer: one HTTP/2 channel for control (votes, heartbeats, read index,
-//! status), one for the append stream, one for snapshots, one for forwarded calls and one for log lines
-//! of sandboxes. They are apart because a snapshot, or a full flow-control window, in front of a heartbeat
-//! makes an election. A channel that is not used is not connected.
+//! status), one for the append stream, one for snapshots, one for forwarded calls, one for log lines of
+//! sandboxes, and one for who of them follows. They are apart because a snapshot, or a full flow-control
+//! window, in front of a heartbeat makes an election, and a flood of log lines in front of who is connected
+//! makes records. A channel that is not used is not connected.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -36,7 +37,10 @@ pub(crate) struct Channels {
     pub(crate) append: Client,
     pub(crate) snapshot: Client,
     pub(crate) forward: Client,
+    /// Log lines of sandboxes, as many as there are.
     pub(crate) logs: Client,
+    /// Which sandboxes follow, and how far they are.
+    pub(crate) sessions: Client,
 }
 
 /// One peer: where it is and how it is reached.
@@ -65,7 +69,14 @@ fn open(wire: &Arc<Wire>, node: u64, address: &str) -> Channels {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     };
-    Channels { control: client(), append: client(), snapshot: client(), forward: client(), logs: client() }
+    Channels {
+        control: client(),
+        append: client(),
+        snapshot: client(),
+        forward: client(),
+        logs: client(),
+        sessions: client(),
+    }
 }
 
 fn channel(wire: &Arc<Wire>, node: u64, address: &str) -> Channel {

@@ -225,6 +225,7 @@ impl Peer for PeerService {
         let lines = self.handler()?.0.follow_logs(request.get_ref());
         Ok(Response::new(lines.map(Ok).boxed()))
     }
+
     async fn read_sessions(&self, request: Request<ReadSessionsRequest>) -> Result<Response<Sessions>, Status> {
         self.member(&request).await?;
         Ok(Response::new(self.handler()?.0.read_sessions(request.get_ref())))

@@ -24,7 +24,7 @@ use crate::grpc::peers::FromPeers;
 use crate::grpc::status::{Seen, position_lost, refused, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
-use crate::logs::Logs;
+use crate::logs::{self, Keeper, Logs};
 use crate::options::WhenStale;
 use crate::refresh::Refresher;
 use crate::sandbox::Sandboxes;
@@ -48,7 +48,8 @@ pub(crate) struct Gateway {
     pub(crate) identifiers: Arc<RandomIdentifiers>,
     /// Mints credentials while this node leads.
     pub(crate) refresher: Refresher,
-    facts: Facts,
+    /// After so long without a word of the cluster it is stale.
+    stale_after: Duration,
     /// Who is told of changes.
     pub(crate) hub: Arc<Hub>,
     /// The sandboxes' log lines.
@@ -84,11 +85,14 @@ impl Gateway {
             ending.cancel();
         });
         let age = (facts.when_stale == WhenStale::Refuse).then_some(facts.stale_after);
-        let hub = Hub::new(Arc::new(cluster.clone()), Limits { age, ..Limits::default() });
-        let logs = Logs::new(Arc::clone(hub.log_keeper()), Arc::new(cluster.clone()));
+        let life = identifiers.life();
+        let keeper = Keeper::new(logs::Limits::default(), life);
+        let limits = Limits { age, ..Limits::default() };
+        let hub = Hub::new(Arc::new(cluster.clone()), Arc::clone(&keeper), limits);
+        let logs = Logs::new(keeper, Arc::new(cluster.clone()));
         let refresher = Refresher::new();
         let limits = sync::Limits { grace: facts.disconnect_grace, ..sync::Limits::default() };
-        let sessions = Sessions::new(limits);
+        let sessions = Sessions::new(limits, life);
         let gateway = Arc::new(Self {
             cluster,
             table,
@@ -96,7 +100,7 @@ impl Gateway {
             sandboxes,
             identifiers,
             refresher,
-            facts,
+            stale_after: facts.stale_after,
             hub,
             logs,
             sessions,
@@ -181,7 +185,7 @@ impl Gateway {
 
     /// It has not heard of the cluster for too long.
     pub(crate) fn is_stale(&self) -> bool {
-        Duration::from_millis(self.cluster.age_ms()) > self.facts.stale_after
+        Duration::from_millis(self.cluster.age_ms()) > self.stale_after
     }
 
     /// A node that was removed, or whose state differs, answers nothing.
@@ -208,10 +212,8 @@ impl Gateway {
         if !state.is_formed() {
             return Err(Status::unavailable("the cluster is not formed yet"));
         }
-        let age = Duration::from_millis(self.cluster.age_ms());
         if consistency == Consistency::Local
-            && self.facts.when_stale == WhenStale::Refuse
-            && age > self.facts.stale_after
+            && let Some(age) = self.hub.too_old()
         {
             let text = format!(
                 "this node has not heard of the cluster for {} s and does not answer from old state",

@@ -3,7 +3,7 @@
 use openshell_proto::v1::SandboxLogLine;
 use tonic::Status;
 
-use super::line::{Line, Severity};
+use super::line::{Line, SANDBOX, Severity};
 
 /// What counts as the source of a line that names none.
 const GATEWAY: &str = "gateway";
@@ -43,7 +43,7 @@ impl Filter {
 
     /// Of what comes while somebody follows.
     pub(super) fn lets_live(&self, line: &Line) -> bool {
-        self.fits(line.source(), line.severity)
+        self.fits(SANDBOX, line.severity)
     }
 
     /// Of what is there already.

@@ -62,15 +62,10 @@ pub(super) struct Following {
 }
 
 impl Keeper {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    /// `life` differs after each start of the node.
+    pub(crate) fn new(limits: Limits, life: u64) -> Arc<Self> {
         let inner = Inner { rings: Rings::new(limits), next_reader: 0, readers: BTreeMap::new() };
-        Arc::new(Self {
-            limits,
-            life: uuid::Uuid::new_v4().as_u64_pair().0,
-            inner: Mutex::new(inner),
-            waiting: Arc::default(),
-            counts: Counts::new(&limits),
-        })
+        Arc::new(Self { limits, life, inner: Mutex::new(inner), waiting: Arc::default(), counts: Counts::new(&limits) })
     }
 
     pub(super) fn limits(&self) -> &Limits {

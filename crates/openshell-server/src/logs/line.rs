@@ -10,7 +10,7 @@ use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
 
 /// The source of every line that a sandbox pushes, whatever the line says (`config.md` SR-52).
-const SANDBOX: &str = "sandbox";
+pub(super) const SANDBOX: &str = "sandbox";
 /// Lines of one batch that are kept (`config.md` SR-52).
 const BATCH_LINES_MAX: usize = 100;
 /// What a line takes beside its bytes, about.
@@ -127,11 +127,6 @@ impl Line {
     /// The line for another node.
     pub(super) fn to_peer(&self) -> LogLine {
         LogLine { time_ms: self.time_ms, line: self.encoded.to_vec() }
-    }
-
-    /// Where the lines that this node receives come from.
-    pub(super) fn source(&self) -> &'static str {
-        SANDBOX
     }
 
     /// What it takes in memory.

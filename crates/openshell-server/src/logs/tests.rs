@@ -88,7 +88,7 @@ struct From {
 impl Nodes {
     /// Nodes from 1 to `count`.
     pub(crate) fn new(count: u64, limits: Limits) -> Arc<Self> {
-        let keepers = (1..=count).map(|node| (node, Keeper::new(limits))).collect();
+        let keepers = (1..=count).map(|node| (node, Keeper::new(limits, node))).collect();
         let reach = (1..=count).map(|node| (node, watch::Sender::new(Reach::Up))).collect();
         Arc::new(Self { keepers: Mutex::new(keepers), limits, reach })
     }
@@ -109,7 +109,8 @@ impl Nodes {
     /// The node begins another life, with nothing in memory.
     pub(crate) fn restart(&self, node: u64) {
         self.set(node, Reach::Down);
-        self.keepers.lock().expect("nobody panicked").insert(node, Keeper::new(self.limits));
+        let next = Keeper::new(self.limits, self.keeper(node).life() + 1_000);
+        self.keepers.lock().expect("nobody panicked").insert(node, next);
         self.set(node, Reach::Up);
     }
 }

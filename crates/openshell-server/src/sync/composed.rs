@@ -1,14 +1,13 @@
 //! What a sandbox is to have installed, composed from one state, and how that is told from what it has.
 
 use bytes::Bytes;
-use openshell_proto::sandbox::GetSandboxConfigResponse;
 use openshell_proto::sync::{FollowRequest, SyncPosition};
 use openshell_proto::v1::Sandbox;
 use openshell_state::{Key, Refusal, State, query};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::message::{Configuration, refused};
+use super::message::{ConfigRevision, Configuration, refused};
 use crate::sandbox::Sandboxes;
 
 /// What a sandbox has, as far as is known here.
@@ -112,5 +111,5 @@ fn either(part: Result<Bytes, Refusal>) -> (Option<Bytes>, Option<openshell_prot
 }
 
 fn revision_of(config: &Bytes) -> Option<u64> {
-    GetSandboxConfigResponse::decode(config.clone()).ok().map(|config| config.config_revision)
+    ConfigRevision::decode(config.clone()).ok().map(|config| config.config_revision)
 }

@@ -17,7 +17,7 @@ use super::message::{Configuration, Event};
 use super::session::End;
 use super::sessions::Held;
 use crate::grpc::{Context, Gateway, Method, refused};
-use crate::watch::Following;
+use crate::watch::Bell;
 
 /// One stream.
 struct Follower {
@@ -26,7 +26,7 @@ struct Follower {
     /// When the token ends that the stream was begun with, milliseconds since the Unix epoch.
     until_ms: Option<i64>,
     /// Rings when something that concerns the sandbox may have changed.
-    bell: Following,
+    bell: Bell,
     beat: watch::Receiver<()>,
     /// Something has to be said.
     is_due: bool,
@@ -144,7 +144,7 @@ impl Follower {
             return Err(Status::not_found("the sandbox is gone"));
         };
         if let Stage::Following(sent) = &self.stage {
-            if entry.value.status.as_ref().is_none_or(phase::awaits_connection) {
+            if phase::awaits_connection(entry.value) {
                 gateway.sessions.arrivals.add(sandbox);
             }
             let expired = sent.valid_until_ms.is_some_and(|until_ms| until_ms <= gateway.sandboxes.now_ms(&state));

@@ -39,6 +39,13 @@ pub(super) struct Configuration {
     pub(super) age_ms: u64,
 }
 
+/// What is read of a `GetSandboxConfigResponse`. The rest is passed over.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct ConfigRevision {
+    #[prost(uint64, tag = "5")]
+    pub(super) config_revision: u64,
+}
+
 impl fmt::Debug for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Event")
@@ -95,5 +102,12 @@ mod tests {
             ..sync::Configuration::default()
         };
         assert_eq!(read.event, Some(follow_response::Event::Configuration(expected)));
+    }
+
+    #[test]
+    fn the_number_of_a_configuration_is_the_one_that_the_api_has() {
+        let config = GetSandboxConfigResponse { config_revision: 7, ..GetSandboxConfigResponse::default() };
+        let read = ConfigRevision::decode(config.encode_to_vec().as_slice()).expect("it decodes");
+        assert_eq!(read, ConfigRevision { config_revision: 7 });
     }
 }

@@ -11,6 +11,7 @@ mod message;
 mod polls;
 mod presence;
 mod pulse;
+mod reasons;
 mod report;
 mod rollout;
 mod session;

@@ -8,13 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use openshell_proto::log::Kind;
 use openshell_proto::peer::{ReadPresenceRequest, RecordPresenceRequest};
-use openshell_proto::v1::{SandboxPhase, SandboxStatus};
 use openshell_raft::CallContext;
 use openshell_state::access::Principal;
 use openshell_state::decide::presence;
-use openshell_state::{State, Value, phase};
+use openshell_state::{State, phase, query};
 use prost::Message;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -66,8 +64,8 @@ async fn record_arrivals(gateway: &Arc<Gateway>) {
         let come = gateway.sessions.arrivals.next().await;
         let state = gateway.cluster.state();
         let awaited = |id: &String| {
-            let sandbox = state.sandbox_by_id(id).map(|(_, entry)| entry.value);
-            sandbox.is_some_and(|sandbox| sandbox.status.as_ref().is_none_or(phase::awaits_connection))
+            let found = state.sandbox_by_id(id);
+            found.is_some_and(|(_, entry)| phase::awaits_connection(entry.value))
         };
         let connected: Vec<String> = come.into_iter().filter(awaited).take(SANDBOXES_MAX).collect();
         if connected.is_empty() {
@@ -176,24 +174,13 @@ impl Absences {
         if self.looked_at != Some(state.revision()) {
             let before = take(&mut self.missed);
             let is_connected = |id: &str| self.said.values().any(|said| said.connected.contains(id));
-            let missed = ready(state).filter(|id| !is_connected(id));
+            let missed = query::presence::ready(state).filter(|id| !is_connected(id));
             self.missed = missed.map(|id| (id.to_owned(), before.get(id).copied().unwrap_or(now))).collect();
             self.looked_at = Some(state.revision());
         }
         let gone = self.missed.iter().filter(|(_, since)| now.duration_since(**since) >= grace);
         gone.map(|(id, _)| id.clone()).take(SANDBOXES_MAX).collect()
     }
-}
-
-/// The ids of those whose record says that they are ready.
-fn ready(state: &State) -> impl Iterator<Item = &str> {
-    state.by_creation_everywhere(Kind::Sandbox).filter_map(|(_, record)| match &record.value {
-        Value::Sandbox(sandbox) => {
-            let is_ready = sandbox.status.as_ref().map(SandboxStatus::phase) == Some(SandboxPhase::Ready);
-            sandbox.metadata.as_ref().filter(|_| is_ready).map(|metadata| metadata.id.as_str())
-        }
-        other => panic!("a sandbox's key holds {other:?}"),
-    })
 }
 
 #[cfg(test)]

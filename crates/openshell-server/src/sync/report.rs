@@ -10,9 +10,6 @@ use tonic::Status;
 
 use crate::grpc::{Gateway, refused};
 
-/// As much as is kept of why a configuration could not be applied, bytes.
-const FAILURE_BYTES: usize = 4 * 1024;
-
 /// Takes a report of the sandbox whose own principal calls. It may be repeated.
 ///
 /// # Errors
@@ -32,9 +29,7 @@ pub(crate) async fn report(
         return Err(Status::failed_precondition(text));
     };
     let position = request.position.unwrap_or_default();
-    let mut failed = request.failed;
-    failed.truncate(failed.floor_char_boundary(FAILURE_BYTES));
-    let failure = Some(failed).filter(|failed| !failed.is_empty());
+    let failure = Some(request.failed.as_str()).filter(|failed| !failed.is_empty());
     if position.epoch != gateway.cluster.state().epoch() || !session.reported(position.revision, failure) {
         return Err(Status::invalid_argument("position is none that this session has sent"));
     }

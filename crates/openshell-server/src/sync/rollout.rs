@@ -11,21 +11,19 @@ use bytes::Bytes;
 use futures::future::join_all;
 use openshell_proto::peer::ReadSessionsRequest;
 use openshell_proto::sync::{GetRolloutRequest, GetRolloutResponse, UnaskedNode};
-use openshell_proto::v1::{SandboxPhase, SandboxStatus};
-use openshell_state::{State, query};
+use openshell_state::{State, phase, query};
 use prost::Message;
 use tokio::time::Instant;
 use tonic::Status;
 
 use self::rows::{Asked, Part, Target};
+use super::reasons::REASON_BYTES;
 use crate::grpc::{Context, Gateway, refused};
 
 /// How long a node may take to say what it knows.
 const PEER_WAIT: Duration = Duration::from_secs(1);
 /// From so many on, nodes are asked for everybody whom they know.
 const NAMED_MAX: usize = 1_000;
-/// Bytes of the text of one answer that are for reasons, about.
-const REASON_BYTES: usize = 2 * 1024 * 1024;
 const STALE_AFTER_MS: u32 = 10_000;
 const ROWS: u32 = 100;
 const ROWS_MAX: u32 = 1_000;
@@ -72,7 +70,7 @@ fn targets(state: &State, workspace: Option<&str>, entry: &openshell_proto::log:
         workspace: key.workspace.to_string(),
         name: key.name.to_string(),
         id: sandbox.metadata.as_ref().map_or_else(String::new, |metadata| metadata.id.clone()),
-        is_ready: sandbox.status.as_ref().map(SandboxStatus::phase) == Some(SandboxPhase::Ready),
+        is_ready: phase::is_ready(sandbox),
     };
     concerned.map(target).collect()
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 use openshell_proto::peer::SandboxSession;
 use tokio::time::Instant;
 
+/// As much as is kept of why a configuration could not be composed or applied, bytes.
+const FAILURE_BYTES: usize = 4 * 1024;
+
 /// Why a stream was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -79,12 +82,12 @@ impl Session {
             inner.has_applied(revision);
         }
         if let Some(refusal) = refusal {
-            (inner.failed, inner.failure) = (revision, refusal.to_owned());
+            inner.has_failed(revision, refusal);
         }
     }
 
     /// The sandbox says what became of the configuration of a revision; false when it was never sent.
-    pub(super) fn reported(&self, revision: u64, failure: Option<String>) -> bool {
+    pub(super) fn reported(&self, revision: u64, failure: Option<&str>) -> bool {
         let mut inner = self.lock();
         if revision > inner.holds {
             return false;
@@ -92,7 +95,7 @@ impl Session {
         inner.heard = Instant::now();
         match failure {
             None => inner.has_applied(revision),
-            Some(failure) if revision >= inner.failed => (inner.failed, inner.failure) = (revision, failure),
+            Some(failure) if revision >= inner.failed => inner.has_failed(revision, failure),
             Some(_) => {}
         }
         true
@@ -154,6 +157,11 @@ impl Inner {
             self.failure.clear();
         }
     }
+
+    fn has_failed(&mut self, revision: u64, text: &str) {
+        self.failed = revision;
+        text[..text.floor_char_boundary(FAILURE_BYTES)].clone_into(&mut self.failure);
+    }
 }
 
 fn whole_ms(since: Instant) -> u64 {
@@ -172,8 +180,8 @@ mod tests {
         assert!(session.reported(5, None) && session.reported(3, None));
         assert_eq!(session.applied(), 5);
         session.took_configuration(7, false, None);
-        assert!(session.reported(7, Some("hook".to_owned())));
-        assert!(session.reported(6, Some("older".to_owned())));
+        assert!(session.reported(7, Some("hook")));
+        assert!(session.reported(6, Some("older")));
         let said = session.to_peer();
         assert_eq!((said.sent_revision, said.applied_revision, said.failed_revision), (7, 5, 7));
         assert_eq!(said.failure, "hook");
@@ -196,6 +204,8 @@ mod tests {
         assert_eq!(session.applied(), 6);
         session.took_configuration(8, false, Some("no such provider"));
         assert_eq!((session.applied(), session.to_peer().failed_revision), (6, 8));
+        session.took_configuration(9, false, Some(&format!("x{}", "ü".repeat(FAILURE_BYTES))));
+        assert_eq!(session.to_peer().failure.len(), FAILURE_BYTES - 1, "whoever gives the reason");
     }
 
     #[test]
@@ -212,7 +222,7 @@ mod tests {
         session.took(6);
         assert_eq!(session.lock().heard, session.opened, "what goes out says nothing of it");
         let taken = session.lock().taken;
-        assert!(session.reported(5, Some("hook".to_owned())));
+        assert!(session.reported(5, Some("hook")));
         assert!(session.lock().heard >= taken);
     }
 

@@ -12,18 +12,15 @@ use super::limits::Limits;
 use super::polls::Polls;
 use super::presence::Arrivals;
 use super::pulse::BEATS;
+use super::reasons::{REASON_BYTES, bound};
 use super::session::{End, Session};
-
-/// Bytes of reasons in one answer to another node, about.
-const REASON_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a node knows of those who follow.
 pub(crate) struct Sessions {
     pub(super) limits: Limits,
-    /// Tells the lives of a node apart.
     life: u64,
     inner: Mutex<Inner>,
-    pub(super) polls: Polls,
+    polls: Polls,
     /// Those whose record is to say that they are connected.
     pub(super) arrivals: Arrivals,
     /// What streams live by, each by one of them.
@@ -77,10 +74,11 @@ pub(super) struct Held {
 }
 
 impl Sessions {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    /// `life` tells the lives of a node apart.
+    pub(crate) fn new(limits: Limits, life: u64) -> Arc<Self> {
         Arc::new(Self {
             limits,
-            life: uuid::Uuid::new_v4().as_u64_pair().0,
+            life,
             inner: Mutex::default(),
             polls: Polls::new(limits.polling),
             arrivals: Arrivals::default(),
@@ -180,12 +178,7 @@ impl Sessions {
             part.polled_ms = Some(u64::try_from(polled.ago.as_millis()).unwrap_or(u64::MAX));
             part.polled_revision = polled.revision;
         }
-        let mut left = REASON_BYTES;
-        for part in parts.values_mut() {
-            let kept = part.failure.floor_char_boundary(left);
-            part.failure.truncate(kept);
-            left -= kept;
-        }
+        bound(parts.values_mut().map(|part| &mut part.failure), REASON_BYTES);
         Part { sessions: parts.into_values().collect() }
     }
 

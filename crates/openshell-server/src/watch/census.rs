@@ -10,8 +10,6 @@ use std::time::Duration;
 use openshell_state::access::Principal;
 use tonic::Status;
 
-use crate::logs;
-
 /// What watches of one node may cost, and how long they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -31,8 +29,6 @@ pub(crate) struct Limits {
     pub(crate) quiet: Duration,
     /// A node whose state is older than this ends its watches; none: it goes on with them.
     pub(crate) age: Option<Duration>,
-    /// What the log lines cost that watches of sandboxes follow.
-    pub(crate) logs: logs::Limits,
 }
 
 impl Default for Limits {
@@ -46,7 +42,6 @@ impl Default for Limits {
             listing: Duration::from_secs(60),
             quiet: Duration::from_secs(5),
             age: None,
-            logs: logs::Limits::default(),
         }
     }
 }

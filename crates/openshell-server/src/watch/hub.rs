@@ -2,6 +2,7 @@
 //! entry to the queues of those whom it concerns, found by workspace and by sandbox: what a change
 //! costs grows with its audience, not with the number of watchers.
 
+mod bells;
 mod followers;
 mod history;
 
@@ -17,12 +18,12 @@ use openshell_state::Key;
 use openshell_state::access::Principal;
 use openshell_state::query::watch::{Audience, Interest, audience};
 use prost::Message;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use self::followers::Followers;
-pub(crate) use self::followers::Following;
+pub(crate) use self::bells::Bell;
+use self::bells::Bells;
 use crate::logs::Keeper;
 use crate::watch::census::{Admitted, Census, Limits, Subject};
 use crate::watch::feed::Feed;
@@ -53,8 +54,9 @@ struct Inner {
     queues: BTreeMap<Option<Arc<str>>, BTreeMap<u64, Arc<Queue>>>,
     /// By the key of the sandbox, by the key of its policies without their version, by the key of its draft
     /// inbox, and by the key of the membership by which its watcher may see it.
-    bells: BTreeMap<Key, BTreeMap<u64, Arc<Notify>>>,
-    followers: Followers,
+    bells: Bells,
+    /// By the key of the sandbox whose configuration is followed.
+    followers: Bells,
 }
 
 /// Numbers for the metrics page.
@@ -79,28 +81,20 @@ pub(super) struct Subscription {
     pub(super) queue: Arc<Queue>,
 }
 
-/// Rings when a sandbox, or who may see it, may have changed; it is taken away when this goes.
-pub(super) struct Bell {
-    hub: Arc<Hub>,
-    id: u64,
-    keys: Vec<Key>,
-    bell: Arc<Notify>,
-}
-
 impl Hub {
-    pub(crate) fn new(feed: Arc<dyn Feed>, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(feed: Arc<dyn Feed>, log_keeper: Arc<Keeper>, limits: Limits) -> Arc<Self> {
         let inner = Inner {
             routed: feed.state().revision(),
             next_id: 0,
             queues: BTreeMap::new(),
-            bells: BTreeMap::new(),
-            followers: Followers::default(),
+            bells: Bells::default(),
+            followers: Bells::default(),
         };
         Arc::new(Self {
             feed,
             census: Census::new(&limits),
             pages: Arc::new(Semaphore::new(limits.pages)),
-            log_keeper: Keeper::new(limits.logs),
+            log_keeper,
             limits,
             inner: Mutex::new(inner),
             cut_off: AtomicU64::new(0),
@@ -168,7 +162,7 @@ impl Hub {
             let relieved = inner.relieve(&self.queued_bytes, self.limits.queued_bytes);
             self.cut_off.fetch_add(cut + relieved, Ordering::Relaxed);
             inner.ring(&keys);
-            inner.followers.ring(&keys, &state);
+            followers::ring(&inner.followers, &keys, &state);
             self.log_keeper.forget_deleted(&keys, &state);
         }
         inner.routed = match published.last() {
@@ -184,9 +178,7 @@ impl Hub {
         for queue in inner.queues.values().flat_map(BTreeMap::values) {
             queue.skip_to(floor);
         }
-        for bell in inner.bells.values().flat_map(BTreeMap::values) {
-            bell.notify_one();
-        }
+        inner.bells.ring_all();
         inner.followers.ring_all();
         self.log_keeper.forget_all_deleted(&self.feed.state());
         inner.routed = floor;
@@ -223,13 +215,7 @@ impl Hub {
         if let Principal::User(user) = principal {
             keys.push(Key::member(workspace, &user.subject));
         }
-        let bell = Arc::new(Notify::new());
-        let mut inner = self.lock();
-        let number = inner.new_id();
-        for key in &keys {
-            inner.bells.entry(key.clone()).or_default().insert(number, Arc::clone(&bell));
-        }
-        Bell { hub: Arc::clone(self), id: number, keys, bell }
+        self.hang(|inner| &mut inner.bells, keys)
     }
 
     /// Counts a watch for as long as it goes on.
@@ -248,11 +234,6 @@ impl Hub {
     /// What watches may cost here.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// The log lines that this node has received.
-    pub(crate) fn log_keeper(&self) -> &Arc<Keeper> {
-        &self.log_keeper
     }
 
     /// Numbers for the metrics page.
@@ -327,21 +308,13 @@ impl Inner {
                 let queues = self.queues.get(&Some(Arc::clone(&key.workspace)));
                 queues.into_iter().flat_map(BTreeMap::values).for_each(|queue| queue.wake());
             }
-            let bells = match key.name.split_once('/') {
+            match key.name.split_once('/') {
                 Some((sandbox, _)) if key.kind == Kind::PolicyRevision => {
-                    self.bells.get(&Key::new(Kind::PolicyRevision, &key.workspace, sandbox))
+                    self.bells.ring(&Key::new(Kind::PolicyRevision, &key.workspace, sandbox));
                 }
-                Some(_) | None => self.bells.get(key),
-            };
-            bells.into_iter().flat_map(BTreeMap::values).for_each(|bell| bell.notify_one());
+                Some(_) | None => self.bells.ring(key),
+            }
         }
-    }
-}
-
-impl Bell {
-    /// Waits until the sandbox may have changed since the last time.
-    pub(super) async fn rung(&self) {
-        self.bell.notified().await;
     }
 }
 
@@ -352,20 +325,6 @@ impl Drop for Subscription {
             queues.remove(&self.id);
             if queues.is_empty() {
                 inner.queues.remove(&self.scope);
-            }
-        }
-    }
-}
-
-impl Drop for Bell {
-    fn drop(&mut self) {
-        let mut inner = self.hub.lock();
-        for key in &self.keys {
-            if let Some(bells) = inner.bells.get_mut(key) {
-                bells.remove(&self.id);
-                if bells.is_empty() {
-                    inner.bells.remove(key);
-                }
             }
         }
     }

@@ -11,4 +11,4 @@ mod queue;
 pub(crate) mod sandbox;
 
 pub(crate) use census::Limits;
-pub(crate) use hub::{Following, Hub};
+pub(crate) use hub::{Bell, Hub};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use futures::{Stream, stream};
 use openshell_proto::v1::sandbox_stream_event::Payload;
-use openshell_proto::v1::{Sandbox, SandboxPhase, SandboxStreamEvent, SandboxStreamWarning, WatchSandboxRequest};
+use openshell_proto::v1::{Sandbox, SandboxStreamEvent, SandboxStreamWarning, WatchSandboxRequest};
 use openshell_state::access::Principal;
-use openshell_state::{Refusal, State, query};
+use openshell_state::{Refusal, State, phase, query};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -22,8 +22,9 @@ use crate::watch::census::{Admitted, Subject};
 use crate::watch::hub::{Bell, Hub};
 use crate::watch::sandbox::drafts::Drafts;
 
-/// What a watcher reacts to: when record and draft inbox were last written, and the version of the latest
-/// policy. What became of a policy shows in the record, unless it failed, which wakes nobody (`config.md` PR-8).
+/// What a watcher reacts to: when the record was last written, the version of the latest policy, and when the
+/// draft inbox was last written. What became of a policy shows in the record, unless it failed, which wakes
+/// nobody (`config.md` PR-8).
 type Version = (u64, i64, u64);
 
 struct Watcher {
@@ -37,6 +38,8 @@ struct Watcher {
     line: Option<Said>,
     sent: Option<Version>,
     drafts: Drafts,
+    /// At this revision neither the record nor the inbox had anything to say: no line needs another look.
+    quiet_at: Option<u64>,
     /// The record that was sent last is the last one.
     finished: bool,
     stop: CancellationToken,
@@ -93,6 +96,7 @@ impl Watcher {
             line: None,
             sent: None,
             drafts,
+            quiet_at: None,
             finished: false,
             stop,
             _admitted: admitted,
@@ -125,12 +129,11 @@ impl Watcher {
             };
             if let Some(payload) = changed {
                 if let Payload::Sandbox(sandbox) = &payload {
-                    let ready = sandbox.status.as_ref().is_some_and(|status| status.phase() == SandboxPhase::Ready);
-                    self.finished = self.asked.stop_on_terminal && ready;
+                    self.finished = self.asked.stop_on_terminal && phase::is_ready(sandbox);
                 }
                 return Some(Ok(event(payload)));
             }
-            // Only now: who may still see the record was just asked.
+            // Only now: who may still see the record was asked at this revision.
             if let Some(said) = self.line.take() {
                 return Some(Ok(event(said_as(said))));
             }
@@ -154,13 +157,19 @@ impl Watcher {
     /// changed; none outside when it is deleted. Who may not see it any more is refused as who asks for it now.
     fn changed(&mut self) -> Option<Result<Option<Payload>, Refusal>> {
         let state = self.hub.feed().state();
+        if self.quiet_at == Some(state.revision()) {
+            return Some(Ok(None));
+        }
         let (version, sandbox) = find(&state, &self.asked.id)?;
         let key = match query::sandbox::find_by_id(&state, &self.principal, &self.asked.id) {
             Ok((key, _)) => key,
             Err(refusal) => return Some(Err(refusal)),
         };
         if self.sent == Some(version) || (self.sent.is_some() && !self.asked.follow_status) {
-            return Some(Ok(self.drafts.changed(&state, key).map(Payload::DraftPolicyUpdate)));
+            let (_, _, inbox) = version;
+            let update = self.drafts.changed(&state, (key, &self.asked.id), inbox);
+            self.quiet_at = update.is_none().then(|| state.revision());
+            return Some(Ok(update.map(Payload::DraftPolicyUpdate)));
         }
         self.sent = Some(version);
         Some(Ok(Some(Payload::Sandbox(sandbox.clone()))))

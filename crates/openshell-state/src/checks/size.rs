@@ -1,16 +1,17 @@
 //! How much a sandbox may be answered: its policy with the providers' rules, and its environment. Both are
 //! counted before they are made, so that what would be too large costs nothing. Released clients read 4 MiB.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use openshell_policy::credentials::{self, BoundEndpoint};
+use openshell_policy::credentials::{self, Bindings, BoundEndpoint};
 use openshell_policy::layering;
 use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::ProviderProfile;
 use openshell_providers::{environment as variables, predicates, token_grant};
 use prost::Message;
 
-use crate::composition::{Member, layers};
+use crate::composition::{Member, layers, minted_keys};
 use crate::names::MAP_VALUE_MAX;
 use crate::refusal::Refusal;
 
@@ -29,9 +30,13 @@ const CREDENTIAL_BYTES: usize = 320;
 /// The base policy with the providers' rules, when these are composed.
 ///
 /// Refuses with `FAILED_PRECONDITION` when that would be larger than a sandbox can be answered.
-pub(crate) fn composed(base: &SandboxPolicy, members: &[Member<'_>], on: bool) -> Result<SandboxPolicy, Refusal> {
+pub(crate) fn composed<'a>(
+    base: Cow<'a, SandboxPolicy>,
+    members: &[Member<'_>],
+    on: bool,
+) -> Result<Cow<'a, SandboxPolicy>, Refusal> {
     if !on {
-        return Ok(base.clone());
+        return Ok(base);
     }
     let mut bytes = base.encoded_len();
     let mut taken = Vec::new();
@@ -47,12 +52,16 @@ pub(crate) fn composed(base: &SandboxPolicy, members: &[Member<'_>], on: bool) -
         }
         taken.push(layer);
     }
-    Ok(layering::compose(base, &taken))
+    Ok(Cow::Owned(layering::compose(base.into_owned(), taken)))
 }
 
 /// As [`composed`], of any size: for changes that only take something away.
-pub(crate) fn composed_of_any_size(base: &SandboxPolicy, members: &[Member<'_>], on: bool) -> SandboxPolicy {
-    if on { layering::compose(base, &layers(members).collect::<Vec<_>>()) } else { base.clone() }
+pub(crate) fn composed_of_any_size<'a>(
+    base: Cow<'a, SandboxPolicy>,
+    members: &[Member<'_>],
+    on: bool,
+) -> Cow<'a, SandboxPolicy> {
+    if on { Cow::Owned(layering::compose(base.into_owned(), layers(members))) } else { base }
 }
 
 /// What is counted of a provider's credentials.
@@ -70,16 +79,15 @@ enum Counted {
 ///
 /// Refuses with `FAILED_PRECONDITION`, and with `INVALID_ARGUMENT` for a malformed binding.
 pub(crate) fn environment(policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
-    within(policy, members, Counted::AtMost)
+    within(&credentials::bindings(policy).map_err(Refusal::invalid)?, members, Counted::AtMost)
 }
 
-/// As [`environment`] for the credentials that are there now, as they are.
-pub(crate) fn stored_environment(policy: &SandboxPolicy, members: &[Member<'_>]) -> Result<(), Refusal> {
-    within(policy, members, Counted::Stored)
+/// As [`environment`] for the credentials that are there now, as they are, and a policy with these bindings.
+pub(crate) fn stored_environment(bindings: &Bindings, members: &[Member<'_>]) -> Result<(), Refusal> {
+    within(bindings, members, Counted::Stored)
 }
 
-fn within(policy: &SandboxPolicy, members: &[Member<'_>], counted: Counted) -> Result<(), Refusal> {
-    let bindings = credentials::bindings(policy).map_err(Refusal::invalid)?;
+fn within(bindings: &Bindings, members: &[Member<'_>], counted: Counted) -> Result<(), Refusal> {
     let mut bytes = 0_usize;
     for member in members {
         bytes = bytes.saturating_add(of_member(member, bindings.get(&member.name), counted));
@@ -110,10 +118,7 @@ pub(crate) fn counts_bindings(member: &Member<'_>) -> bool {
 
 /// The keys that a provider has a credential for, or will have once one is minted.
 fn keys<'a>(member: &'a Member<'_>) -> BTreeSet<&'a String> {
-    let minted = member
-        .refreshes
-        .iter()
-        .flat_map(|refresh| std::iter::once(&refresh.credential_key).chain(refresh.additional_output_keys.values()));
+    let minted = member.refreshes.iter().copied().flat_map(minted_keys);
     member.provider.credential_handles.keys().chain(minted).collect()
 }
 

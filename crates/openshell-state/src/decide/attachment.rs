@@ -123,16 +123,16 @@ impl Change<'_> {
         let base = subject.base_or_empty();
         // What is detached makes nothing larger, and may be the way back to less.
         let composed = match inspected {
-            true => checks::composed(&base, members, on)?,
-            false => checks::composed_of_any_size(&base, members, on),
+            true => checks::composed(base, members, on)?,
+            false => checks::composed_of_any_size(base, members, on),
         };
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, members)?;
         if inspected {
             checks::environment_size(&composed, members)?;
             checks::safe(&composed)?;
-            let enforced = composition::global_policy(call.state)?.unwrap_or(composed);
-            checks::uninspected(&enforced, members)?;
+            let global = composition::global_policy(call.state)?;
+            checks::uninspected(global.as_ref().unwrap_or(&composed), members)?;
         }
         Ok(())
     }

@@ -250,8 +250,7 @@ fn owned_by_refresh(call: &Call<'_>, workspace: &str, before: &Provider, asked: 
             call.state.refresh_states(workspace, id).any(|refresh| {
                 predicates::is_mintable(refresh.value.strategy())
                     && refresh.value.status != REFRESH_DELETING
-                    && (refresh.value.credential_key == **key
-                        || refresh.value.additional_output_keys.values().any(|output| output == *key))
+                    && composition::minted_keys(refresh.value).any(|minted| minted == *key)
             })
         })
         .map(String::as_str)

@@ -9,12 +9,12 @@ use openshell_proto::v1::{
 
 use crate::access::Principal;
 use crate::decide::lifecycle;
-use crate::decide::policy::{FAILED, LOADED, SUPERSEDED};
 use crate::decision::{Call, Decision, Draft};
 use crate::effective::version_of;
 use crate::key::Key;
 use crate::phase;
 use crate::query;
+use crate::record::revision_status::{FAILED, LOADED, SUPERSEDED};
 use crate::refusal::Refusal;
 
 /// As much as is kept of why a policy did not load, bytes.

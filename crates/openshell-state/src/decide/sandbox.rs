@@ -18,6 +18,7 @@ use crate::decide::{Need, enter_workspace, new_metadata, spec};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::Key;
 use crate::names;
+use crate::record::revision_status::LOADED;
 use crate::refusal::Refusal;
 
 /// Runs when the caller names no command (SR-2).
@@ -115,9 +116,9 @@ pub(super) fn safe(policy: &SandboxPolicy) -> Result<(), Refusal> {
 fn preflight(call: &Call<'_>, policy: Option<&SandboxPolicy>, members: &[Member<'_>]) -> Result<(), Refusal> {
     let base = policy.map_or_else(|| Cow::Owned(SandboxPolicy::default()), Cow::Borrowed);
     let on = composition::is_on(call.state)?;
-    let composed = checks::composed(&base, members, on)?;
-    let enforced = composition::global_policy(call.state)?.unwrap_or_else(|| composed.clone());
-    checks::uninspected(&enforced, members)?;
+    let composed = checks::composed(base, members, on)?;
+    let global = composition::global_policy(call.state)?;
+    checks::uninspected(global.as_ref().unwrap_or(&composed), members)?;
     checks::endpoint_ambiguity(&composed)?;
     checks::credential_context(&composed, members)?;
     checks::environment_size(&composed, members)?;
@@ -145,7 +146,7 @@ fn first_revision(call: &Call<'_>, sandbox_id: &str, policy: &SandboxPolicy) -> 
         version: 1,
         policy_payload: policy.encode_to_vec(),
         policy_hash: hash::policy_hash(policy),
-        status: "loaded".to_owned(),
+        status: LOADED.to_owned(),
         load_error: None,
         created_at_ms: call.stamp.time_ms,
         loaded_at_ms: None,

@@ -118,7 +118,7 @@ fn activation(call: &Call<'_>, draft: &mut Draft, key: &str, value: Option<&Sett
 
 fn composes(view: &View<'_>, subject: &Subject<'_>) -> Result<(), Refusal> {
     let members = view.members(subject.workspace, &subject.providers)?;
-    let composed = checks::composed(&subject.base_or_empty(), &members, true)?;
+    let composed = checks::composed(subject.base_or_empty(), &members, true)?;
     checks::endpoint_ambiguity(&composed)?;
     checks::credential_context(&composed, &members)?;
     checks::safe(&composed)

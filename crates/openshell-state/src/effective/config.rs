@@ -1,6 +1,9 @@
 //! `GetSandboxConfig` (`config.md` 4.1): policy source, provider rules, marks, hashes, settings.
 
-use openshell_policy::{credentials, hash, safety};
+use std::borrow::Cow;
+
+use openshell_policy::credentials::{self, Bindings};
+use openshell_policy::{hash, safety};
 use openshell_proto::sandbox::{GetSandboxConfigResponse, PolicySource, SandboxPolicy, setting_value};
 use openshell_proto::v1::Sandbox;
 use prost::Message;
@@ -17,6 +20,8 @@ use crate::state::State;
 pub(super) struct EffectivePolicy {
     /// Composed and stamped; none when nobody provided one.
     pub(super) policy: Option<SandboxPolicy>,
+    /// Of the policy; none without one.
+    pub(super) bindings: Bindings,
     /// Sandbox or global.
     source: PolicySource,
     /// Version of the sandbox's own latest revision, at least 1 under a global policy.
@@ -44,7 +49,7 @@ pub fn sandbox_config(state: &State, workspace: &str, sandbox: &Sandbox) -> Resu
     // By what the state holds, not by what this build can do: equal revisions answer equally.
     let cluster = state.cluster();
     let extension_authentication_enabled = cluster.is_some_and(|entry| !entry.value.sealed_signing_key.is_empty());
-    let provider_env_revision = environment_revision(&members, effective.policy.as_ref())?;
+    let provider_env_revision = environment_revision(&members, &effective.bindings)?;
     let mut answer = GetSandboxConfigResponse {
         policy: effective.policy,
         version: effective.version,
@@ -76,24 +81,27 @@ pub(super) fn effective_policy(
     let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
     let own_version =
         state.latest_policy(subject.workspace, id).map_or(0, |revision| version_of(&revision.value.stored));
-    let (mut policy, source, version, global_version) = match composition::global_policy(state)? {
+    let (given, source, version, global_version) = match composition::global_policy(state)? {
         Some(global) => {
             let global_version = state.latest_global_policy().map_or(0, |revision| version_of(&revision.value.stored));
             (Some(global), PolicySource::Global, own_version.max(1), global_version)
         }
         None => (subject.base.as_deref().cloned(), PolicySource::Sandbox, own_version, 0),
     };
-    if let Some(policy) = &mut policy {
-        credentials::clear_markers(policy);
-        let on = source == PolicySource::Sandbox && providers_v2;
-        if on {
-            *policy = checks::composed(policy, members, true)?;
-        }
-        checks::safe(policy)?;
-        let scopes = checks::credential_scopes(policy, members)?;
-        credentials::stamp(policy, &scopes);
-    }
-    Ok(EffectivePolicy { policy, source, version, global_version })
+    let on = source == PolicySource::Sandbox && providers_v2;
+    let enforced = given.map(|given| enforced(given, members, on)).transpose()?;
+    let (policy, bindings) = enforced.map(|(policy, bindings)| (Some(policy), bindings)).unwrap_or_default();
+    Ok(EffectivePolicy { policy, bindings, source, version, global_version })
+}
+
+/// A policy as it is to be enforced, with the providers' rules if these are composed, and what it binds.
+fn enforced(mut policy: SandboxPolicy, members: &[Member<'_>], on: bool) -> Result<(SandboxPolicy, Bindings), Refusal> {
+    credentials::clear_markers(&mut policy);
+    let mut policy = checks::composed(Cow::Owned(policy), members, on)?.into_owned();
+    checks::safe(&policy)?;
+    let bindings = credentials::bindings(&policy).map_err(Refusal::invalid)?;
+    credentials::stamp(&mut policy, &checks::credential_scopes(&bindings, members));
+    Ok((policy, bindings))
 }
 
 /// The policy of a sandbox as it is to be enforced, composed and stamped; none when nobody provided one.

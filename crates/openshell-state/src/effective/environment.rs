@@ -7,9 +7,8 @@ mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshell_policy::credentials::{self, BoundEndpoint};
+use openshell_policy::credentials::BoundEndpoint;
 use openshell_proto::datamodel::Provider;
-use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{
     GetSandboxProviderEnvironmentResponse, ProviderProfile, Sandbox, StaticCredentialBinding,
     StaticCredentialEndpointBinding,
@@ -48,20 +47,18 @@ impl Environment {
         // No policy at all is an empty one here (PE-2).
         subject.base.get_or_insert_default();
         let members = View::of(state).members(workspace, &subject.providers)?;
-        let policy = effective_policy(state, &subject, sandbox, &members)?.policy;
-        if let Some(policy) = &policy {
-            known_middlewares(policy)?;
-            checks::credential_context(policy, &members)?;
-        }
+        let effective = effective_policy(state, &subject, sandbox, &members)?;
+        let (policy, bindings) = (effective.policy.unwrap_or_default(), effective.bindings);
+        known_middlewares(&policy)?;
+        checks::credential_context(&policy, &members)?;
         checks::environment_keys(&members, now_ms)?;
-        checks::stored_environment_size(policy.as_ref().unwrap_or(&SandboxPolicy::default()), &members)?;
-        let bindings = policy.as_ref().map_or(Ok(BTreeMap::new()), credentials::bindings).map_err(Refusal::invalid)?;
+        checks::stored_environment_size(&bindings, &members)?;
         let mut composing = Composing {
             workspace,
             sandbox_id: sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str()),
             now_ms,
             open: GetSandboxProviderEnvironmentResponse {
-                provider_env_revision: environment_revision(&members, policy.as_ref())?,
+                provider_env_revision: environment_revision(&members, &bindings)?,
                 ..GetSandboxProviderEnvironmentResponse::default()
             },
             variables: BTreeMap::new(),

@@ -3,8 +3,7 @@
 //!
 //! A departure from ER-4: it depends on the profiles that the sandbox uses and on no other.
 
-use openshell_policy::credentials;
-use openshell_proto::sandbox::SandboxPolicy;
+use openshell_policy::credentials::Bindings;
 use openshell_proto::v1::{ProviderProfile, StoredProviderCredentialRefreshState};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
@@ -16,13 +15,12 @@ use crate::refusal::Refusal;
 const PREFIX: &str = "openshell-provider-env-revision-v4";
 
 /// First eight bytes of a SHA-256 over the members, in order, and the policy's bindings (ER-1).
-pub(crate) fn environment_revision(members: &[Member<'_>], policy: Option<&SandboxPolicy>) -> Result<u64, Refusal> {
+pub(crate) fn environment_revision(members: &[Member<'_>], bindings: &Bindings) -> Result<u64, Refusal> {
     let mut hasher = Sha256::new();
     hasher.update(PREFIX);
     for member in members {
         hash_member(&mut hasher, member)?;
     }
-    let bindings = policy.map_or(Ok(Default::default()), credentials::bindings).map_err(Refusal::invalid)?;
     for (provider, endpoints) in bindings {
         hasher.update(provider);
         for endpoint in endpoints {

@@ -7,9 +7,10 @@ use openshell_proto::v1::{
 };
 
 use crate::access::{Principal, Role, workspace_or_default};
-use crate::decide::draft::{PENDING, age};
+use crate::drafts;
 use crate::query::{enter, enter_or_own, sandbox};
 use crate::record::DraftChunk;
+use crate::record::chunk_status::PENDING;
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -36,11 +37,10 @@ pub fn get(
         }
     };
     let chunks = in_order(state, workspace, found);
-    let all = chunks.iter().map(|chunk| &chunk.stored);
     let asked = |chunk: &&&DraftChunk| request.status_filter.is_empty() || chunk.stored.status == request.status_filter;
     Ok(GetDraftPolicyResponse {
-        draft_version: version(all.clone()),
-        last_analyzed_at_ms: all.map(|stored| stored.created_at_ms).max().unwrap_or(0),
+        draft_version: version(&chunks),
+        last_analyzed_at_ms: chunks.iter().map(|chunk| chunk.stored.created_at_ms).max().unwrap_or(0),
         chunks: chunks.iter().filter(asked).map(|chunk| shown(chunk)).collect(),
         rolling_summary: String::new(),
     })
@@ -99,24 +99,22 @@ pub struct Standing {
 #[must_use]
 pub fn standing(state: &State, workspace: &str, sandbox_id: &str, since: u64) -> Standing {
     let mut standing = Standing::default();
+    let mut chunks = Vec::new();
     for (record, chunk) in state.draft_records(workspace, sandbox_id) {
-        let draft_version = u64::try_from(chunk.stored.draft_version).unwrap_or(0);
-        standing.draft_version = standing.draft_version.max(draft_version);
         standing.pending += u32::from(chunk.stored.status == PENDING);
         standing.new += u32::from(record.created_revision > since);
+        chunks.push(chunk);
     }
-    standing
+    Standing { draft_version: version(&chunks), ..standing }
 }
 
 fn in_order<'a>(state: &'a State, workspace: &str, sandbox: &Sandbox) -> Vec<&'a DraftChunk> {
     let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
-    let mut chunks: Vec<_> = state.draft_chunks(workspace, id).map(|entry| entry.value).collect();
-    chunks.sort_by(|left, right| age(&left.stored).cmp(&age(&right.stored)));
-    chunks
+    drafts::in_order(state.draft_chunks(workspace, id).map(|entry| entry.value).collect())
 }
 
-fn version<'a>(chunks: impl Iterator<Item = &'a StoredDraftChunk>) -> u64 {
-    chunks.map(|stored| u64::try_from(stored.draft_version).unwrap_or(0)).max().unwrap_or(0)
+fn version(chunks: &[&DraftChunk]) -> u64 {
+    u64::try_from(drafts::highest_version(chunks.iter().copied())).unwrap_or(0)
 }
 
 fn mode(stored: &StoredDraftChunk) -> &str {

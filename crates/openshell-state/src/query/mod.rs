@@ -3,6 +3,7 @@
 
 pub mod draft;
 pub mod policy;
+pub mod presence;
 pub mod profile;
 pub mod provider;
 pub mod refresh;
@@ -12,7 +13,12 @@ pub mod settings;
 pub mod watch;
 pub mod workspace;
 
+use openshell_proto::log::Kind;
+use openshell_proto::v1::Sandbox;
+
 use crate::access::{Principal, Role, workspace_or_default};
+use crate::key::Key;
+use crate::record::{Record, Value};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -49,6 +55,22 @@ fn scope<'a>(
     }
     principal.require_platform_admin()?;
     Ok(None)
+}
+
+/// The sandboxes of a workspace, or all of them, in order of their keys.
+fn sandboxes<'a>(state: &'a State, workspace: Option<&str>) -> impl Iterator<Item = (&'a Key, &'a Sandbox)> {
+    let first = Key::new(Kind::Sandbox, workspace.unwrap_or_default(), "");
+    let is_within = move |key: &Key| workspace.is_none_or(|workspace| *key.workspace == *workspace);
+    let all = state.records.range(first..).take_while(move |(key, _)| key.kind == Kind::Sandbox && is_within(key));
+    all.map(|(key, record)| (key, sandbox_of(key, record)))
+}
+
+/// What a sandbox's key holds.
+fn sandbox_of<'a>(key: &Key, record: &'a Record) -> &'a Sandbox {
+    match &record.value {
+        Value::Sandbox(sandbox) => sandbox,
+        other => panic!("{key} holds {other:?}"),
+    }
 }
 
 /// The part of a list that a page shows: `limit` 0 means `default`, and never more than 1,000

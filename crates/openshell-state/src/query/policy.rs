@@ -8,11 +8,11 @@ use openshell_proto::v1::{
 
 use crate::access::{Principal, Role, workspace_or_default};
 use crate::composition::{self, View};
-use crate::decide::policy::PENDING;
 use crate::effective::version_of;
 use crate::key::{GLOBAL_SCOPE, Key};
 use crate::query::{enter, page, sandbox};
 use crate::record::PolicyRevision;
+use crate::record::revision_status::{FAILED, LOADED, PENDING, SUPERSEDED};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -29,10 +29,8 @@ struct Scope<'a> {
     workspace: &'a str,
     /// A sandbox's id, or what stands for the gateway.
     id: &'a str,
-    /// The version that the sandbox enforces, as it reported; 0 when it reported none, and for the gateway.
-    active_version: u32,
-    /// What the sandbox composes without; nothing for the gateway.
-    left_out: Vec<LeftOutProfile>,
+    /// None for the gateway.
+    sandbox: Option<&'a Sandbox>,
 }
 
 impl<'a> Scope<'a> {
@@ -46,16 +44,27 @@ impl<'a> Scope<'a> {
     ) -> Result<Self, Refusal> {
         if global {
             principal.require_platform_admin()?;
-            return Ok(Self { workspace: "", id: GLOBAL_SCOPE, active_version: 0, left_out: Vec::new() });
+            return Ok(Self { workspace: "", id: GLOBAL_SCOPE, sandbox: None });
         }
         let workspace = workspace_or_default(workspace);
         enter(state, principal, workspace, Role::User)?;
         let sandbox = sandbox::find(state, workspace, name)?;
         let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
-        let active_version = sandbox.status.as_ref().map_or(0, |status| status.current_policy_version);
-        let (view, listed) = (View::of(state), sandbox.spec.iter().flat_map(|spec| &spec.providers));
-        let members: Vec<_> = listed.filter_map(|name| view.member(workspace, name)).collect();
-        Ok(Self { workspace, id, active_version, left_out: composition::left_out(&members) })
+        Ok(Self { workspace, id, sandbox: Some(sandbox) })
+    }
+
+    /// The version that the sandbox enforces, as it reported; 0 when it reported none, and for the gateway.
+    fn active_version(&self) -> u32 {
+        self.sandbox.and_then(|sandbox| sandbox.status.as_ref()).map_or(0, |status| status.current_policy_version)
+    }
+
+    /// What the sandbox composes without; nothing for the gateway.
+    fn left_out(&self, state: &State) -> Vec<LeftOutProfile> {
+        let listed =
+            self.sandbox.and_then(|sandbox| sandbox.spec.as_ref()).into_iter().flat_map(|spec| &spec.providers);
+        let view = View::of(state);
+        let members: Vec<_> = listed.filter_map(|name| view.member(self.workspace, name)).collect();
+        composition::left_out(&members)
     }
 }
 
@@ -75,10 +84,11 @@ pub fn status(
         version => state.policy_revision(scope.workspace, scope.id, version),
     };
     match revision {
-        Some(entry) => {
-            let Scope { active_version, left_out: left_out_profiles, .. } = scope;
-            Ok(GetSandboxPolicyStatusResponse { revision: Some(shown(entry.value)), active_version, left_out_profiles })
-        }
+        Some(entry) => Ok(GetSandboxPolicyStatusResponse {
+            revision: Some(shown(entry.value)),
+            active_version: scope.active_version(),
+            left_out_profiles: scope.left_out(state),
+        }),
         None if request.version == 0 => Err(Refusal::not_found("no policy revision exists")),
         None => Err(Refusal::not_found(format!("policy revision {} does not exist", request.version))),
     }
@@ -109,10 +119,10 @@ pub(super) fn shown(revision: &PolicyRevision) -> SandboxPolicyRevision {
 fn without_policy(revision: &PolicyRevision) -> SandboxPolicyRevision {
     let stored = &revision.stored;
     let status = match stored.status.as_str() {
-        "pending" => PolicyStatus::Pending,
-        "loaded" => PolicyStatus::Loaded,
-        "failed" => PolicyStatus::Failed,
-        "superseded" => PolicyStatus::Superseded,
+        PENDING => PolicyStatus::Pending,
+        LOADED => PolicyStatus::Loaded,
+        FAILED => PolicyStatus::Failed,
+        SUPERSEDED => PolicyStatus::Superseded,
         _ => PolicyStatus::Unspecified,
     };
     SandboxPolicyRevision {

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use openshell_proto::log::{HistoryEntry, Kind};
+use openshell_proto::log::HistoryEntry;
 use openshell_proto::sync::GetRolloutRequest;
 use openshell_proto::v1::Sandbox;
 
 use crate::access::Principal;
 use crate::key::Key;
-use crate::query::scope;
-use crate::record::Value;
+use crate::query::{sandbox_of, sandboxes, scope};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::touched::Concerned;
@@ -47,25 +46,15 @@ pub fn concerned<'a>(
     for key in changed {
         match state.concerned_by(&key) {
             Concerned::Nobody => {}
-            Concerned::Sandboxes(sandboxes) => {
-                let there = sandboxes.iter().filter(|key| is_within(key) && is_changed(key));
+            Concerned::Sandboxes(those) => {
+                let there = those.iter().filter(|key| is_within(key) && is_changed(key));
                 let there = there.filter_map(|key| state.records.get_key_value(key));
-                found.extend(there.map(sandbox));
+                found.extend(there.map(|(key, record)| (key, sandbox_of(key, record))));
             }
             Concerned::Everybody => {
-                let first = Key::new(Kind::Sandbox, workspace.unwrap_or_default(), "");
-                let all =
-                    state.records.range(first..).take_while(|(key, _)| key.kind == Kind::Sandbox && is_within(key));
-                return all.filter(|(key, _)| is_changed(key)).map(sandbox).collect();
+                return sandboxes(state, workspace).filter(|(key, _)| is_changed(key)).collect();
             }
         }
     }
     found
-}
-
-fn sandbox<'a>((key, record): (&'a Key, &'a std::sync::Arc<crate::record::Record>)) -> (&'a Key, &'a Sandbox) {
-    match &record.value {
-        Value::Sandbox(sandbox) => (key, sandbox),
-        other => panic!("{key} holds {other:?}"),
-    }
 }

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::log::Kind;
+use openshell_proto::peer::{MintFailure, Minted, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{
     GetSandboxProviderEnvironmentResponse, ProviderCredentialRefreshStrategy, StoredProviderCredentialRefreshState,
     UpdateProviderRequest,
 };
+use openshell_state::decide::refresh::Claiming;
 use openshell_state::effective::{self, Environment};
 use openshell_state::{Answers, Key, Opener, Refusal, State};
 use proptest::prelude::Strategy;
@@ -54,6 +56,15 @@ enum Step {
         key: u8,
         version: u64,
     },
+    /// One of the refreshes is claimed by who mints its credential.
+    Claim {
+        which: u8,
+    },
+    /// A mint that was claimed comes to an end.
+    Settle {
+        which: u8,
+        minted: bool,
+    },
     /// A report about the newest revision of a sandbox's policy, and one about the sandbox itself.
     Report {
         sandbox: u8,
@@ -72,6 +83,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(provider, key, in_ms)| Step::Expiry { provider, key, in_ms }),
         2 => (0..4_u8, 0..3_u8, 0..3_u64)
             .prop_map(|(provider, key, version)| Step::Refresh { provider, key, version }),
+        2 => (0..8_u8).prop_map(|which| Step::Claim { which }),
+        2 => (0..8_u8, proptest::bool::ANY).prop_map(|(which, minted)| Step::Settle { which, minted }),
         1 => (0..2_u8).prop_map(|sandbox| Step::Report { sandbox }),
         1 => proptest::strategy::Just(Step::Install),
         12 => proptest::strategy::Just(Step::Ask),
@@ -105,6 +118,8 @@ impl Node {
             Step::Refresh { provider, key, version } => {
                 self.refresh(&format!("p{provider}"), laws::key(*key), *version);
             }
+            Step::Claim { which } => self.claim(*which),
+            Step::Settle { which, minted } => self.settle(*which, *minted),
             Step::Report { sandbox } => self.report(&format!("s{sandbox}")),
             Step::Install => {
                 let state = &self.world.state;
@@ -147,6 +162,50 @@ impl Node {
         };
         let record = Key::refresh("default", &id, key);
         self.world.write(&record, (version > 0).then_some(&refresh));
+    }
+
+    /// One of the refresh states, if there is any.
+    fn refreshed(&self, which: u8) -> Option<StoredProviderCredentialRefreshState> {
+        let states: Vec<_> = self.world.state.all_refresh_states().collect();
+        states.get(usize::from(which).checked_rem(states.len())?).map(|state| (*state).clone())
+    }
+
+    fn claim(&mut self, which: u8) {
+        let Some(state) = self.refreshed(which) else { return };
+        let claiming = Claiming {
+            workspace: "default".to_owned(),
+            provider: state.provider_name,
+            credential_key: state.credential_key,
+            id: format!("claim {}", self.world.state.revision()),
+            node: 1,
+            term: 1,
+            patience_ms: 1_000,
+            only_when_due: false,
+        };
+        // Refused when its provider has gone.
+        let _ = self.world.call(&claiming);
+    }
+
+    fn settle(&mut self, which: u8, minted: bool) {
+        let Some(state) = self.refreshed(which) else { return };
+        let Some(claim) = state.claim else { return };
+        let result = if minted {
+            let value = format!("minted {}", self.world.state.revision());
+            settle_refresh_request::Result::Minted(Minted { value, lifetime_seconds: 600, ..Minted::default() })
+        } else {
+            let message = "the token endpoint does not answer".to_owned();
+            settle_refresh_request::Result::Failure(MintFailure { message, ..MintFailure::default() })
+        };
+        let request = SettleRefreshRequest {
+            workspace: "default".to_owned(),
+            provider: state.provider_name,
+            credential_key: state.credential_key,
+            claim: claim.id,
+            result: Some(result),
+            caller: None,
+        };
+        // A failure is written and refused.
+        let _ = self.world.call(&request);
     }
 
     fn report(&mut self, name: &str) {

@@ -16,16 +16,11 @@ use openshell_state::{Answers, Code, Key, State, effective, query};
 use prost::Message;
 
 use crate::support::{
-    World, attach, credential, detach, global_policy, global_setting, import, policy, provider, sandbox, says, setting,
-    static_profile, update, update_policy, user,
+    World, attach, credential, detach, global_policy, global_setting, imported, policy, provider, sandbox, says,
+    setting, static_profile, update, update_policy, user,
 };
 
 const V2: &str = "providers_v2_enabled";
-
-fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
-    let answer = world.ok(&import(scope, &[profile]));
-    assert!(answer.imported, "{}", crate::support::texts(&answer.diagnostics));
-}
 
 /// A profile `tool` with one credential, for `tool.example.com`.
 fn tool() -> ProviderProfile {

@@ -4,12 +4,12 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::datamodel::Provider;
 use openshell_proto::sandbox::{NetworkCredentialBinding, NetworkEndpoint, SandboxPolicy};
 use openshell_proto::v1::{
     CreateProviderRequest, CreateSandboxRequest, DeleteSandboxRequest, GetSandboxProviderEnvironmentResponse,
     ProviderCredentialRefreshStrategy as Strategy, ProviderCredentialTokenGrantAudienceOverride, ProviderProfile,
-    StoredProviderCredentialRefreshState, WorkspaceRole,
+    WorkspaceRole,
 };
 use openshell_state::access::Principal;
 use openshell_state::effective::Environment;
@@ -17,8 +17,9 @@ use openshell_state::{Code, Key, Opener, Refusal, Sealer, query};
 use prost::Message;
 
 use crate::support::{
-    Seeded, World, admin, attach, credential, detach, endpoint, global_setting, import, map, minimal, policy_of,
-    provider, remove_member, sandbox, says, static_profile, token_grant, update, update_policy, update_provider, user,
+    Seeded, World, admin, attach, credential, detach, endpoint, global_setting, imported, map, minimal, policy_of,
+    provider, refresh, remove_member, sandbox, says, static_profile, token_grant, update, update_policy,
+    update_provider, user,
 };
 
 /// Opens what the world's sealer sealed in this place, when that was `secret`.
@@ -62,11 +63,6 @@ fn keys<V>(map: &BTreeMap<String, V>) -> Vec<&str> {
     map.keys().map(String::as_str).collect()
 }
 
-fn imported(world: &mut World, profile: ProviderProfile) {
-    let answer = world.ok(&import("default", &[profile]));
-    assert!(answer.imported, "{}", crate::support::texts(&answer.diagnostics));
-}
-
 /// A profile `tool` with one credential, for `tool.example.com`.
 fn tool() -> ProviderProfile {
     ProviderProfile { credentials: vec![credential("token", "TOOL_KEY")], ..static_profile("tool", "tool.example.com") }
@@ -75,7 +71,7 @@ fn tool() -> ProviderProfile {
 /// A sandbox `s` and a provider `p` of the profile `tool`, which it lists.
 fn with_tool() -> World {
     let mut world = World::new();
-    imported(&mut world, tool());
+    imported(&mut world, "default", tool());
     world.ok(&provider("p", "tool", &["TOOL_KEY"]));
     world.ok(&sandbox("s", &["p"], None));
     world
@@ -131,10 +127,10 @@ fn config_scenario_86_two_updates_of_a_provider_give_two_revisions() {
 #[test]
 fn config_scenario_87_without_bindings_there_are_no_credentials() {
     let mut world = with_tool();
-    imported(&mut world, token_grant("grant", "h.example.com", "/v1"));
+    imported(&mut world, "default", token_grant("grant", "h.example.com", "/v1"));
     world.ok(&provider("g", "grant", &[]));
     world.ok(&provider("cloud", "google-cloud", &["GCP_ADC_ACCESS_TOKEN"]));
-    imported(&mut world, ProviderProfile { id: "timed".to_owned(), ..tool() });
+    imported(&mut world, "default", ProviderProfile { id: "timed".to_owned(), ..tool() });
     world.ok(&expiring("timed", "timed", &[("TIMED_KEY", world.time_ms + 10_000)]));
     for name in ["g", "cloud", "timed"] {
         world.ok(&attach("s", name));
@@ -175,7 +171,11 @@ fn config_scenario_88_an_expired_credential_is_absent() {
 #[test]
 fn config_scenario_89_without_a_place_a_credential_is_withheld() {
     let mut world = World::new();
-    imported(&mut world, ProviderProfile { credentials: vec![credential("k", "P_KEY")], ..minimal("keyed") });
+    imported(
+        &mut world,
+        "default",
+        ProviderProfile { credentials: vec![credential("k", "P_KEY")], ..minimal("keyed") },
+    );
     world.ok(&provider("p", "keyed", &["P_KEY"]));
     world.ok(&sandbox("s", &["p"], None));
     let withheld = environment(&world);
@@ -208,7 +208,7 @@ fn config_scenario_91_token_grants_are_dynamic_credentials() {
     let mut world = World::new();
     let mut profile = token_grant("grant", "H.example.com", "/v1");
     profile.endpoints[0].port = 80;
-    imported(&mut world, profile.clone());
+    imported(&mut world, "default", profile.clone());
     world.ok(&provider("g", "grant", &[]));
     world.ok(&sandbox("s", &["g"], None));
     let key = "h.example.com\t80\t/v1\tg:access_token";
@@ -327,30 +327,11 @@ fn pe_2_a_missing_provider_is_said() {
     says(&refused(&world, Code::FailedPrecondition), &["\"p\"", "does not exist"]);
 }
 
-/// A refresh state of a provider that mints `key`.
-fn refresh(world: &World, provider: &str, id: &str, key: &str, epoch: &str) -> StoredProviderCredentialRefreshState {
-    let provider = world.stored_provider(provider).metadata.clone().expect("metadata");
-    StoredProviderCredentialRefreshState {
-        metadata: Some(ObjectMeta { id: id.to_owned(), resource_version: 1, ..ObjectMeta::default() }),
-        provider_id: provider.id,
-        provider_name: provider.name,
-        credential_key: key.to_owned(),
-        strategy: Strategy::Oauth2RefreshToken as i32,
-        authorization_epoch: epoch.to_owned(),
-        ..StoredProviderCredentialRefreshState::default()
-    }
-}
-
-fn write_refresh(world: &mut World, state: &StoredProviderCredentialRefreshState) {
-    let key = Key::refresh("default", &state.provider_id, &state.credential_key);
-    world.write(&key, Some(state));
-}
-
 #[test]
 fn pe_13_a_minted_credential_has_a_handle_that_outlives_its_tokens() {
     let mut world = with_tool();
     let mut state = refresh(&world, "p", "r1", "TOOL_KEY", "epoch-1");
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     let handle = |world: &World| environment(world).static_credential_bindings["TOOL_KEY"].clone();
     let first = handle(&world);
     assert_eq!(first.workload_credential_handle.len(), 64);
@@ -370,20 +351,20 @@ fn pe_13_a_minted_credential_has_a_handle_that_outlives_its_tokens() {
     world.ok(&update_provider("p", &[], &[("other", "value")]));
     assert_eq!(handle(&world), first, "tokens and configuration come and go");
     state.authorization_epoch = "epoch-2".to_owned();
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     let granted_again = handle(&world);
     assert_ne!(granted_again, first);
     world.ok(&update("default", 1, ProviderProfile { endpoints: vec![endpoint("new.example.com", 443)], ..tool() }));
     assert_ne!(handle(&world), granted_again, "another endpoint, another handle");
     let mut second = refresh(&world, "p", "r2", "OTHER_KEY", "epoch-3");
     second.additional_output_keys = map(&[("session", "TOOL_KEY")]);
-    write_refresh(&mut world, &second);
+    world.write_refresh(&second);
     says(&refused(&world, Code::FailedPrecondition), &["TOOL_KEY", "two refresh authorizations"]);
     second.status = "deleting".to_owned();
-    write_refresh(&mut world, &second);
+    world.write_refresh(&second);
     assert_eq!(handle(&world).credential_identity.len(), "refresh:".len() + 64, "one that goes does not count");
     state.strategy = Strategy::External as i32;
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     assert_eq!(handle(&world).workload_credential_handle, "", "nobody mints it here");
 }
 

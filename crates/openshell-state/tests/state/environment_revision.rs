@@ -4,8 +4,7 @@
 use openshell_proto::datamodel::ObjectMeta;
 use openshell_proto::log::{Origin, Transaction, Write, write};
 use openshell_proto::v1::{
-    GetSandboxProviderEnvironmentResponse, ProviderCredentialRefreshStrategy as Strategy, ProviderProfile,
-    StoredProviderCredentialRefreshState, StoredProviderProfile,
+    GetSandboxProviderEnvironmentResponse, ProviderProfile, StoredProviderCredentialRefreshState, StoredProviderProfile,
 };
 use openshell_state::effective::Environment;
 use openshell_state::{Code, Key, Opener};
@@ -13,7 +12,7 @@ use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{
-    World, attach, credential, detach, endpoint, global_setting, import, minimal, policy_of, provider, sandbox, says,
+    World, attach, credential, detach, endpoint, global_setting, imported, minimal, policy_of, provider, sandbox, says,
     static_profile, token_grant, transaction, update, update_policy, update_provider,
 };
 
@@ -34,11 +33,6 @@ fn revision(world: &World) -> u64 {
     given.provider_env_revision
 }
 
-fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
-    let answer = world.ok(&import(scope, &[profile]));
-    assert!(answer.imported, "{}", crate::support::texts(&answer.diagnostics));
-}
-
 /// A sandbox `s` with the provider `p` of the profile `tool`.
 fn with_tool() -> World {
     let mut world = World::new();
@@ -50,22 +44,10 @@ fn with_tool() -> World {
     world
 }
 
+/// A refresh state of `p` that mints `TOOL_KEY`; with an empty id it has no metadata.
 fn refresh(world: &World, id: &str, epoch: &str) -> StoredProviderCredentialRefreshState {
-    let metadata = ObjectMeta { id: id.to_owned(), resource_version: 1, ..ObjectMeta::default() };
-    StoredProviderCredentialRefreshState {
-        metadata: (!id.is_empty()).then_some(metadata),
-        provider_id: world.stored_provider("p").metadata.as_ref().expect("metadata").id.clone(),
-        provider_name: "p".to_owned(),
-        credential_key: "TOOL_KEY".to_owned(),
-        strategy: Strategy::Oauth2RefreshToken as i32,
-        authorization_epoch: epoch.to_owned(),
-        ..StoredProviderCredentialRefreshState::default()
-    }
-}
-
-fn write_refresh(world: &mut World, state: &StoredProviderCredentialRefreshState) {
-    let key = Key::refresh("default", &state.provider_id, &state.credential_key);
-    world.write(&key, Some(state));
+    let state = crate::support::refresh(world, "p", id, "TOOL_KEY", epoch);
+    StoredProviderCredentialRefreshState { metadata: state.metadata.filter(|_| !id.is_empty()), ..state }
 }
 
 #[test]
@@ -74,13 +56,13 @@ fn er_2_the_epoch_of_a_refresh_is_its_own_or_its_id_and_must_be_there() {
     let mut seen = Vec::new();
     for (id, epoch) in [("id", "epoch"), ("id", ""), ("id", "id"), ("", "epoch")] {
         let state = refresh(&world, id, epoch);
-        write_refresh(&mut world, &state);
+        world.write_refresh(&state);
         seen.push(revision(&world));
     }
     assert_eq!(seen[1], seen[2], "an empty one is the id");
     assert!(seen[0] != seen[1] && seen[0] != seen[3], "{seen:?}");
     let state = refresh(&world, "", "");
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     let refusal = world.try_effective("s").expect_err("neither");
     assert_eq!(refusal.code, Code::FailedPrecondition);
     says(&refusal.message, &["TOOL_KEY", "\"p\"", "authorization epoch"]);
@@ -173,8 +155,8 @@ fn er_7_what_must_move_it_moves_it() {
             world.time_ms -= 1;
         });
     }
-    moves(&mut world, "a refresh", |world| write_refresh(world, &refresh(world, "id", "epoch")));
-    moves(&mut world, "another epoch", |world| write_refresh(world, &refresh(world, "id", "later")));
+    moves(&mut world, "a refresh", |world| world.write_refresh(&refresh(world, "id", "epoch")));
+    moves(&mut world, "another epoch", |world| world.write_refresh(&refresh(world, "id", "later")));
     let before = revision(&world);
     world.ok(&global_setting("providers_v2_enabled", true));
     assert_eq!(revision(&world), before, "composition alone does not");

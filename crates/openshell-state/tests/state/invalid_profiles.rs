@@ -24,8 +24,8 @@ use prost::Message;
 
 use crate::laws;
 use crate::support::{
-    Seeded, World, attach, credential, detach, endpoint, fields, import, item, minimal, policy, policy_of, provider,
-    sandbox, says, signing, static_profile, token_grant, update, update_policy, update_provider,
+    Seeded, World, attach, credential, detach, endpoint, fields, import, imported, item, minimal, policy, policy_of,
+    provider, sandbox, says, signing, static_profile, token_grant, update, update_policy, update_provider,
 };
 
 /// What the cluster's own upgrade decides now.
@@ -98,11 +98,6 @@ pub(crate) fn tool() -> ProviderProfile {
     ProviderProfile { credentials: vec![credential("token", "TOOL_KEY")], ..static_profile("tool", "tool.example.com") }
 }
 
-pub(crate) fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
-    let answer = world.ok(&import(scope, &[profile]));
-    assert!(answer.imported, "{}", crate::support::texts(&answer.diagnostics));
-}
-
 /// The sandbox `s` lists providers of the profiles `tool` and `other`, `bystander` one of `other` alone.
 pub(crate) fn furnished() -> World {
     let mut world = World::composing();
@@ -113,6 +108,17 @@ pub(crate) fn furnished() -> World {
     world.ok(&provider("r", "other", &["THIRD_KEY"]));
     world.ok(&sandbox("s", &["p", "q"], Some(policy("elsewhere.example.com"))));
     world.ok(&sandbox("bystander", &["r"], Some(policy("elsewhere.example.com"))));
+    world
+}
+
+/// A world in which `g` and `h` have profiles whose token grants tie, and `s` lists `g`.
+fn with_rivals() -> World {
+    let mut world = furnished();
+    imported(&mut world, "default", token_grant("grant", "api.example.com", "/v1/**"));
+    imported(&mut world, "default", token_grant("rival", "api.example.com", "/v1/**"));
+    world.ok(&provider("g", "grant", &["GRANT_KEY"]));
+    world.ok(&provider("h", "rival", &["RIVAL_KEY"]));
+    world.ok(&attach("s", "g"));
     world
 }
 
@@ -276,12 +282,7 @@ fn an_invalid_profile_is_updated_by_the_version_that_its_owner_knows_and_takes_p
 
 #[test]
 fn a_repair_is_checked_against_what_was_attached_meanwhile() {
-    let mut world = furnished();
-    imported(&mut world, "default", token_grant("grant", "api.example.com", "/v1/**"));
-    imported(&mut world, "default", token_grant("rival", "api.example.com", "/v1/**"));
-    world.ok(&provider("g", "grant", &["GRANT_KEY"]));
-    world.ok(&provider("h", "rival", &["RIVAL_KEY"]));
-    world.ok(&attach("s", "g"));
+    let mut world = with_rivals();
     world.refused(Code::FailedPrecondition, &attach("s", "h"));
     spoil(&mut world, "default", "grant");
     world.ok(&attach("s", "h"));
@@ -395,12 +396,7 @@ fn a_record_that_is_not_what_its_key_says_is_invalid() {
 
 #[test]
 fn rules_that_judge_milder_let_a_profile_take_part_again_unless_that_would_harm_a_sandbox() {
-    let mut world = furnished();
-    imported(&mut world, "default", token_grant("grant", "api.example.com", "/v1/**"));
-    imported(&mut world, "default", token_grant("rival", "api.example.com", "/v1/**"));
-    world.ok(&provider("g", "grant", &["GRANT_KEY"]));
-    world.ok(&provider("h", "rival", &["RIVAL_KEY"]));
-    world.ok(&attach("s", "g"));
+    let mut world = with_rivals();
     let flag = |world: &mut World, id: &str| {
         let stored = world.stored_profile("default", id).clone();
         let flagged =
@@ -508,12 +504,7 @@ fn a_verdict_falls_on_the_content_that_was_judged_or_not_at_all() {
 
 #[test]
 fn a_profile_that_takes_part_again_and_an_attachment_that_it_would_tie_with_do_not_both_commit() {
-    let mut world = furnished();
-    imported(&mut world, "default", token_grant("grant", "api.example.com", "/v1/**"));
-    imported(&mut world, "default", token_grant("rival", "api.example.com", "/v1/**"));
-    world.ok(&provider("g", "grant", &["GRANT_KEY"]));
-    world.ok(&provider("h", "rival", &["RIVAL_KEY"]));
-    world.ok(&attach("s", "g"));
+    let mut world = with_rivals();
     let stored = world.stored_profile("default", "grant").clone();
     let flagged = StoredProviderProfile { judged_by_rules: 0, invalid_reason: "gone".to_owned(), ..stored };
     world.write(&Key::profile("default", "grant"), Some(&flagged));

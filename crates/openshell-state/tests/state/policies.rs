@@ -7,13 +7,13 @@ use openshell_proto::sandbox::{
     SandboxPolicy,
 };
 use openshell_proto::v1::{
-    GetSandboxPolicyStatusRequest, GetSandboxPolicyStatusResponse, PolicyStatus, ProviderProfile, UpdateConfigRequest,
+    GetSandboxPolicyStatusRequest, GetSandboxPolicyStatusResponse, PolicyStatus, UpdateConfigRequest,
 };
 use openshell_state::access::Principal;
 use openshell_state::{Code, Refusal, query};
 
 use crate::support::{
-    World, attach, config, credential, detach, endpoint, global_policy, global_setting, import, map, minimal, policy,
+    World, attach, config, credential, detach, endpoint, global_policy, global_setting, imported, map, minimal, policy,
     policy_of, provider, sandbox, says, setting, signing, static_profile, texts, token_grant, update, update_policy,
     update_provider,
 };
@@ -38,11 +38,6 @@ fn with_policy(host: &str) -> World {
     let mut world = World::new();
     world.ok(&sandbox("s", &[], Some(policy(host))));
     world
-}
-
-fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
-    let answer = world.ok(&import(scope, &[profile]));
-    assert!(answer.imported, "{}", texts(&answer.diagnostics));
 }
 
 #[test]

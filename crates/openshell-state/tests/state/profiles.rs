@@ -11,8 +11,8 @@ use openshell_proto::v1::{
 use openshell_state::{Code, Decision, Key, Refusal, query};
 
 use crate::support::{
-    World, attach, detach, endpoint, fields, global_setting, import, item, map, minimal, policy, provider, sandbox,
-    says, static_profile, texts, token_grant, update,
+    World, attach, detach, endpoint, fields, global_setting, import, imported, item, map, minimal, policy, provider,
+    sandbox, says, static_profile, texts, token_grant, update,
 };
 
 const BUILT_IN: usize = 12;
@@ -45,11 +45,6 @@ fn lint(world: &World, scope: &str, profiles: &[ProviderProfile]) -> LintProvide
 
 fn delete(scope: &str, id: &str) -> DeleteProviderProfileRequest {
     DeleteProviderProfileRequest { id: id.to_owned(), workspace: scope.to_owned() }
-}
-
-fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
-    let answer = world.ok(&import(scope, &[profile]));
-    assert!(answer.imported, "{}", texts(&answer.diagnostics));
 }
 
 /// An update that is answered with diagnostics and writes nothing.

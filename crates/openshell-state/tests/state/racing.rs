@@ -82,7 +82,7 @@ fn sandbox_violations(state: &State, key: &Key, sandbox: &Sandbox) -> Vec<String
     if base.network_policies.keys().any(|key| key.starts_with("_provider_")) {
         found.push(format!("{key}: a stored policy holds a provider's rule"));
     }
-    let policy: SandboxPolicy = if composes(state) { layering::compose(&base, &layers) } else { base };
+    let policy: SandboxPolicy = if composes(state) { layering::compose(base, layers) } else { base };
     if !ambiguity::conflicts(&policy).is_empty() {
         found.push(format!("{key}: ambiguous endpoints"));
     }

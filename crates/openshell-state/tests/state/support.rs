@@ -15,11 +15,12 @@ pub(crate) use decide::{Decide, Rpc};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use openshell_proto::datamodel::Provider;
+use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::log::{Command, Origin, Reply, Transaction, Write, command, reply, write};
 use openshell_proto::sandbox::GetSandboxConfigResponse;
 use openshell_proto::v1::{
-    CreateWorkspaceRequest, PolicyStatus, ProviderProfileDiagnostic, Sandbox, StoredProviderProfile,
+    CreateWorkspaceRequest, PolicyStatus, ProviderCredentialRefreshStrategy as Strategy, ProviderProfile,
+    ProviderProfileDiagnostic, Sandbox, StoredProviderCredentialRefreshState, StoredProviderProfile,
 };
 use openshell_state::access::{Principal, User};
 use openshell_state::decide::formation;
@@ -153,7 +154,13 @@ impl World {
     /// Decides and applies; what the caller hears.
     pub(crate) fn call<R: Rpc>(&mut self, request: &R) -> Result<R::Response, Refusal> {
         self.time_ms += 1;
-        let bytes = match self.decide(request) {
+        let decision = self.decide(request);
+        self.carry_out::<R>(decision)
+    }
+
+    /// Applies what was decided about a request; what the caller hears.
+    pub(crate) fn carry_out<R: Rpc>(&mut self, decision: Decision) -> Result<R::Response, Refusal> {
+        let bytes = match decision {
             Decision::Refuse(refusal) => return Err(refusal),
             Decision::Answer(bytes) => bytes,
             Decision::Transact(draft) => {
@@ -207,6 +214,12 @@ impl World {
         let before = std::mem::replace(&mut self.principal, admin());
         self.ok(&add_member(workspace, subject, role));
         self.principal = before;
+    }
+
+    /// Writes a refresh state of a provider in `default` past every rule.
+    pub(crate) fn write_refresh(&mut self, state: &StoredProviderCredentialRefreshState) {
+        let key = Key::refresh("default", &state.provider_id, &state.credential_key);
+        self.write(&key, Some(state));
     }
 
     /// Writes a record past every rule.
@@ -293,6 +306,32 @@ pub(crate) fn draft(decision: Decision) -> Draft {
     match decision {
         Decision::Transact(draft) => draft,
         other => panic!("no transaction but {other:?}"),
+    }
+}
+
+/// Imports a profile that must be accepted.
+pub(crate) fn imported(world: &mut World, scope: &str, profile: ProviderProfile) {
+    let answer = world.ok(&import(scope, &[profile]));
+    assert!(answer.imported, "{}", texts(&answer.diagnostics));
+}
+
+/// A refresh state of a provider in `default` that mints `key`; not stored yet.
+pub(crate) fn refresh(
+    world: &World,
+    provider: &str,
+    id: &str,
+    key: &str,
+    epoch: &str,
+) -> StoredProviderCredentialRefreshState {
+    let provider = world.stored_provider(provider).metadata.clone().expect("metadata");
+    StoredProviderCredentialRefreshState {
+        metadata: Some(ObjectMeta { id: id.to_owned(), resource_version: 1, ..ObjectMeta::default() }),
+        provider_id: provider.id,
+        provider_name: provider.name,
+        credential_key: key.to_owned(),
+        strategy: Strategy::Oauth2RefreshToken as i32,
+        authorization_epoch: epoch.to_owned(),
+        ..StoredProviderCredentialRefreshState::default()
     }
 }
 

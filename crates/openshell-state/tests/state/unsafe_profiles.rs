@@ -10,11 +10,11 @@ use proptest::prelude::Strategy;
 use proptest::test_runner::Config;
 use proptest::{prop_assert_eq, prop_oneof, proptest};
 
-use crate::invalid_profiles::{furnished, imported, left_out, listed_invalid, new_leader, older_rules, store, tool};
+use crate::invalid_profiles::{furnished, left_out, listed_invalid, new_leader, older_rules, store, tool};
 use crate::laws::{self, Operation};
 use crate::support::{
-    World, attach, credential, detach, endpoint, fields, global_setting, import, minimal, policy, policy_of, provider,
-    sandbox, says, signing, static_profile, texts, update, update_policy,
+    World, attach, credential, detach, endpoint, fields, global_setting, import, imported, minimal, policy, policy_of,
+    provider, sandbox, says, signing, static_profile, texts, update, update_policy,
 };
 
 const AWS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];

@@ -21,8 +21,15 @@ fn kept(path: &Path) -> (StateDir, Option<Configuration>) {
 }
 
 fn install(state: &mut StateDir, configuration: &Configuration) {
+    install_as(state, configuration, false);
+}
+
+/// Nobody reads what it replaces.
+fn install_as(state: &mut StateDir, configuration: &Configuration, closed: bool) {
     let staged = state.stage(configuration, 500).expect("staged");
-    state.commit(&staged, false, None).expect("in its place");
+    for replaced in state.commit(&staged, closed).expect("in its place") {
+        state.discard(&replaced);
+    }
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -99,7 +106,7 @@ fn what_an_interrupted_run_left_unfinished_is_cleared() {
     fs::write(path.join(STANDING), "{\"standing\"").expect("torn");
     symlink("configuration-000009", path.join("current.new")).expect("a link");
     fs::create_dir(path.join("configuration-000009")).expect("a folder");
-    fs::write(path.join("configuration-000009/config.json.new"), "{").expect("torn");
+    fs::write(path.join("configuration-000009/config.json"), "{").expect("torn");
     let (_state, found) = kept(path);
     assert_eq!(found, Some(at(1)));
     assert_eq!(names(path), ["configuration-000001", CURRENT, LOCK, STANDING]);
@@ -118,8 +125,7 @@ fn what_is_closed_is_not_found_by_readers_and_survives() {
     assert_eq!(found, Some(at(1)));
     state.reopen().expect("reopened");
     assert!(folder.path().join("current/config.json").exists());
-    let other = state.stage(&at(2), 500).expect("staged");
-    state.commit(&other, true, None).expect("in its place");
+    install_as(&mut state, &at(2), true);
     assert_eq!(names(folder.path()), [CLOSED, "configuration-000002", LOCK]);
     install(&mut state, &at(2));
     assert_eq!(names(folder.path()), ["configuration-000003", CURRENT, LOCK]);
@@ -164,16 +170,25 @@ fn a_restart_makes_nothing_younger() {
 }
 
 #[test]
-fn a_folder_that_somebody_reads_stays_until_it_is_discarded() {
+fn who_followed_the_link_before_it_was_switched_finds_the_files_until_they_are_discarded() {
     let folder = TempDir::new().expect("a folder");
     let (mut state, _) = kept(folder.path());
-    let held = state.stage(&at(1), 500).expect("staged");
-    state.commit(&held, false, None).expect("in its place");
+    let first = state.stage(&at(1), 500).expect("staged");
+    assert!(state.commit(&first, false).expect("in its place").is_empty(), "there was none before");
+    let followed = folder.path().join(fs::read_link(folder.path().join(CURRENT)).expect("a link"));
     let next = state.stage(&at(2), 500).expect("staged");
-    state.commit(&next, false, Some(&held)).expect("in its place");
-    assert!(held.folder().join(CONFIG).exists());
-    state.discard(&held);
+    let replaced = state.commit(&next, false).expect("in its place");
+    assert_eq!(replaced, [Staged::at(followed.clone())]);
+    assert_eq!(state.read(&followed).expect("both files are there").0, at(1));
+    state.discard(&replaced[0]);
     assert_eq!(names(folder.path()), ["configuration-000002", CURRENT, LOCK]);
+    // One that was closed as well.
+    state.close().expect("closed");
+    let last = state.stage(&at(3), 500).expect("staged");
+    assert_eq!(state.commit(&last, false).expect("in its place"), [next]);
+    drop(state);
+    assert_eq!(kept(folder.path()).1, Some(at(3)));
+    assert_eq!(names(folder.path()), ["configuration-000003", CURRENT, LOCK], "a start clears what was left");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Installed, Keeper, Work};
+use super::{Installed, Keeper};
 use crate::clock;
 use crate::disk::StateDir;
 use crate::hook::ChangeKind;
@@ -36,8 +36,7 @@ impl Keeper {
         let feed = self.feed.borrow();
         let said_ms = if candidate.offer == feed.offers && candidate.partial.is_empty() { feed.as_of_ms } else { 0 };
         let as_of_ms = candidate.as_of_ms.max(said_ms);
-        let standing = self.age_policy.standing(true, feed.followed, as_of_ms, clock::now_ms());
-        matches!(standing, Standing::Closed { .. })
+        self.age_policy.standing(true, feed.followed, as_of_ms, clock::now_ms()) == Standing::Closed
     }
 
     /// Whether a node that is current itself says that what is installed is the newest. One that was not
@@ -80,16 +79,12 @@ impl Keeper {
     async fn rewrite(&mut self) {
         self.rewrite_at = None;
         let Some(installed) = &self.installed else { return };
-        let (writing, before) = (Arc::clone(&installed.configuration), installed.staged.clone());
+        let writing = Arc::clone(&installed.configuration);
         let (as_of_ms, is_closed) = (self.as_of_ms, self.is_closed);
-        // The hook reads where it was told to. What was left over before that is in its place no more.
-        let is_read = matches!(self.applying, Some((Work::Telling(_), _))) && self.leftover.is_none();
-        let held = is_read.then(|| before.clone());
-        let is_held = held.is_some();
         let written = self.on_disk("dropping expired credentials", move |state| {
             let staged = state.stage(&writing, as_of_ms)?;
-            match state.commit(&staged, is_closed, held.as_ref()) {
-                Ok(()) => Ok(staged),
+            match state.commit(&staged, is_closed) {
+                Ok(replaced) => Ok((staged, replaced)),
                 Err(error) => {
                     state.discard(&staged);
                     Err(error)
@@ -99,11 +94,10 @@ impl Keeper {
         let written = written.await;
         let Some(installed) = &mut self.installed else { return };
         match written {
-            Some(staged) => {
+            Some((staged, replaced)) => {
                 installed.staged = staged;
-                if is_held {
-                    self.leftover = Some(before);
-                }
+                // What expired does not linger.
+                self.leave_at_once(replaced);
                 // Who was told meanwhile was shown the files of before.
                 self.expiry_is_news();
             }

@@ -1,11 +1,16 @@
 //! The keeper, step by step: what it says of offers that come while the hook is busy, or fails.
 
+use std::path::PathBuf;
+
 use openshell_proto::sandbox::GetSandboxConfigResponse;
 use tempfile::TempDir;
 
+use super::leaving::LINGER;
 use super::*;
 use crate::installed::{Offer, WhenStale};
 use crate::position::Position;
+
+const SECRET: &str = "not-a-real-secret";
 
 /// Refuses the configuration revisions that are noted here.
 type Refused = Arc<Mutex<Vec<u64>>>;
@@ -85,6 +90,41 @@ impl Scene {
         }
     }
 
+    /// A credential is installed, whose value is on disk.
+    async fn with_token() -> Self {
+        let mut scene = Self::new().await;
+        let mut environment = openshell_proto::v1::GetSandboxProviderEnvironmentResponse::default();
+        environment.environment.insert("TOKEN".to_owned(), SECRET.to_owned());
+        environment.credential_expires_at_ms.insert("TOKEN".to_owned(), clock::now_ms() + 3_600_000);
+        let offer = Offer { position: at(1), config: Ok(config(1)), environment: Ok(environment) };
+        scene.feed.send_modify(|feed| {
+            (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(1), at(1));
+            (feed.offers, feed.followed, feed.as_of_ms) = (1, true, clock::now_ms());
+        });
+        scene.keeper.take_offer();
+        scene.settle().await;
+        assert!(scene.holds_secret());
+        scene
+    }
+
+    /// It expired: in memory it is gone, and the disk has not taken that yet.
+    fn expire(&mut self) {
+        let installed = self.keeper.installed.as_mut().expect("installed");
+        let left = installed.configuration.without_expired(i64::MAX).expect("one expired").0;
+        installed.configuration = Arc::new(left);
+        self.keeper.rewrite_at = Some(Instant::now());
+    }
+
+    fn holds_secret(&self) -> bool {
+        let credentials = self.folder.path().join("current/credentials.json");
+        std::fs::read_to_string(credentials).expect("it is there").contains(SECRET)
+    }
+
+    /// Where whoever has followed the link reads.
+    fn followed(&self) -> PathBuf {
+        self.folder.path().join("current").canonicalize().expect("the link leads there")
+    }
+
     async fn answer(&mut self) {
         let done = applied(&mut self.keeper.applying).await;
         self.keeper.conclude(done).await;
@@ -141,7 +181,7 @@ async fn what_failed_makes_what_is_in_force_older_by_the_minute() {
     scene.age(30);
     scene.beat(0);
     scene.settle().await;
-    assert!(matches!(scene.keeper.standing(), Standing::Stale { .. }), "{:?}", scene.keeper.standing());
+    assert_eq!(scene.keeper.standing(), Standing::Stale);
     scene.age(70);
     for _ in 0..3 {
         scene.beat(0);
@@ -222,33 +262,58 @@ async fn the_same_that_failed_is_not_tried_sooner_because_it_is_offered_again() 
 }
 
 #[tokio::test]
-async fn a_credential_that_expired_leaves_the_disk_as_soon_as_that_takes_it() {
-    let mut scene = Scene::new().await;
-    let mut environment = openshell_proto::v1::GetSandboxProviderEnvironmentResponse::default();
-    environment.environment.insert("TOKEN".to_owned(), "not-a-real-secret".to_owned());
-    environment.credential_expires_at_ms.insert("TOKEN".to_owned(), clock::now_ms() + 3_600_000);
-    let offer = Offer { position: at(1), config: Ok(config(1)), environment: Ok(environment) };
-    scene.feed.send_modify(|feed| {
-        (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(1), at(1));
-        (feed.offers, feed.followed, feed.as_of_ms) = (1, true, clock::now_ms());
-    });
-    scene.keeper.take_offer();
-    scene.settle().await;
-    let credentials = scene.folder.path().join("current/credentials.json");
-    let holds = || std::fs::read_to_string(&credentials).expect("it is there").contains("not-a-real-secret");
-    assert!(holds());
-    // In memory it is gone, and the disk had refused to take that.
-    let installed = scene.keeper.installed.as_mut().expect("installed");
-    let left = installed.configuration.without_expired(i64::MAX).expect("one expired").0;
-    installed.configuration = Arc::new(left);
-    scene.keeper.rewrite_at = Some(Instant::now());
+async fn a_credential_that_expired_leaves_the_disk_at_once() {
+    let mut scene = Scene::with_token().await;
+    // One that was replaced just before holds it as well.
+    let first = scene.followed();
+    let installed = scene.keeper.installed.as_ref().expect("installed");
+    let same = Configuration { position: at(2), ..(*installed.configuration).clone() };
+    let next = scene.keeper.on_disk("staging", move |state| state.stage(&same, 0)).await.expect("staged");
+    let committing = next.clone();
+    let replaced = scene.keeper.on_disk("installing", move |state| state.commit(&committing, false)).await;
+    scene.keeper.linger(replaced.expect("in its place"));
+    scene.keeper.installed.as_mut().expect("installed").staged = next;
+    let second = scene.followed();
+    assert!(first != second && first.exists());
+    scene.expire();
+    scene.keeper.advance().await;
+    assert!(!scene.holds_secret() && scene.keeper.rewrite_at.is_none());
+    assert_eq!((first.exists(), second.exists()), (false, false));
+}
+
+#[tokio::test]
+async fn a_credential_that_expired_stays_only_for_the_hook_that_was_told_of_it() {
+    let mut scene = Scene::with_token().await;
+    scene.expire();
     // Meanwhile the hook is busy with the folder of before.
     scene.keeper.untold = Some(ChangeKind::CredentialsExpired);
     scene.keeper.start_work().await;
-    let read = scene.keeper.installed.as_ref().expect("installed").staged.folder().to_owned();
+    let read = scene.followed();
     scene.keeper.advance().await;
-    assert!(!holds() && scene.keeper.rewrite_at.is_none());
+    assert!(!scene.holds_secret() && scene.keeper.rewrite_at.is_none());
     assert!(read.exists(), "the hook still reads it");
+    assert_eq!(scene.keeper.next_to_leave(), None, "its answer is waited for");
     scene.answer().await;
+    scene.keeper.advance().await;
     assert!(!read.exists());
+}
+
+#[tokio::test]
+async fn who_followed_the_link_before_it_was_switched_finds_the_files_for_a_moment() {
+    let mut scene = Scene::new().await;
+    scene.offer(1, Ok(config(1)), 0);
+    scene.settle().await;
+    let read = scene.followed().join("config.json");
+    let since = Instant::now();
+    scene.offer(2, Ok(config(2)), 0);
+    scene.settle().await;
+    assert_ne!(scene.followed().join("config.json"), read, "the link leads elsewhere");
+    assert!(scene.keeper.next_tick() <= Instant::now() + LINGER, "it wakes up to remove it");
+    while read.exists() {
+        assert!(since.elapsed() < LINGER * 20, "it is not removed");
+        tokio::time::sleep_until(scene.keeper.next_tick()).await;
+        scene.keeper.advance().await;
+    }
+    assert!(since.elapsed() >= LINGER, "it was removed after {:?}", since.elapsed());
+    assert!(scene.keeper.leaving.is_empty());
 }

@@ -9,13 +9,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use openshell_client::methods;
-use openshell_proto::sandbox::{NetworkBinary, NetworkPolicyRule};
-use openshell_proto::v1::{PolicyChunk, SubmitPolicyAnalysisRequest};
+use openshell_proto::v1::SubmitPolicyAnalysisRequest;
 use openshell_tests::{
-    Api, Cluster, CommandLine, Golden, Issuer, LogPusher, Output, Scene, endpoint, log_line, settle,
+    Api, Cluster, CommandLine, Golden, Issuer, LogPusher, Output, Scene, log_line, proposal, settle,
 };
 
-use self::story::{AFTER, BEFORE, CHUNKS, FILES};
+use self::story::{AFTER, BEFORE, CHUNKS, FILES, edited};
 
 /// What every run of a cluster has otherwise, by the name of a column or a key.
 const UNSETTLED: [&str; 10] =
@@ -38,8 +37,9 @@ impl Teller {
     fn new(cluster: &Cluster, issuer: &Issuer) -> Self {
         let person = CommandLine::new();
         for (name, text) in FILES {
-            person.write(name, &text.replace("ISSUER", issuer.url()));
+            person.write(name, &text.replace("TOKEN_URL", issuer.url()));
         }
+        person.write("edited.yaml", &edited());
         let mut places = vec![
             (issuer.url().to_owned(), "https://issuer.example/token".to_owned()),
             (person.home().display().to_string(), "/home/you".to_owned()),
@@ -102,22 +102,6 @@ impl Teller {
 
     fn replaced<'a>(&'a self, text: &str, order: impl Fn(&'a (String, String)) -> (&'a String, &'a String)) -> String {
         self.places.iter().map(order).fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
-    }
-}
-
-/// A rule for one host, as a sandbox proposes it.
-fn proposal(host: &str) -> PolicyChunk {
-    let rule = NetworkPolicyRule {
-        name: String::new(),
-        endpoints: vec![endpoint(host)],
-        binaries: vec![NetworkBinary { path: "/usr/bin/curl".to_owned(), harness: false }],
-    };
-    PolicyChunk {
-        rule_name: host.replace('.', "_"),
-        proposed_rule: Some(rule),
-        rationale: format!("{host} was denied"),
-        confidence: 0.9,
-        ..PolicyChunk::default()
     }
 }
 

@@ -30,17 +30,6 @@ endpoints:
 binaries: [/usr/bin/curl]
 ";
 
-const POLICY: &str = "\
-version: 1
-network_policies:
-  documentation:
-    name: Documentation
-    endpoints:
-      - {host: docs.example.com, port: 443, protocol: rest, access: read-only}
-    binaries:
-      - {path: /usr/bin/curl}
-";
-
 /// Where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 

@@ -2,17 +2,17 @@
 //! makes of a policy.
 
 use openshell_proto::v1::UpdateConfigResponse;
-use openshell_tests::{Cluster, Relay};
+use openshell_tests::{Cluster, POLICY_FILE, Relay};
 use serde_json::json;
 use tonic::Status;
 
-use super::{POLICY, Person, cluster_of_one};
+use super::{Person, cluster_of_one};
 
 /// Somebody with the sandbox `s1`, its policy in `p.yaml` and another in `other.yaml`, at this URL.
 async fn writer(endpoint: &str) -> Person {
     let person = Person::at(endpoint).await;
-    person.writes("p.yaml", POLICY);
-    person.writes("other.yaml", &POLICY.replace("docs.example.com", "other.example.com"));
+    person.writes("p.yaml", POLICY_FILE);
+    person.writes("other.yaml", &POLICY_FILE.replace("docs.example.com", "other.example.com"));
     person.types("sandbox create --name s1 --policy p.yaml").await.success();
     person
 }
@@ -67,7 +67,7 @@ async fn a_gateway_that_cannot_say_what_became_of_a_policy_is_waited_for_no_long
 async fn cli_scenario_63_a_file_that_is_no_policy_is_not_sent() {
     let cluster = Cluster::shared().await;
     let person = writer_at_a_follower(&cluster).await;
-    person.writes("unknown.yaml", &POLICY.replace("network_policies", "network_policy"));
+    person.writes("unknown.yaml", &POLICY_FILE.replace("network_policies", "network_policy"));
     let relay = Relay::to(&person.endpoint).await;
     let unknown = person.types_at(relay.url(), "policy set s1 --policy unknown.yaml").await;
     assert!(unknown.failure().contains("network_policy"), "{unknown:?}");

@@ -1,26 +1,8 @@
 //! Scenarios 48 to 50: credentials that the cluster mints.
 
-use openshell_tests::{Cluster, Issuer};
+use openshell_tests::{Cluster, Issuer, MINTED_PROFILE_FILE};
 
 use super::Person;
-
-const PROFILE: &str = "\
-id: minted
-display_name: Minted
-credentials:
-  - name: token
-    env_vars: [MINTED_TOKEN]
-    auth_style: bearer
-    header_name: authorization
-    refresh:
-      strategy: oauth2_client_credentials
-      token_url: TOKEN_URL
-      material:
-        - {name: client_id, required: true}
-        - {name: client_secret, required: true, secret: true}
-endpoints:
-  - {host: minted.example.com, port: 443, protocol: rest, access: full}
-";
 
 /// The words that configure, but for the strategy.
 const CONFIGURE: &str = "provider refresh configure g --credential-key MINTED_TOKEN --material client_id=me \
@@ -32,7 +14,7 @@ async fn cli_scenario_48_49_and_50_a_refresh_is_configured_shown_without_materia
     let cluster = Cluster::shared().await;
     let issuer = Issuer::start().await;
     let person = Person::at_a_follower(&cluster).await;
-    person.writes("minted.yaml", &PROFILE.replace("TOKEN_URL", issuer.url()));
+    person.writes("minted.yaml", &MINTED_PROFILE_FILE.replace("TOKEN_URL", issuer.url()));
     person.types("provider profile import -f minted.yaml").await.success();
     person.types("provider create --name g --type minted --runtime-credentials").await.success();
     let none = person.types("provider refresh status g").await;

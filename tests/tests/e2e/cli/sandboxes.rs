@@ -1,16 +1,16 @@
 //! Scenarios 51 to 60: records of sandboxes, and the providers attached to them.
 
 use openshell_proto::v1::AttachSandboxProviderResponse;
-use openshell_tests::{Cluster, Relay};
+use openshell_tests::{Cluster, POLICY_FILE, Relay};
 use serde_json::json;
 use tonic::Status;
 
-use super::{POLICY, Person, keys};
+use super::{Person, keys};
 
 /// Somebody with the sandbox `s1` and the provider `gh`, at a follower that a name stands for.
 async fn owner(cluster: &Cluster) -> Person {
     let person = Person::at_a_follower(cluster).await;
-    person.writes("pol.yaml", POLICY);
+    person.writes("pol.yaml", POLICY_FILE);
     let create = "sandbox create --name s1 --policy pol.yaml --label a=b";
     let named = [("OPENSHELL_GATEWAY", "here"), ("OPENSHELL_PROVISION_TIMEOUT", "1")];
     // A record is all that there is here, so that nothing is waited for: docs/compatibility.md.

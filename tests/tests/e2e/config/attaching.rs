@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use openshell_client::{CallError, CallOptions, methods};
-use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::sandbox::NetworkCredentialBinding;
 use openshell_proto::v1::{
     AttachSandboxProviderRequest, CreateProviderRequest, CreateSandboxRequest, DetachSandboxProviderRequest,
@@ -19,20 +18,14 @@ use tonic::{Code, Streaming};
 use super::reporting::with_a_sandbox;
 use super::{Stage, endpoint, everywhere, map, policy, policy_of, says};
 use crate::rpc::Calls;
+use crate::scenario;
 
 /// Far more than anything takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A provider of the workspace's own scope, with one credential.
 pub(super) fn provider(stage: &Stage, name: &str, provider_type: &str, key: &str) -> CreateProviderRequest {
-    let provider = Provider {
-        metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
-        r#type: provider_type.to_owned(),
-        credentials: map(&[(key, "not-a-real-secret")]),
-        profile_workspace: stage.own().to_owned(),
-        ..Provider::default()
-    };
-    CreateProviderRequest { provider: Some(provider), workspace: stage.own().to_owned() }
+    scenario::provider(stage.own(), name, provider_type, &[(key, "not-a-real-secret")])
 }
 
 /// Providers without a profile, each with a key of its own.

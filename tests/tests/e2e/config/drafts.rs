@@ -8,9 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use openshell_client::{CallError, CallOptions, Client, Method, methods};
 use openshell_proto::cluster::IssueSandboxTokenRequest;
-use openshell_proto::sandbox::{
-    GetSandboxConfigRequest, GetSandboxConfigResponse, NetworkBinary, NetworkPolicyRule, SettingValue, setting_value,
-};
+use openshell_proto::sandbox::{GetSandboxConfigRequest, GetSandboxConfigResponse, SettingValue, setting_value};
 use openshell_proto::v1::sandbox_stream_event::Payload;
 use openshell_proto::v1::{
     ApproveAllDraftChunksRequest, ApproveDraftChunkRequest, ClearDraftChunksRequest, DeleteSandboxRequest,
@@ -19,7 +17,7 @@ use openshell_proto::v1::{
     SubmitPolicyAnalysisRequest, SubmitPolicyAnalysisResponse, UndoDraftChunkRequest, UpdateConfigRequest,
     WatchSandboxRequest,
 };
-use openshell_tests::{Api, Cluster, Scene, endpoint, eventually, policy_allowing};
+use openshell_tests::{Api, Cluster, Scene, eventually, policy_allowing, proposal};
 use prost::Message;
 use tonic::Code;
 
@@ -31,22 +29,6 @@ struct Inbox {
     id: String,
     /// What the sandbox authenticates with.
     token: String,
-}
-
-/// A proposal of one rule, named after its host, for `curl`.
-fn proposal(host: &str) -> PolicyChunk {
-    let rule = NetworkPolicyRule {
-        name: String::new(),
-        endpoints: vec![endpoint(host)],
-        binaries: vec![NetworkBinary { path: "/usr/bin/curl".to_owned(), harness: false }],
-    };
-    PolicyChunk {
-        rule_name: host.replace('.', "_"),
-        proposed_rule: Some(rule),
-        rationale: format!("{host} was denied"),
-        confidence: 0.9,
-        ..PolicyChunk::default()
-    }
 }
 
 impl Inbox {

@@ -10,11 +10,11 @@ use openshell_tests::{Cluster, Scene, bool_setting, unique};
 use tonic::Code;
 
 use super::furnished::{
-    bound, credential, endpoint, environment, global_policy, global_setting, id, keyed, minimal, policy, policy_of,
-    rules,
+    bound, credential, environment, global_policy, global_setting, id, keyed, policy, policy_of, rules,
 };
-use super::{Stage, everywhere, everywhere_alone, map, says};
+use super::{Stage, endpoint, everywhere, everywhere_alone, map, says};
 use crate::rpc::Calls;
+use crate::scenario::minimal;
 
 const V2: &str = "providers_v2_enabled";
 

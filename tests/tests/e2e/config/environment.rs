@@ -8,9 +8,10 @@ use openshell_proto::v1::{
 };
 use tonic::Code;
 
-use super::furnished::{bound, credential, endpoint, environment, id, keyed, minimal};
-use super::{everywhere, map, says};
+use super::furnished::{bound, credential, environment, id, keyed};
+use super::{endpoint, everywhere, map, says};
 use crate::rpc::Calls;
+use crate::scenario::minimal;
 
 fn keys<V>(map: &std::collections::BTreeMap<String, V>) -> Vec<&str> {
     map.keys().map(String::as_str).collect()

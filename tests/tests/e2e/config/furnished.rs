@@ -9,33 +9,14 @@ use openshell_proto::sandbox::{
 };
 use openshell_proto::v1::{
     CreateProviderRequest, CreateSandboxRequest, GetSandboxProviderEnvironmentRequest,
-    GetSandboxProviderEnvironmentResponse, ProviderProfile, ProviderProfileCategory, ProviderProfileCredential,
-    ProviderProfileImportItem, Sandbox, UpdateConfigRequest, UpdateProviderProfilesRequest, UpdateProviderRequest,
+    GetSandboxProviderEnvironmentResponse, ProviderProfile, ProviderProfileCredential, ProviderProfileImportItem,
+    Sandbox, UpdateConfigRequest, UpdateProviderProfilesRequest, UpdateProviderRequest,
 };
 use openshell_tests::{Api, bool_setting};
 
-use super::Stage;
+use super::{Stage, endpoint};
 use crate::rpc::Calls;
-
-/// "Minimal profile" of the contract.
-pub(super) fn minimal(id: &str) -> ProviderProfile {
-    ProviderProfile {
-        id: id.to_owned(),
-        display_name: id.to_owned(),
-        category: ProviderProfileCategory::Other.into(),
-        ..ProviderProfile::default()
-    }
-}
-
-pub(super) fn endpoint(host: &str) -> NetworkEndpoint {
-    NetworkEndpoint {
-        host: host.to_owned(),
-        port: 443,
-        protocol: "rest".to_owned(),
-        access: "read-only".to_owned(),
-        ..NetworkEndpoint::default()
-    }
-}
+use crate::scenario::{self, minimal};
 
 pub(super) fn credential(name: &str, variable: &str) -> ProviderProfileCredential {
     ProviderProfileCredential {
@@ -120,14 +101,8 @@ impl Stage {
 
     /// A provider in the workspace, not made yet, with the value `secret` under each key.
     pub(super) fn provider(&self, name: &str, provider_type: &str, keys: &[&str]) -> CreateProviderRequest {
-        let provider = Provider {
-            metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
-            r#type: provider_type.to_owned(),
-            credentials: keys.iter().map(|key| ((*key).to_owned(), "secret".to_owned())).collect(),
-            profile_workspace: self.own().to_owned(),
-            ..Provider::default()
-        };
-        CreateProviderRequest { provider: Some(provider), workspace: self.own().to_owned() }
+        let credentials: Vec<_> = keys.iter().map(|key| (*key, "secret")).collect();
+        scenario::provider(self.own(), name, provider_type, &credentials)
     }
 
     pub(super) fn update_provider(&self, name: &str, credentials: &[(&str, &str)]) -> UpdateProviderRequest {

@@ -35,6 +35,7 @@ use openshell_proto::v1::{
 use openshell_tests::{Api, Cluster, ClusterOptions, Scene};
 
 use crate::rpc::{Calls, Rpc};
+use crate::scenario::{map, says};
 
 /// A workspace of its own, seen through one node, in which a scenario happens.
 #[derive(Clone)]
@@ -175,15 +176,4 @@ fn policy(host: &str) -> SandboxPolicy {
 fn policy_of(key: &str, endpoint: NetworkEndpoint) -> SandboxPolicy {
     let network_policies = [(key.to_owned(), rule(key, endpoint))].into();
     SandboxPolicy { version: 1, network_policies, ..SandboxPolicy::default() }
-}
-
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
-#[track_caller]
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "{text:?} lacks {word:?}");
-    }
 }

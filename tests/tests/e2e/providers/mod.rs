@@ -10,21 +10,19 @@ mod refreshing;
 mod updating;
 mod vectors;
 
-use std::collections::BTreeMap;
-
 use openshell_client::methods;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::v1::{
     AttachSandboxProviderRequest, CreateProviderRequest, CreateWorkspaceRequest, DeleteProviderProfileRequest,
     DeleteProviderRequest, GetProviderProfileRequest, GetProviderRequest, ImportProviderProfilesRequest,
     LintProviderProfilesRequest, LintProviderProfilesResponse, ListProviderProfilesRequest, ProviderProfile,
-    ProviderProfileCategory, ProviderProfileDiagnostic, ProviderProfileImportItem, UpdateProviderProfilesRequest,
-    UpdateProviderRequest,
+    ProviderProfileDiagnostic, ProviderProfileImportItem, UpdateProviderProfilesRequest, UpdateProviderRequest,
 };
 use openshell_tests::{Api, Cluster, Scene, endpoint, unique};
 use tonic::Code;
 
 use crate::rpc::Calls;
+use crate::scenario::{self, map, minimal, says};
 
 /// A workspace of its own, seen through one node, in which a scenario happens.
 #[derive(Clone)]
@@ -106,14 +104,8 @@ impl Stage {
 
     /// A provider of this workspace's own scope, not made yet, with the value `secret` under each key.
     fn provider(&self, name: &str, provider_type: &str, keys: &[&str]) -> CreateProviderRequest {
-        let provider = Provider {
-            metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
-            r#type: provider_type.to_owned(),
-            credentials: keys.iter().map(|key| ((*key).to_owned(), "secret".to_owned())).collect(),
-            profile_workspace: self.own().to_owned(),
-            ..Provider::default()
-        };
-        CreateProviderRequest { provider: Some(provider), workspace: self.own().to_owned() }
+        let credentials: Vec<_> = keys.iter().map(|key| (*key, "secret")).collect();
+        scenario::provider(self.own(), name, provider_type, &credentials)
     }
 
     fn update_provider(&self, name: &str, change: impl FnOnce(&mut Provider)) -> UpdateProviderRequest {
@@ -141,16 +133,6 @@ impl Stage {
             workspace: self.own().to_owned(),
             ..AttachSandboxProviderRequest::default()
         }
-    }
-}
-
-/// "Minimal profile X" of the scenarios.
-fn minimal(id: &str) -> ProviderProfile {
-    ProviderProfile {
-        id: id.to_owned(),
-        display_name: id.to_owned(),
-        category: ProviderProfileCategory::Other.into(),
-        ..ProviderProfile::default()
     }
 }
 
@@ -207,15 +189,4 @@ fn fields(diagnostics: &[ProviderProfileDiagnostic]) -> Vec<&str> {
 /// The texts of diagnostics in one.
 fn texts(diagnostics: &[ProviderProfileDiagnostic]) -> String {
     diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect::<Vec<_>>().join("\n")
-}
-
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
-#[track_caller]
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "{text:?} lacks {word:?}");
-    }
 }

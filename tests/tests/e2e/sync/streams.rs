@@ -7,10 +7,10 @@ use openshell_proto::v1::{
     DeleteSandboxRequest, GetSandboxProviderEnvironmentRequest, PolicyStatus, ReportPolicyStatusRequest,
     UpdateConfigRequest,
 };
-use openshell_tests::{Cluster, ClusterOptions, Scene, layered_hosts, policy_allowing, profile};
+use openshell_tests::{Cluster, ClusterOptions, Scene, eventually, layered_hosts, policy_allowing, profile};
 use tonic::Code;
 
-use super::{Consumer, SyncPosition, follower, opened, position, supervised};
+use super::{Consumer, LIMIT, SyncPosition, follower, opened, position, supervised};
 
 /// What a consumer has after a configuration.
 fn installed(configuration: &openshell_proto::sync::Configuration) -> FollowRequest {
@@ -121,8 +121,13 @@ async fn a_stream_goes_on_at_another_node_and_brings_what_is_new() {
         ..ReportPolicyStatusRequest::default()
     };
     first.api.call(&methods::REPORT_POLICY_STATUS, request).await.expect("reported");
-    let resumed = through(2, has.clone()).await.configuration().await;
-    assert!(resumed.unchanged && resumed.config.is_none() && resumed.environment.is_none());
+    // The other node hears of the report a little later.
+    let resumed = eventually("what it has to be unchanged", LIMIT, async || {
+        let resumed = through(2, has.clone()).await.configuration().await;
+        resumed.unchanged.then_some(resumed)
+    });
+    let resumed = resumed.await.expect("the report arrives");
+    assert!(resumed.config.is_none() && resumed.environment.is_none());
     assert!(position(resumed.position).revision >= position(has.installed).revision);
     // Positions that are none of this cluster's are passed over.
     let SyncPosition { epoch, revision } = position(has.installed);

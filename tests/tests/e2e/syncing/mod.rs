@@ -63,7 +63,10 @@ impl Stage {
     /// The words for the program, for one of the followers.
     fn words(&self, follower: &Follower, cluster: &Cluster) -> Vec<String> {
         let token = self.folder.path().join(format!("{}.token", follower.name));
-        std::fs::write(&token, &follower.token).expect("the token is written");
+        // At once, as whoever renews a token does it: a program may read it meanwhile.
+        let whole = token.with_extension("new");
+        std::fs::write(&whole, &follower.token).expect("the token is written");
+        std::fs::rename(whole, &token).expect("the token is in its place");
         let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
         let flags = [
             ("--sandbox-id", follower.id.clone()),

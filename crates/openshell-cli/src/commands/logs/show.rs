@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use openshell_proto::v1::SandboxLogLine;
 
+use crate::output::plain;
+
 /// `[seconds.milliseconds] [source] [level] [target] message key=value ...`, never coloured.
 pub(super) fn line(line: &SandboxLogLine) -> String {
     let (seconds, milliseconds) = (line.timestamp_ms.div_euclid(1_000), line.timestamp_ms.rem_euclid(1_000));
@@ -23,16 +25,9 @@ pub(super) fn line(line: &SandboxLogLine) -> String {
     text
 }
 
-/// The text with its control characters written out.
+/// Plain, with the tabs that programs line their words up with.
 pub(super) fn printable(text: &str) -> String {
-    let written = |letter: char| -> String {
-        match letter {
-            '\t' => letter.into(),
-            _ if letter.is_control() => letter.escape_default().collect(),
-            _ => letter.into(),
-        }
-    };
-    text.chars().map(written).collect()
+    text.split('\t').map(plain).collect::<Vec<_>>().join("\t")
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use clap::Args;
 use openshell_proto::v1::{ListSandboxPoliciesRequest, SandboxPolicyRevision};
 
 use super::short_hash;
-use super::show::{one_line, status_word};
+use super::show::status_word;
 use crate::commands::settings::check_target;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Paint, table};
+use crate::output::{Paint, plain, table};
 use crate::pages::WindowArguments;
 
 /// As much of an error as fits beside the other columns, characters.
@@ -55,7 +55,7 @@ fn rows(revisions: &[SandboxPolicyRevision], paint: Paint) -> String {
             short_hash(&revision.policy_hash),
             status_word(revision.status()).to_owned(),
             revision.created_at_ms.to_string(),
-            shortened(&one_line(&revision.load_error)),
+            shortened(&plain(&revision.load_error)),
         ]
     };
     let rows: Vec<_> = revisions.iter().map(cells).collect();
@@ -90,7 +90,7 @@ mod tests {
     fn cli_scenario_67_revisions_have_five_columns() {
         let revisions = [revision(2, PolicyStatus::Failed, "no such\nbinary"), revision(1, PolicyStatus::Loaded, "")];
         let expected = "VERSION  HASH          STATUS  CREATED        ERROR\n\
-                        2        0123456789ab  Failed  1700000000000  no such binary\n\
+                        2        0123456789ab  Failed  1700000000000  no such\\nbinary\n\
                         1        0123456789ab  Loaded  1700000000000\n";
         assert_eq!(rows(&revisions, Paint::plain()), expected);
     }

@@ -11,16 +11,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{PolicyFile, short_hash};
 use crate::commands::settings::check_target;
-use crate::context::{Context, Session};
-use crate::failure::Failure;
+use crate::context::{Context, LOOK_MIN, Session};
+use crate::failure::{Failure, TIMED_OUT};
 use crate::global::DURATION_MAX;
-use crate::output::confirm;
+use crate::output::{confirm, plain};
 
 /// Between two looks at what became of a version.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The first look has so long at least, whatever the limit.
-const LOOK_MIN: Duration = Duration::from_millis(100);
-const TIMED_OUT: u8 = 124;
 
 /// `openshell policy set`.
 #[derive(Debug, Args)]
@@ -141,7 +138,7 @@ async fn wait(
                     PolicyStatus::Failed => {
                         return Err(Failure::new(format!(
                             "sandbox {name} could not load policy version {version}: {}",
-                            revision.load_error
+                            plain(&revision.load_error)
                         )));
                     }
                     PolicyStatus::Unspecified | PolicyStatus::Pending => None,

@@ -6,6 +6,7 @@ use openshell_proto::v1::{PolicyStatus, SandboxPolicyRevision};
 use serde_json::{Value, json};
 
 use super::source_word;
+use crate::output::plain;
 
 /// How much of the policy itself is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub(crate) fn revision_lines(is_global: bool, revision: &SandboxPolicyRevision, 
         line(&mut text, "Loaded:", &format!("{} ms", revision.loaded_at_ms));
     }
     if !revision.load_error.is_empty() {
-        line(&mut text, "Error:", &one_line(&revision.load_error));
+        line(&mut text, "Error:", &plain(&revision.load_error));
     }
     text + &policy_text(revision.policy.as_ref(), part)
 }
@@ -109,11 +110,6 @@ pub(crate) fn revision_document(sandbox: Option<&str>, revision: &SandboxPolicyR
 pub(crate) fn left_out(profile: &LeftOutProfile) -> String {
     let LeftOutProfile { provider, profile, scope, reason } = profile;
     format!("provider '{provider}': its profile '{profile}' of the {scope} is invalid and left out: {reason}")
-}
-
-/// A text of a sandbox's own as part of a line: it may hold anything, also what would move a cursor.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn line(text: &mut String, label: &str, value: &str) {

@@ -13,7 +13,7 @@ use openshell_proto::v1::{
 use openshell_providers::predicates;
 use serde_json::Value;
 
-use super::create::profile;
+use super::profile::TypeProfile;
 use crate::context::{Session, required};
 use crate::failure::Failure;
 use crate::output::Console;
@@ -28,11 +28,12 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The key under which a provider of this type keeps the credential: the first variable of the one that can
 /// be minted from a refresh token.
-pub(super) async fn credential_key(session: &Session, r#type: &str, workspace: &str) -> Result<String, Failure> {
-    let profile = profile(session, r#type, workspace).await?.ok_or_else(|| {
+pub(super) async fn credential_key(profile: &TypeProfile<'_>) -> Result<String, Failure> {
+    let found = profile.get().await?.ok_or_else(|| {
+        let r#type = profile.r#type();
         Failure::new(format!("--from-gcloud-adc needs a profile, and there is none for type '{type}'"))
     })?;
-    key_of(&profile)
+    key_of(found)
 }
 
 fn key_of(profile: &ProviderProfile) -> Result<String, Failure> {

@@ -4,19 +4,17 @@
 use std::collections::BTreeMap;
 
 use clap::{ArgGroup, Args};
-use openshell_client::{CallError, methods};
+use openshell_client::methods;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
-use openshell_proto::v1::{
-    CreateProviderRequest, GetProviderProfileRequest, ListProviderProfilesRequest, ProviderProfile,
-};
-use openshell_providers::{predicates, provider_type};
+use openshell_proto::v1::CreateProviderRequest;
+use openshell_providers::predicates;
 
 use super::adc;
 use super::discover::discover;
+use super::profile::TypeProfile;
 use crate::commands::pairs::{credentials, pairs};
-use crate::context::{Context, Session, required};
+use crate::context::{Context, required};
 use crate::failure::Failure;
-use crate::pages::Window;
 
 /// `openshell provider create`.
 #[derive(Debug, Args)]
@@ -51,21 +49,21 @@ pub(crate) struct CreateArguments {
 pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let session = context.session()?;
     let profile_workspace = if arguments.global_profile { String::new() } else { session.workspace.clone() };
-    let r#type = canonical_type(&session, &arguments.provider_type, &profile_workspace).await?;
+    let profile = TypeProfile::of_word(&session, &arguments.provider_type, &profile_workspace).await?;
     let adc_key = match arguments.from_gcloud_adc {
-        true => Some(adc::credential_key(&session, &r#type, &profile_workspace).await?),
+        true => Some(adc::credential_key(&profile).await?),
         false => None,
     };
     let variable = |name: &str| std::env::var(name).ok();
     let mut secrets = credentials(&arguments.credentials, variable)?;
     let mut config = pairs("--config", &arguments.config)?;
     if arguments.from_existing {
-        let found = discover(&session, &r#type, &profile_workspace, &variable).await?;
+        let found = discover(&session, &profile, &variable).await?;
         secrets = with_explicit(found.credentials, secrets);
         config = with_explicit(found.config, config);
     }
     if secrets.is_empty() {
-        check_runtime_credentials(&session, &r#type, &profile_workspace).await?;
+        check_runtime_credentials(&profile).await?;
     }
     // Read before anything is created.
     let adc = match adc_key {
@@ -78,10 +76,10 @@ pub(crate) async fn run(arguments: CreateArguments, context: &mut Context<'_>) -
             workspace: session.workspace.clone(),
             ..ObjectMeta::default()
         }),
-        r#type,
+        r#type: profile.r#type().to_owned(),
         credentials: secrets,
         config,
-        profile_workspace,
+        profile_workspace: profile_workspace.clone(),
         ..Provider::default()
     };
     let request = CreateProviderRequest { provider: Some(provider), workspace: session.workspace.clone() };
@@ -110,51 +108,12 @@ pub(super) fn with_explicit(
     found
 }
 
-/// The alias of a known word, else the id of the profile that the gateway finds.
-async fn canonical_type(session: &Session, word: &str, workspace: &str) -> Result<String, Failure> {
-    if let Some(canonical) = provider_type::alias(word) {
-        return Ok(canonical.to_owned());
-    }
-    let id = word.trim();
-    let profile = profile(session, id, workspace).await?.ok_or_else(|| {
-        Failure::new(format!(
-            "unsupported type or profile '{id}': 'openshell provider list-profiles' shows the profiles"
-        ))
-    })?;
-    Ok(if profile.id.trim().is_empty() { id.to_owned() } else { profile.id })
-}
-
-/// The profile that a provider of this id would use, if there is one.
-pub(super) async fn profile(session: &Session, id: &str, workspace: &str) -> Result<Option<ProviderProfile>, Failure> {
-    let request = GetProviderProfileRequest { id: id.to_owned(), workspace: workspace.to_owned() };
-    let found = match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
-        Ok(reply) => required(reply.profile, "profile")?,
-        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if found.invalid_reason.is_empty() {
-        return Ok(Some(found));
-    }
-    // A built-in profile of the same id is used in its place.
-    let request = ListProviderProfilesRequest { workspace: workspace.to_owned(), ..Default::default() };
-    let listed = session.list(&request, Window::all()).await?.items;
-    let used = listed.into_iter().find(|other| other.id == found.id && other.source == "builtin");
-    used.map(Some).ok_or_else(|| {
-        Failure::new(format!(
-            "profile '{}' is not valid, so no provider can use it: {}",
-            found.id, found.invalid_reason
-        ))
-    })
-}
-
 /// Without credentials, the profile must let the gateway obtain all that it requires.
-async fn check_runtime_credentials(session: &Session, r#type: &str, workspace: &str) -> Result<(), Failure> {
-    let allows = profile(session, r#type, workspace)
-        .await?
-        .is_some_and(|profile| predicates::allows_empty_credentials(&profile));
-    if allows {
+async fn check_runtime_credentials(profile: &TypeProfile<'_>) -> Result<(), Failure> {
+    if profile.get().await?.is_some_and(predicates::allows_empty_credentials) {
         return Ok(());
     }
+    let r#type = profile.r#type();
     Err(Failure::new(format!(
         "a provider of type '{type}' needs credentials: its profile has none that the gateway can obtain at run time, or requires others; use --credential"
     )))

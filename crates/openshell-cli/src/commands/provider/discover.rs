@@ -7,8 +7,8 @@ use openshell_client::methods;
 use openshell_proto::sandbox::{GetGatewayConfigRequest, setting_value};
 use openshell_proto::v1::ProviderProfile;
 
-use super::create::profile;
 use super::opencode;
+use super::profile::TypeProfile;
 use crate::context::Session;
 use crate::failure::Failure;
 
@@ -33,20 +33,20 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Looks for the credentials of a canonical type.
 ///
 /// Errors: nothing was found; the type has no profile, or no row in the table; the setting is no bool.
-pub(crate) async fn discover(
+pub(super) async fn discover(
     session: &Session,
-    r#type: &str,
-    profile_workspace: &str,
+    profile: &TypeProfile<'_>,
     variable: Variable<'_>,
 ) -> Result<Found, Failure> {
+    let r#type = profile.r#type();
     let settings = session.read(&methods::GET_GATEWAY_CONFIG, GetGatewayConfigRequest {}).await?.settings;
     let setting = settings.get("providers_v2_enabled").and_then(|setting| setting.value.as_ref());
     let mut found = match setting {
         Some(setting_value::Value::BoolValue(true)) => {
-            let profile = profile(session, r#type, profile_workspace).await?.ok_or_else(|| {
+            let profile = profile.get().await?.ok_or_else(|| {
                 Failure::new(format!("type '{type}' has no profile, so that it is not known where its credentials lie"))
             })?;
-            by_names(r#type, &names_of(&profile)?, variable)
+            by_names(r#type, &names_of(profile)?, variable)
         }
         Some(setting_value::Value::BoolValue(false)) | None => {
             let names = table(r#type).ok_or_else(|| {

@@ -10,6 +10,7 @@ use openshell_proto::v1::{GetProviderRequest, UpdateProviderRequest};
 
 use super::create::with_explicit;
 use super::discover::discover;
+use super::profile::TypeProfile;
 use crate::commands::pairs::{credentials, pairs};
 use crate::commands::rollout::wait::WaitArguments;
 use crate::context::{Context, required};
@@ -54,7 +55,8 @@ pub(crate) async fn run(arguments: UpdateArguments, context: &mut Context<'_>) -
     if arguments.from_existing {
         let request = GetProviderRequest { name: arguments.name.clone(), workspace: workspace.clone() };
         let stored = required(session.read(&methods::GET_PROVIDER, request).await?.provider, "provider")?;
-        let found = discover(&session, &stored.r#type, &stored.profile_workspace, &variable).await?;
+        let profile = TypeProfile::new(&session, &stored.r#type, &stored.profile_workspace);
+        let found = discover(&session, &profile, &variable).await?;
         secrets = with_explicit(found.credentials, secrets);
         config = with_explicit(found.config, config);
     }

@@ -7,6 +7,8 @@ use openshell_proto::v1::ProviderProfile;
 use openshell_providers::file;
 use serde_json::{Map, Value, json};
 
+use crate::output::plain;
+
 /// Keys that every update moves, or none may.
 const NOT_COMPARED: [&str; 4] = ["id", "resource_version", "source", "scope"];
 /// So many changes are in one cell; documents have them all.
@@ -147,13 +149,6 @@ fn words(change: &Change) -> String {
             }
         }
     }
-}
-
-/// Without what would steer a terminal.
-fn plain(name: &str) -> String {
-    name.chars()
-        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
-        .collect()
 }
 
 /// One of them for scripts.

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use openshell_client::{CallError, Seen, methods};
+use openshell_client::{Seen, methods};
 use openshell_proto::v1::{
-    GetProviderProfileRequest, ProviderProfile, ProviderProfileImportItem, ProviderProfileUpdate,
-    ProviderProfileUpdateResult, UpdateProviderProfilesRequest,
+    ProviderProfile, ProviderProfileImportItem, ProviderProfileUpdate, ProviderProfileUpdateResult,
+    UpdateProviderProfilesRequest,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::changes::{self, Change};
 use super::diagnostics::{built_in, not_found, rejected};
 use super::files::Files;
 use super::places::Places;
-use super::{FileArguments, Scope, invalid};
+use super::{FileArguments, Scope, invalid, stored};
 use crate::commands::rollout::wait::WaitArguments;
 use crate::context::{Context, Session, required};
 use crate::failure::Failure;
@@ -73,7 +73,7 @@ async fn one(
     let before = match (stated, format) {
         // The sentence says nothing about what was there before.
         (1.., Format::Table) => None,
-        _ => current(session, &id, &workspace).await?,
+        _ => stored(session, &id, &workspace).await?,
     };
     let expected_resource_version = match (stated, &before) {
         (0, None) => return Err(Failure::new(not_found(&id))),
@@ -116,13 +116,13 @@ async fn batch(
     let mut before = BTreeMap::new();
     for item in items {
         let id = id_of(&item);
-        let stored = current(session, &id, &workspace).await?;
+        let found = stored(session, &id, &workspace).await?;
         let expected_resource_version = match item.profile.as_ref().map_or(0, |profile| profile.resource_version) {
             // A missing or built-in profile is left to the gateway, which then tells all problems of the batch.
-            0 => stored.as_ref().map_or(0, |profile| profile.resource_version),
+            0 => found.as_ref().map_or(0, |profile| profile.resource_version),
             version => version,
         };
-        if let Some(profile) = stored {
+        if let Some(profile) = found {
             before.insert(profile.id.clone(), profile);
         }
         updates.push(ProviderProfileUpdate { item: Some(item), id, expected_resource_version });
@@ -178,16 +178,6 @@ fn warn(profile: Option<&ProviderProfile>, context: &mut Context<'_>) {
 
 fn id_of(item: &ProviderProfileImportItem) -> String {
     item.profile.as_ref().map(|profile| profile.id.clone()).unwrap_or_default()
-}
-
-/// The profile as it is stored now.
-async fn current(session: &Session, id: &str, workspace: &str) -> Result<Option<ProviderProfile>, Failure> {
-    let request = GetProviderProfileRequest { id: id.to_owned(), workspace: workspace.to_owned() };
-    match session.read(&methods::GET_PROVIDER_PROFILE, request).await {
-        Ok(reply) => required(reply.profile, "profile").map(Some),
-        Err(CallError::Refused(status)) if status.code() == tonic::Code::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn rows(outcomes: &[Outcome], paint: Paint) -> String {

@@ -3,7 +3,7 @@
 use openshell_proto::sync::{GetRolloutResponse, RolloutRow, RolloutState, UnaskedNode};
 use serde_json::{Value, json};
 
-use crate::output::{Paint, table};
+use crate::output::{Paint, plain, table};
 
 /// Counts, rows and the nodes that did not say.
 pub(super) fn text(answer: &GetRolloutResponse, paint: Paint) -> String {
@@ -53,16 +53,11 @@ pub(super) fn rows(rows: &[&RolloutRow], paint: Paint) -> String {
             when_any(row.node),
             row.last_seen_ms.map_or_else(|| "never".to_owned(), age),
             when_any(has),
-            one_line(&row.reason),
+            plain(&row.reason),
         ]
     };
     let headers = ["WORKSPACE", "SANDBOX", "STATE", "NODE", "LAST SEEN", "HAS", "REASON"];
     table(&headers, &rows.iter().map(row).collect::<Vec<_>>(), "", paint)
-}
-
-/// A sandbox's own words, on one line and without anything that a terminal would obey.
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn age(age_ms: u64) -> String {
@@ -148,7 +143,7 @@ mod tests {
         let text = text(&answer(), Paint::plain());
         let expected = "Revision 9 concerns 3 sandboxes: 1 applied, 1 failed, 1 not connected\n\
                         WORKSPACE  SANDBOX  STATE   NODE  LAST SEEN  HAS  REASON\n\
-                        default    box      failed  2     1.2s ago   7    the hook said  [31mno\n\
+                        default    box      failed  2     1.2s ago   7    the hook\\nsaid \\u{1b}[31mno\n\
                         ! node 3 could not be asked for its sandboxes: no answer\n";
         assert_eq!(text, expected);
     }

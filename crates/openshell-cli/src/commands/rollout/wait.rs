@@ -10,19 +10,15 @@ use tokio::time::{Instant, sleep};
 
 use super::progress::{Progress, Until};
 use super::{Subject, ask_within, show};
-use crate::context::{Context, Session};
-use crate::failure::Failure;
+use crate::context::{Context, LOOK_MIN, Session};
+use crate::failure::{Failure, TIMED_OUT};
+use crate::global::duration;
 
 /// Between two looks, growing.
 const PAUSE: Duration = Duration::from_millis(25);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// Cells of the progress bar.
 const BAR: usize = 30;
-const TIMED_OUT: u8 = 124;
-/// Nobody waits longer.
-const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The last look may take so long, however little time is left.
-const LOOK_MIN: Duration = Duration::from_millis(100);
 
 /// What commands that change something take.
 #[derive(Clone, Copy, Debug, Args)]
@@ -37,8 +33,8 @@ pub(crate) struct WaitArguments {
         default_missing_value = "applied"
     )]
     wait: Option<Until>,
-    /// How long to wait, such as 500ms, 10s or 2m; at most a week.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    /// How long to wait: a number of seconds, or a number and a unit, such as 500ms, 10s or 2m; at most a week.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     wait_timeout: Duration,
 }
 
@@ -160,24 +156,10 @@ pub(super) fn conclude(
     })
 }
 
-/// A number and a unit.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' must be a number and a unit, such as 500ms, 10s or 2m");
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => number.checked_mul(60).map(Duration::from_secs).ok_or_else(wrong)?,
-        _ => return Err(wrong()),
-    };
-    if duration > WAIT_MAX { Err(format!("'{text}' is more than a week")) } else { Ok(duration) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::global::DURATION_MAX;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -201,8 +183,9 @@ mod tests {
         assert_eq!(read(&["--wait=sent", "box"]), Some((Some(Until::Sent), ten)));
         assert_eq!(read(&["box", "--wait=applied", "--wait-timeout", "500ms"]), Some((Some(Until::Applied), ten / 20)));
         assert_eq!(read(&["box", "--wait=soon"]), None);
-        assert_eq!(read(&["box", "--wait-timeout=10080m"]), Some((None, WAIT_MAX)));
-        for wrong in ["10", "s", "1h", "-1s", "1.5s", "10081m", "18446744073709551615s", "18446744073709551615m"] {
+        assert_eq!(read(&["box", "--wait-timeout=10"]), Some((None, ten)));
+        assert_eq!(read(&["box", "--wait-timeout=10080m"]), Some((None, DURATION_MAX)));
+        for wrong in ["s", "169h", "-1s", "1.5s", "0s", "10081m", "18446744073709551615s", "18446744073709551615m"] {
             assert_eq!(read(&["box", &format!("--wait-timeout={wrong}")]), None, "{wrong}");
         }
     }

@@ -7,7 +7,7 @@ use openshell_proto::v1::{DraftHistoryEntry, GetDraftPolicyResponse, PolicyChunk
 use serde_json::{Value, json};
 
 use crate::commands::policy::short_hash;
-use crate::output::{Paint, table, time_text};
+use crate::output::{Paint, plain, table, time_text};
 
 /// Every proposal, label by label, with its rule as a policy file says it.
 pub(crate) fn lines(inbox: &GetDraftPolicyResponse, paint: Paint) -> String {
@@ -122,28 +122,13 @@ pub(crate) fn count(rules: u32) -> String {
     format!("{rules} {}", if rules == 1 { "rule" } else { "rules" })
 }
 
-/// One line in which control characters, and those that turn the direction of writing, are spelled out: the
-/// text comes from a sandbox, and is read by who decides about it.
-fn plain(text: &str) -> String {
-    let turns = |letter: char| matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() || turns(letter) {
-            out.extend(letter.escape_default());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
-}
-
 fn line(text: &mut String, label: &str, value: &str) {
     text.push_str(&format!("{label:<14}{value}\n"));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{count, document, history_rows, lines, plain, revision};
+    use super::{count, document, history_rows, lines, revision};
     use crate::output::{self, Paint};
     use openshell_proto::v1::{DraftHistoryEntry, GetDraftPolicyResponse, PolicyChunk};
 
@@ -183,11 +168,6 @@ mod tests {
              Created:      2030-01-01 00:00:00\nReview token: 0123\n  api:\n    name: api\n    endpoints:\n    - host: api.x\n      \
              port: 443\n    binaries:\n    - path: /c\n"
         );
-    }
-
-    #[test]
-    fn what_a_sandbox_wrote_cannot_write_to_a_terminal() {
-        assert_eq!(plain("a\u{202e}b\r\u{7}ü"), "a\\u{202e}b\\r\\u{7}ü");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::failure::Failure;
 use crate::global::DURATION_MAX;
 
 const WAIT_SECONDS: u64 = 300;
+/// Before a watch that broke is begun again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// `openshell sandbox stop`.
 pub(super) async fn stop(name: Option<String>, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -68,7 +70,10 @@ async fn reached(session: &Session, mut sandbox: Sandbox, wanted: SandboxPhase) 
                     }
                 }
                 Ok(None) => return Err(gone()),
-                Err(_) => break,
+                Err(_) => {
+                    timeout_at(deadline, sleep(PAUSE)).await.map_err(|_| late)?;
+                    break;
+                }
             }
         }
     }

@@ -9,6 +9,8 @@ use super::super::queue::{Item, Taken};
 use super::super::tests::{line, push, text_of};
 use super::*;
 
+const LIFE: u64 = 7;
+
 fn numbered(numbers: std::ops::Range<i64>) -> Vec<SandboxLogLine> {
     numbers.map(|number| line(number, &number.to_string())).collect()
 }
@@ -32,7 +34,7 @@ fn asked(after: Option<LogPosition>) -> ReadLogsRequest {
 
 #[test]
 fn what_was_there_and_what_comes_is_everything_and_each_line_once() {
-    let keeper = Keeper::new(Limits::default());
+    let keeper = Keeper::new(Limits::default(), LIFE);
     push(&keeper, "box", numbered(0..3));
     let queue = keeper.queue();
     let (began, following) = keeper.follow("box", Filter::default(), Start::Last(2), &queue);
@@ -51,7 +53,7 @@ fn what_was_there_and_what_comes_is_everything_and_each_line_once() {
 
 #[test]
 fn a_reader_is_handed_only_what_it_asks_for() {
-    let keeper = Keeper::new(Limits { queue_lines: 1, ..Limits::default() });
+    let keeper = Keeper::new(Limits { queue_lines: 1, ..Limits::default() }, LIFE);
     let queue = keeper.queue();
     let filter = Filter::read(100, &["sandbox".to_owned()], "WARN").expect("a filter");
     let (_, _following) = keeper.follow("box", filter, Start::Last(0), &queue);
@@ -66,7 +68,7 @@ fn a_reader_is_handed_only_what_it_asks_for() {
 
 #[test]
 fn when_too_much_waits_for_all_the_reader_for_whom_most_waits_is_cut_off() {
-    let keeper = Keeper::new(Limits { queued_bytes: 3_000, ..Limits::default() });
+    let keeper = Keeper::new(Limits { queued_bytes: 3_000, ..Limits::default() }, LIFE);
     let follow = |id: &str| {
         let queue = keeper.queue();
         let (_, following) = keeper.follow(id, Filter::default(), Start::Last(0), &queue);
@@ -84,7 +86,7 @@ fn when_too_much_waits_for_all_the_reader_for_whom_most_waits_is_cut_off() {
 
 #[tokio::test]
 async fn another_node_goes_on_where_it_was_and_is_told_what_is_gone() {
-    let keeper = Keeper::new(Limits { sandbox_lines: 3, ..Limits::default() });
+    let keeper = Keeper::new(Limits { sandbox_lines: 3, ..Limits::default() }, LIFE);
     push(&keeper, "box", numbered(0..3));
     let mut lines = keeper.serve(&asked(None));
     let first = lines.next().await.expect("at once");
@@ -108,7 +110,7 @@ async fn another_node_goes_on_where_it_was_and_is_told_what_is_gone() {
 
 #[tokio::test]
 async fn another_node_that_does_not_read_is_told_how_much_it_missed_and_costs_no_more() {
-    let keeper = Keeper::new(Limits { queue_lines: 5, ..Limits::default() });
+    let keeper = Keeper::new(Limits { queue_lines: 5, ..Limits::default() }, LIFE);
     let mut lines = keeper.serve(&asked(None));
     assert_eq!(lines.next().await.map(|first| first.lines.len()), Some(0));
     push(&keeper, "box", numbered(0..8));

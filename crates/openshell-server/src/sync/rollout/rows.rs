@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use openshell_proto::peer::SandboxSession;
 use openshell_proto::sync::{RolloutCounts, RolloutRow, RolloutState};
 
+use crate::sync::reasons::bound;
+
 /// Who polls does so every 10 s, or less often, when nothing else was set up.
 const POLL_MS: u64 = 30_000;
 
@@ -47,12 +49,7 @@ pub(super) fn rows(
     }
     rows.sort_by_cached_key(|row| (rank(row, asked.revision), row.workspace.clone(), row.sandbox.clone()));
     rows.truncate(asked.rows);
-    let mut left = asked.reason_bytes;
-    for row in &mut rows {
-        let kept = row.reason.floor_char_boundary(left);
-        row.reason.truncate(kept);
-        left -= kept;
-    }
+    bound(rows.iter_mut().map(|row| &mut row.reason), asked.reason_bytes);
     (counts, rows)
 }
 

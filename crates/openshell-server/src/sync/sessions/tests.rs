@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 
+const LIFE: u64 = 7;
+
 fn limits() -> Limits {
     Limits { streams: 3, streams_of_one: 2, remembered: 1, ..Limits::default() }
 }
@@ -36,7 +38,7 @@ fn known(sessions: &Sessions) -> Vec<(String, bool)> {
 
 #[test]
 fn a_node_takes_so_many_streams_and_so_many_of_one_sandbox_read_or_not() {
-    let sessions = Sessions::new(limits());
+    let sessions = Sessions::new(limits(), LIFE);
     let first = begin(&sessions, "a");
     let second = begin(&sessions, "a");
     assert!(refusal(&sessions, "a").contains("2 streams"));
@@ -50,7 +52,7 @@ fn a_node_takes_so_many_streams_and_so_many_of_one_sandbox_read_or_not() {
 
 #[test]
 fn a_newer_stream_takes_the_place_of_the_older_one_whose_end_changes_nothing() {
-    let sessions = Sessions::new(limits());
+    let sessions = Sessions::new(limits(), LIFE);
     let older = begin(&sessions, "a");
     let newer = sessions.begin("a", "newer".to_owned(), 0).map_err(drop).expect("there is room");
     assert_eq!(older.session.end(), Some(End::Replaced));
@@ -67,7 +69,7 @@ fn a_newer_stream_takes_the_place_of_the_older_one_whose_end_changes_nothing() {
 
 #[test]
 fn who_is_gone_is_remembered_up_to_a_bound() {
-    let sessions = Sessions::new(limits());
+    let sessions = Sessions::new(limits(), LIFE);
     for sandbox in ["a", "b"] {
         drop(begin(&sessions, sandbox));
     }
@@ -80,7 +82,7 @@ fn who_is_gone_is_remembered_up_to_a_bound() {
 
 #[test]
 fn who_reads_nothing_is_cut_off_with_its_beat() {
-    let sessions = Sessions::new(Limits { slow: Duration::ZERO, ..limits() });
+    let sessions = Sessions::new(Limits { slow: Duration::ZERO, ..limits() }, LIFE);
     let held = begin(&sessions, "a");
     let beat = sessions.beat(&held.session);
     for beat in 0..BEATS {
@@ -95,7 +97,7 @@ fn who_reads_nothing_is_cut_off_with_its_beat() {
 
 #[test]
 fn a_node_that_is_old_has_nobody_and_says_so_only_for_as_long() {
-    let sessions = Sessions::new(limits());
+    let sessions = Sessions::new(limits(), LIFE);
     let _held = begin(&sessions, "a");
     let old = sessions.presence(&ReadPresenceRequest::default(), true);
     assert_eq!((old.unchanged, old.sandbox_ids.len()), (false, 0));
@@ -107,7 +109,7 @@ fn a_node_that_is_old_has_nobody_and_says_so_only_for_as_long() {
 
 #[test]
 fn polls_and_streams_are_told_together_and_only_of_those_asked_for() {
-    let sessions = Sessions::new(limits());
+    let sessions = Sessions::new(limits(), LIFE);
     let _held = begin(&sessions, "a");
     sessions.polled("a", 5);
     sessions.polled("b", 7);

@@ -43,7 +43,7 @@ fn everything() -> WatchRequest {
 
 #[tokio::test]
 async fn a_quiet_watch_is_told_again_and_again_where_it_is() {
-    let hub = Hub::new(Standing::new(), Limits { quiet: SHORT, ..Limits::default() });
+    let hub = Standing::new().hub(Limits { quiet: SHORT, ..Limits::default() });
     let mut messages = watch(&hub, &everything()).expect("begun");
     let position = synced(&mut messages).await;
     for _ in 0..3 {
@@ -60,7 +60,7 @@ async fn a_watch_that_passes_over_what_it_did_not_ask_for_is_told_how_far_it_is(
         node.create_sandbox(name);
     }
     node.publish();
-    let hub = Hub::new(node, Limits { quiet: Duration::ZERO, ..Limits::default() });
+    let hub = node.hub(Limits { quiet: Duration::ZERO, ..Limits::default() });
     let kinds = vec![WatchKind::Workspace as i32];
     let mut messages = watch(&hub, &WatchRequest { kinds, from: Some(from), ..everything() }).expect("begun");
     for revision in [from.revision + 1, from.revision + 2] {
@@ -75,7 +75,7 @@ async fn a_node_that_is_cut_off_ends_its_watches_where_old_state_is_refused() {
     let age = Duration::from_secs(30);
     for (limit, ends) in [(Some(age), true), (None, false)] {
         let node = Standing::new();
-        let hub = Hub::new(node.clone(), Limits { quiet: SHORT, age: limit, ..Limits::default() });
+        let hub = node.hub(Limits { quiet: SHORT, age: limit, ..Limits::default() });
         let mut messages = watch(&hub, &everything()).expect("begun");
         let position = synced(&mut messages).await;
         node.grow_old(age);
@@ -97,7 +97,7 @@ async fn a_node_that_is_cut_off_ends_its_watches_where_old_state_is_refused() {
 
 #[tokio::test]
 async fn who_does_not_take_the_state_in_time_is_not_told_to_come_back() {
-    let hub = Hub::new(Standing::new(), Limits { listing: Duration::ZERO, ..Limits::default() });
+    let hub = Standing::new().hub(Limits { listing: Duration::ZERO, ..Limits::default() });
     let state = hub.feed().state();
     let holders = Arc::strong_count(&state);
     let mut messages = watch(&hub, &everything()).expect("begun");
@@ -116,7 +116,7 @@ async fn who_does_not_take_the_state_in_time_is_not_told_to_come_back() {
 
 #[tokio::test]
 async fn a_watch_too_many_is_refused_and_the_others_go_on() {
-    let hub = Hub::new(Standing::new(), Limits { watches: 1, ..Limits::default() });
+    let hub = Standing::new().hub(Limits { watches: 1, ..Limits::default() });
     let mut messages = watch(&hub, &everything()).expect("begun");
     let Err(status) = watch(&hub, &everything()) else { panic!("there is room for one") };
     assert_eq!(status.code(), Code::ResourceExhausted);
@@ -136,7 +136,7 @@ async fn a_reader_that_stands_still_gives_up_what_was_read_for_it_and_misses_not
     }
     node.publish();
     let catching_up = WatchRequest { from: Some(from), ..everything() };
-    let hub = Hub::new(node, Limits { pages: 1, page_time: SHORT, ..Limits::default() });
+    let hub = node.hub(Limits { pages: 1, page_time: SHORT, ..Limits::default() });
     let mut still = watch(&hub, &catching_up).expect("begun");
     let mut seen = vec![next(&mut still).await.expect("a change")];
     // It holds the only page. Another one gets it all the same, and all that is in it.
@@ -162,7 +162,7 @@ async fn who_is_no_member_any_more_hears_so_at_once_and_is_shown_nothing_more() 
     node.write(&membership, Some(&user));
     node.publish();
     // Nothing else would wake the reader within the time of a test.
-    let hub = Hub::new(node.clone(), Limits { quiet: 100 * LIMIT, ..Limits::default() });
+    let hub = node.hub(Limits { quiet: 100 * LIMIT, ..Limits::default() });
     let stop = CancellationToken::new();
     tokio::spawn(Arc::clone(&hub).run(stop.clone()));
     let (state, of_default) = (hub.feed().state(), WatchRequest::default());

@@ -15,7 +15,10 @@ use tokio::sync::watch;
 
 use super::Feed;
 use crate::identifiers::RandomIdentifiers;
+use crate::logs::{self, Keeper};
 use crate::sandbox::tokens::tests::{START_MS, formed, secrets};
+use crate::watch::census::Limits;
+use crate::watch::hub::Hub;
 
 pub(in crate::watch) struct Standing {
     inner: Mutex<Inner>,
@@ -49,6 +52,12 @@ impl Standing {
             age: Duration::ZERO,
         };
         Arc::new(Self { inner: Mutex::new(inner), revisions })
+    }
+
+    /// Who is told of its changes.
+    pub(in crate::watch) fn hub(self: &Arc<Self>, limits: Limits) -> Arc<Hub> {
+        let feed: Arc<dyn Feed> = self.clone();
+        Hub::new(feed, Keeper::new(logs::Limits::default(), 1), limits)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -24,7 +24,7 @@ async fn a_history_that_jumped_rings_only_once_the_state_that_it_jumped_to_is_pu
     let node = Standing::new();
     let (key, id) = node.create_sandbox("box");
     let listed = node.publish();
-    let hub = Hub::new(node.clone(), Limits::default());
+    let hub = node.hub(Limits::default());
     let bell = hub.bell(&key, &id, &Principal::Cluster);
     let subscription = hub.join(listed, &all(&hub)).expect("nothing is between");
 
@@ -50,24 +50,23 @@ async fn who_follows_a_sandbox_hears_of_what_concerns_it_and_of_nothing_else() {
     let node = Standing::new();
     let [(a, _), (b, _)] = ["a", "b"].map(|name| node.create_sandbox(name));
     node.publish();
-    let hub = Hub::new(node.clone(), Limits::default());
+    let hub = node.hub(Limits::default());
     let (first, second) = (hub.follow(&a), hub.follow(&b));
-    let rung = |following: &Following| following.rung().now_or_never().is_some();
     let settings = openshell_proto::log::Settings::default();
     node.write(&Key::sandbox_settings("default", "a"), Some(&settings));
     node.write(&Key::workspace("elsewhere"), Some(&Workspace::default()));
     hub.route_through(node.publish()).await;
-    assert_eq!((rung(&first), rung(&second)), (true, false));
+    assert_eq!((has_rung(&first), has_rung(&second)), (true, false));
     node.write(&Key::gateway_settings(), Some(&settings));
     hub.route_through(node.publish()).await;
-    assert_eq!((rung(&first), rung(&second)), (true, true), "it concerns everybody");
+    assert_eq!((has_rung(&first), has_rung(&second)), (true, true), "it concerns everybody");
     node.write::<openshell_proto::v1::Sandbox>(&b, None);
     hub.route_through(node.publish()).await;
-    assert_eq!((rung(&first), rung(&second)), (false, true), "also that it is gone");
+    assert_eq!((has_rung(&first), has_rung(&second)), (false, true), "also that it is gone");
     node.create_sandbox("skipped");
     node.forget();
     hub.route_through(node.publish()).await;
-    assert_eq!((rung(&first), rung(&second)), (true, true), "nobody knows what happened");
+    assert_eq!((has_rung(&first), has_rung(&second)), (true, true), "nobody knows what happened");
     drop((first, second));
     assert!(hub.lock().followers.is_empty());
 }
@@ -75,7 +74,7 @@ async fn who_follows_a_sandbox_hears_of_what_concerns_it_and_of_nothing_else() {
 #[tokio::test]
 async fn who_has_what_was_skipped_goes_on() {
     let node = Standing::new();
-    let hub = Hub::new(node.clone(), Limits::default());
+    let hub = node.hub(Limits::default());
     let before = hub.join(hub.routed(), &all(&hub)).expect("nothing is between");
     node.create_sandbox("box");
     let floor = node.forget();
@@ -100,12 +99,12 @@ async fn when_all_together_have_too_much_the_reader_with_the_most_is_cut_off() {
         node.publish()
     };
     // How much one such entry is.
-    let measure = Hub::new(node.clone(), Limits::default());
+    let measure = node.hub(Limits::default());
     let measured = measure.join(begin, &all(&measure)).expect("nothing is between");
     measure.route_through(one("a")).await;
     let bytes = measured.queue.bytes() as u64;
 
-    let hub = Hub::new(node.clone(), Limits { queued_bytes: 3 * bytes, ..Limits::default() });
+    let hub = node.hub(Limits { queued_bytes: 3 * bytes, ..Limits::default() });
     let join = || hub.join(hub.routed(), &all(&hub)).expect("nothing is between");
     let slow = join();
     hub.route_through(one("b")).await;
@@ -127,10 +126,10 @@ async fn the_log_of_a_sandbox_goes_when_it_is_deleted_also_in_a_snapshot() {
         let node = Standing::new();
         let made = ["gone", "stays"].map(|name| node.create_sandbox(name));
         let listed = node.publish();
-        let hub = Hub::new(node.clone(), Limits::default());
+        let hub = node.hub(Limits::default());
         hub.route_through(listed).await;
         for (key, id) in &made {
-            push_as(hub.log_keeper(), key, id, vec![line(1, "text")]);
+            push_as(&hub.log_keeper, key, id, vec![line(1, "text")]);
         }
         let (key, _) = &made[0];
         node.write::<openshell_proto::v1::Sandbox>(key, None);
@@ -140,8 +139,8 @@ async fn the_log_of_a_sandbox_goes_when_it_is_deleted_also_in_a_snapshot() {
             node.forget();
         }
         let published = node.publish();
-        assert_eq!(hub.log_keeper().gauges().lines, 2);
+        assert_eq!(hub.log_keeper.gauges().lines, 2);
         hub.route_through(published).await;
-        assert_eq!(hub.log_keeper().gauges().lines, 1, "in a snapshot: {in_a_snapshot}");
+        assert_eq!(hub.log_keeper.gauges().lines, 1, "in a snapshot: {in_a_snapshot}");
     }
 }

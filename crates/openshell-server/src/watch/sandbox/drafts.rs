@@ -8,7 +8,6 @@ use openshell_state::{Key, State};
 /// What one watcher knows of the inbox.
 pub(super) struct Drafts {
     asked: bool,
-    sandbox_id: String,
     /// The revision of the last change that it knows.
     known: u64,
 }
@@ -17,19 +16,21 @@ impl Drafts {
     /// The inbox as it is when the watch begins, of which nothing is said.
     pub(super) fn known(state: &State, sandbox: &Key, asked: &WatchSandboxRequest) -> Self {
         let known = state.draft_inbox(&sandbox.workspace, &asked.id).map_or(0, |inbox| inbox.revision);
-        Self { asked: asked.follow_status || asked.follow_events, sandbox_id: asked.id.clone(), known }
+        Self { asked: asked.follow_status || asked.follow_events, known }
     }
 
-    /// How the inbox stands, when that has changed and the watcher wants to hear of it.
-    pub(super) fn changed(&mut self, state: &State, sandbox: &Key) -> Option<DraftPolicyUpdate> {
-        if !self.asked {
+    /// How the inbox of a sandbox, by its key and its id, stands, when that has changed since the watcher heard of
+    /// it, and it wants to. `revision` is that of the inbox's last change.
+    pub(super) fn changed(
+        &mut self,
+        state: &State,
+        (sandbox, id): (&Key, &str),
+        revision: u64,
+    ) -> Option<DraftPolicyUpdate> {
+        if !self.asked || revision == self.known {
             return None;
         }
-        let revision = state.draft_inbox(&sandbox.workspace, &self.sandbox_id).map_or(0, |inbox| inbox.revision);
-        if revision == self.known {
-            return None;
-        }
-        let standing = standing(state, &sandbox.workspace, &self.sandbox_id, self.known);
+        let standing = standing(state, &sandbox.workspace, id, self.known);
         self.known = revision;
         Some(DraftPolicyUpdate {
             draft_version: standing.draft_version,

@@ -6,12 +6,14 @@ use futures::{FutureExt, StreamExt};
 use openshell_proto::sandbox::{NetworkEndpoint, NetworkPolicyRule, SandboxPolicy};
 use openshell_proto::v1::{
     ClearDraftChunksRequest, DeleteSandboxRequest, DraftPolicyUpdate, PolicyChunk, PolicyStatus,
-    ReportPolicyStatusRequest, SubmitPolicyAnalysisRequest, UpdateConfigRequest, WorkspaceMember, WorkspaceRole,
+    ReportPolicyStatusRequest, SandboxPhase, SubmitPolicyAnalysisRequest, UpdateConfigRequest, WorkspaceMember,
+    WorkspaceRole,
 };
 use openshell_state::{Call, Key, decide};
 use tonic::Code;
 
 use super::*;
+use crate::logs;
 use crate::logs::tests::{Nodes, line, push_as};
 use crate::watch::census::Limits;
 use crate::watch::feed::Feed;
@@ -48,10 +50,10 @@ impl Scene {
         let role = WorkspaceMember { role: WorkspaceRole::User as i32, ..WorkspaceMember::default() };
         node.write(&Key::member("default", "mia"), Some(&role));
         node.publish();
-        let hub = Hub::new(node.clone(), Limits::default());
+        let hub = node.hub(Limits::default());
         let stop = CancellationToken::new();
         let asked = WatchSandboxRequest { id: id.clone(), ..asked };
-        let logs = Nodes::new(1, Limits::default().logs);
+        let logs = Nodes::new(1, logs::Limits::default());
         let lines = asked.follow_logs.then(|| logs.logs(1).follow(&asked).map_err(drop).expect("there is room"));
         let begun = Watcher::begin(&hub, &node.state(), member("mia"), asked, stop.clone());
         let begun = Watcher { lines, ..begun.expect("she may see it") };
@@ -233,7 +235,7 @@ async fn sr_46_what_is_in_the_inbox_when_a_watch_begins_is_not_told() {
     let node = Standing::new();
     let (_, id) = node.create_sandbox("box");
     node.publish();
-    let hub = Hub::new(node.clone(), Limits::default());
+    let hub = node.hub(Limits::default());
     let begin = |asked: WatchSandboxRequest| {
         let begun = Watcher::begin(&hub, &node.state(), Principal::Cluster, asked, CancellationToken::new());
         begun.expect("the cluster may watch")
@@ -243,13 +245,15 @@ async fn sr_46_what_is_in_the_inbox_when_a_watch_begins_is_not_told() {
     let mut watchers = [begin(events), begin(nothing)];
     for watcher in &mut watchers {
         let Some(Ok(Some(Payload::Sandbox(_)))) = watcher.changed() else { panic!("the record first") };
+        assert_eq!(watcher.quiet_at, None, "the inbox was not looked at");
         assert!(matches!(watcher.changed(), Some(Ok(None))));
+        assert_eq!(watcher.quiet_at, Some(node.state().revision()));
     }
     let scene = Scene {
         node: node.clone(),
         key: Key::sandbox("default", "box"),
         id,
-        logs: Nodes::new(1, Limits::default().logs),
+        logs: Nodes::new(1, logs::Limits::default()),
         events: Box::pin(stream::empty()),
         stop: CancellationToken::new(),
     };
@@ -262,7 +266,7 @@ async fn sr_46_what_is_in_the_inbox_when_a_watch_begins_is_not_told() {
 #[tokio::test]
 async fn sr_45_a_watch_needs_an_id_and_one_that_may_not_be_seen_is_not_found() {
     let scene = Scene::open().await;
-    let hub = Hub::new(scene.node.clone(), Limits::default());
+    let hub = scene.node.hub(Limits::default());
     let begin = |id: &str, who: &str| {
         let asked = WatchSandboxRequest { id: id.to_owned(), ..WatchSandboxRequest::default() };
         Watcher::begin(&hub, &scene.node.state(), member(who), asked, CancellationToken::new()).err()

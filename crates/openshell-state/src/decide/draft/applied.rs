@@ -44,8 +44,7 @@ impl Applied {
     pub(super) fn write(self, stored: &mut StoredDraftChunk) {
         stored.applied_key = self.key;
         stored.applied_binaries = self.binaries;
-        stored.applied_was_there = self.before.is_some();
-        stored.applied_before = self.before.unwrap_or_default();
+        stored.applied_before = self.before;
         stored.applied_left = self.left;
         stored.applied_kept = true;
     }
@@ -63,8 +62,7 @@ impl Applied {
             true => Self {
                 key: stored.applied_key.clone(),
                 binaries: stored.applied_binaries.clone(),
-                before: (stored.applied_was_there || !stored.applied_before.is_empty())
-                    .then(|| stored.applied_before.clone()),
+                before: stored.applied_before.clone(),
                 left: stored.applied_left.clone(),
             },
             false => Self {
@@ -99,8 +97,7 @@ pub(super) fn restored(chunk: &DraftChunk, policy: &SandboxPolicy) -> Option<San
 /// Leaves what an approval added, without the rule that it went into as it was before: from then on the chunk is
 /// taken back by [`removal`].
 pub(super) fn without_before(chunk: &mut DraftChunk) {
-    chunk.stored.applied_was_there = false;
-    chunk.stored.applied_before.clear();
+    chunk.stored.applied_before = None;
     chunk.stored.applied_left.clear();
 }
 

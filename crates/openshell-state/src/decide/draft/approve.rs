@@ -6,9 +6,11 @@ use openshell_proto::v1::{ApproveDraftChunkRequest, ApproveDraftChunkResponse};
 use crate::decide::draft::applied::Applied;
 use crate::decide::draft::evaluation::{self, Evaluator};
 use crate::decide::draft::inbox::Inbox;
-use crate::decide::draft::{APPROVED, PENDING, REJECTED, enter, not_global, open, write, wrong_status};
+use crate::decide::draft::{enter, open, write, wrong_status};
+use crate::decide::policy::not_global;
 use crate::decision::{Call, Decision, Draft};
 use crate::record::DraftChunk;
+use crate::record::chunk_status::{APPROVED, PENDING, REJECTED};
 use crate::refusal::Refusal;
 
 /// Decides an approval of one chunk.

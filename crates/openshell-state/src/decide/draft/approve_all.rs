@@ -8,9 +8,11 @@ use openshell_proto::v1::{ApproveAllDraftChunksRequest, ApproveAllDraftChunksRes
 use crate::decide::draft::approve::accept;
 use crate::decide::draft::evaluation::{self, Evaluator};
 use crate::decide::draft::inbox::Inbox;
-use crate::decide::draft::{PENDING, enter, not_global, open, write, wrong_status};
+use crate::decide::draft::{enter, open, write, wrong_status};
+use crate::decide::policy::not_global;
 use crate::decision::{Call, Decision, Draft};
 use crate::record::DraftChunk;
+use crate::record::chunk_status::PENDING;
 use crate::refusal::Refusal;
 
 /// Outdated chunks that one call evaluates again: the policy may have become much larger than the one that
@@ -54,7 +56,7 @@ pub fn approve_all(call: Call<'_>, request: &ApproveAllDraftChunksRequest) -> Re
         // On what the ones before it left: together they may contradict each other.
         match evaluator.evaluate(&chunk.stored.rule_name, &chunk.rule) {
             Ok(evaluation) => {
-                evaluator.rebase(evaluation.merged);
+                evaluator.rebase(evaluation.merged, Some(evaluation.candidate));
                 accept(&mut chunk, evaluation.applied, call.stamp.time_ms);
                 inbox.put(chunk);
                 approved += 1;

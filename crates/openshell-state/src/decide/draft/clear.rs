@@ -3,8 +3,9 @@
 use openshell_proto::v1::{ClearDraftChunksRequest, ClearDraftChunksResponse};
 
 use crate::decide::draft::inbox::Inbox;
-use crate::decide::draft::{PENDING, enter, open};
+use crate::decide::draft::{enter, open};
 use crate::decision::{Call, Decision, Draft};
+use crate::record::chunk_status::PENDING;
 use crate::refusal::Refusal;
 
 /// Decides the removal of all pending chunks of a sandbox.

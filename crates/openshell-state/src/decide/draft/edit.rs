@@ -6,8 +6,9 @@ use openshell_proto::v1::{EditDraftChunkRequest, EditDraftChunkResponse};
 use crate::decide::draft::evaluation::Evaluator;
 use crate::decide::draft::inbox::Inbox;
 use crate::decide::draft::proposal::{self, Target};
-use crate::decide::draft::{PENDING, enter, open, wrong_status};
+use crate::decide::draft::{enter, open, wrong_status};
 use crate::decision::{Call, Decision, Draft};
+use crate::record::chunk_status::PENDING;
 use crate::refusal::Refusal;
 
 /// Decides another rule for a pending chunk. What repetitions of the proposal are recognised by stays, so

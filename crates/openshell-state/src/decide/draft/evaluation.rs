@@ -3,6 +3,8 @@
 //! approves, and what an approval writes, is not here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use openshell_policy::merge::{self, MergeError, Operation};
 use openshell_policy::{credentials, findings, hash, safety};
@@ -13,7 +15,7 @@ use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use crate::checks;
-use crate::composition::{self, Member, Subject, View};
+use crate::composition::{self, Member, Subject, View, minted_keys};
 use crate::decide::draft::TEXT_MAX;
 use crate::decide::draft::applied::{self, Applied};
 use crate::decide::draft::inbox::without_copies;
@@ -42,14 +44,16 @@ pub(super) struct Evaluator<'a> {
     /// Of the credentials that the sandbox has, sorted.
     fingerprints: Vec<String>,
     /// What the sandbox enforces now, once somebody asked.
-    current: Option<Enforced>,
+    current: Option<Arc<Enforced>>,
+    /// Whether provider rules are composed, or why nobody can say.
+    on: Result<bool, Refusal>,
     /// Of [`WORK_MAX`].
     spent: usize,
 }
 
 /// A policy as it is enforced, composed and stamped, with its hash; none and empty when there is none.
 #[derive(Clone)]
-struct Enforced {
+pub(super) struct Enforced {
     policy: Option<SandboxPolicy>,
     hash: String,
 }
@@ -64,8 +68,9 @@ pub(super) struct Evaluation {
     pub(super) applied: Applied,
     /// What is new about what it allows.
     verdict: String,
-    current: Enforced,
-    candidate: Enforced,
+    current: Arc<Enforced>,
+    /// What the sandbox would enforce with it.
+    pub(super) candidate: Arc<Enforced>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -89,7 +94,9 @@ impl<'a> Evaluator<'a> {
         composition::rely_on_profiles(draft, state, &members);
         let mut fingerprints: Vec<String> = members.iter().map(fingerprint).collect();
         fingerprints.sort();
-        Ok(Self { state, sandbox, subject, members, fingerprints, current: None, spent: 0 })
+        // Where nobody can say, evaluations hear it, each at its place.
+        let on = composition::is_on(state);
+        Ok(Self { state, sandbox, subject, members, fingerprints, current: None, on, spent: 0 })
     }
 
     /// What the sandbox composes with.
@@ -102,10 +109,11 @@ impl<'a> Evaluator<'a> {
         self.subject.base.as_deref()
     }
 
-    /// From now on proposals are merged into this policy.
-    pub(super) fn rebase(&mut self, base: SandboxPolicy) {
+    /// From now on proposals are merged into this policy, with which the sandbox enforces `enforced`, where that is
+    /// known already.
+    pub(super) fn rebase(&mut self, base: SandboxPolicy, enforced: Option<Arc<Enforced>>) {
         self.subject.base = Some(Cow::Owned(base));
-        self.current = None;
+        self.current = enforced;
     }
 
     /// Whether the call may evaluate this rule too. The first one always may.
@@ -129,7 +137,7 @@ impl<'a> Evaluator<'a> {
 
     /// The hash of what the sandbox enforces now.
     pub(super) fn current_hash(&mut self) -> Result<String, Refusal> {
-        Ok(self.enforced_now()?.hash)
+        Ok(self.enforced_now()?.hash.clone())
     }
 
     /// Evaluates a chunk.
@@ -162,8 +170,10 @@ impl<'a> Evaluator<'a> {
         let alone = [(rule_name.to_owned(), rule.clone())].into_iter().collect();
         let alone = SandboxPolicy { network_policies: alone, ..SandboxPolicy::default() };
         checks::proposed_credential_context(&alone, &self.members)?;
-        let add = AddNetworkRule { rule_name: rule_name.to_owned(), rule: Some(rule.clone()) };
-        self.merged(Wire::AddRule(add))
+        let add = Wire::AddRule(AddNetworkRule { rule_name: rule_name.to_owned(), rule: Some(rule.clone()) });
+        let operations = merge::parse(&[PolicyMergeOperation { operation: Some(add) }]).map_err(refusal)?;
+        merge::check_always_blocked(&operations).map_err(refusal)?;
+        self.applied(&operations)
     }
 
     /// The policy without what an approved chunk added, when it may be stored.
@@ -180,12 +190,6 @@ impl<'a> Evaluator<'a> {
         self.applied(&removals)
     }
 
-    fn merged(&self, operation: Wire) -> Result<SandboxPolicy, Refusal> {
-        let operations = merge::parse(&[PolicyMergeOperation { operation: Some(operation) }]).map_err(refusal)?;
-        merge::check_always_blocked(&operations).map_err(refusal)?;
-        self.applied(&operations)
-    }
-
     fn applied(&self, operations: &[Operation]) -> Result<SandboxPolicy, Refusal> {
         self.storable(merge::apply(&self.subject.base_or_empty(), operations).map_err(refusal)?)
     }
@@ -198,7 +202,7 @@ impl<'a> Evaluator<'a> {
         if !violations.is_empty() {
             return Err(Refusal::invalid(safety::refusal(&violations)));
         }
-        let composed = checks::composed(&merged, &self.members, composition::is_on(self.state)?)?;
+        let composed = checks::composed(Cow::Borrowed(&merged), &self.members, self.on.clone()?)?;
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, &self.members)?;
         checks::environment_size(&composed, &self.members)?;
@@ -206,35 +210,40 @@ impl<'a> Evaluator<'a> {
         Ok(merged)
     }
 
-    fn enforced_now(&mut self) -> Result<Enforced, Refusal> {
+    fn enforced_now(&mut self) -> Result<Arc<Enforced>, Refusal> {
         if let Some(current) = &self.current {
-            return Ok(current.clone());
+            return Ok(Arc::clone(current));
         }
-        let policy = effective::policy(self.state, &self.subject, self.sandbox, &self.members)?;
-        let current = Enforced { hash: policy.as_ref().map(hash::policy_hash).unwrap_or_default(), policy };
-        self.current = Some(current.clone());
+        let current = self.enforced_by(&self.subject)?;
+        self.current = Some(Arc::clone(&current));
         Ok(current)
     }
 
     /// What the sandbox would enforce with this policy.
-    fn enforced(&self, base: &SandboxPolicy) -> Result<Enforced, Refusal> {
-        let subject = Subject { base: Some(Cow::Borrowed(base)), ..self.subject.clone() };
-        let policy = effective::policy(self.state, &subject, self.sandbox, &self.members)?;
-        Ok(Enforced { hash: policy.as_ref().map(hash::policy_hash).unwrap_or_default(), policy })
+    fn enforced(&self, base: &SandboxPolicy) -> Result<Arc<Enforced>, Refusal> {
+        let Subject { workspace, name, .. } = self.subject;
+        let providers = self.subject.providers.clone();
+        self.enforced_by(&Subject { workspace, name, providers, base: Some(Cow::Borrowed(base)) })
+    }
+
+    fn enforced_by(&self, subject: &Subject<'_>) -> Result<Arc<Enforced>, Refusal> {
+        let policy = effective::policy(self.state, subject, self.sandbox, &self.members)?;
+        Ok(Arc::new(Enforced { hash: policy.as_ref().map(hash::policy_hash).unwrap_or_default(), policy }))
     }
 }
 
 impl Evaluation {
     /// Keeps what the proposal comes to with its chunk.
     pub(super) fn store(self, chunk: &mut DraftChunk) {
+        let (current, candidate) = (Arc::unwrap_or_clone(self.current), Arc::unwrap_or_clone(self.candidate));
         let stored = &mut chunk.stored;
         stored.review_token = self.token;
         stored.validation_result = cut(self.verdict);
         stored.application_error.clear();
-        stored.current_effective_policy_hash = self.current.hash;
-        stored.candidate_effective_policy_hash = self.candidate.hash;
-        stored.current_effective_policy = self.current.policy;
-        stored.candidate_effective_policy = self.candidate.policy;
+        stored.current_effective_policy_hash = current.hash;
+        stored.candidate_effective_policy_hash = candidate.hash;
+        stored.current_effective_policy = current.policy;
+        stored.candidate_effective_policy = candidate.policy;
         let copies = [&stored.current_effective_policy, &stored.candidate_effective_policy];
         if copies.into_iter().flatten().map(SandboxPolicy::encoded_len).sum::<usize>() > COPIES_BYTES_MAX {
             without_copies(chunk);
@@ -286,11 +295,8 @@ fn fingerprint(member: &Member<'_>) -> String {
     part(provider.metadata.as_ref().map_or("", |metadata| &metadata.id).as_bytes());
     part(provider.r#type.as_bytes());
     let held = provider.credentials.keys().chain(provider.credential_handles.keys());
-    let minted = member
-        .refreshes
-        .iter()
-        .flat_map(|refresh| std::iter::once(&refresh.credential_key).chain(refresh.additional_output_keys.values()));
-    let keys: std::collections::BTreeSet<&String> = held.chain(minted).collect();
+    let minted = member.refreshes.iter().copied().flat_map(minted_keys);
+    let keys: BTreeSet<&String> = held.chain(minted).collect();
     part(&(keys.len() as u64).to_le_bytes());
     keys.into_iter().for_each(|key| part(key.as_bytes()));
     if let Some(resolved) = &member.resolved {

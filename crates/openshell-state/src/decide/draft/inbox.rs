@@ -10,10 +10,11 @@ use openshell_proto::v1::StoredDraftChunk;
 use prost::Message;
 
 use crate::decide::draft::applied::without_before;
-use crate::decide::draft::{APPROVED, PENDING, REJECTED};
 use crate::decision::Draft;
+use crate::drafts;
 use crate::key::Key;
 use crate::record::DraftChunk;
+use crate::record::chunk_status::{APPROVED, PENDING, REJECTED};
 use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
@@ -23,6 +24,15 @@ struct Load {
     chunks: usize,
     /// Encoded, with [`DECISION_BYTES`] for each chunk that is pending.
     bytes: usize,
+}
+
+/// What would be left of an inbox.
+struct Left {
+    /// Ids of the chunks that would go.
+    gone: Vec<String>,
+    all: Load,
+    /// What of that is pending.
+    pending: Load,
 }
 
 /// All chunks of an inbox are answered in one message, and released clients read 4 MiB.
@@ -59,9 +69,7 @@ impl<'a> Inbox<'a> {
 
     /// The chunks in the order in which they came: by draft version, then in order of id.
     pub(super) fn in_order(&self) -> Vec<Cow<'_, DraftChunk>> {
-        let mut chunks = self.chunks();
-        chunks.sort_by(|left, right| age(&left.stored).cmp(&age(&right.stored)));
-        chunks
+        drafts::in_order(self.chunks())
     }
 
     /// The chunk with this id.
@@ -90,7 +98,7 @@ impl<'a> Inbox<'a> {
 
     /// The draft version of the next submission.
     pub(super) fn next_version(&self) -> i64 {
-        self.chunks().iter().map(|chunk| chunk.stored.draft_version).max().unwrap_or(0).saturating_add(1)
+        drafts::highest_version(self.chunks()).saturating_add(1)
     }
 
     /// Whether anything changed.
@@ -137,27 +145,23 @@ impl<'a> Inbox<'a> {
     /// Makes room where it is short: decided chunks go; when that is not enough, what the call changed keeps hashes in
     /// the place of policies; and when the inbox is still too large, not what rules were before an approval.
     fn settle(&mut self) -> (Load, Load) {
-        let mut changed = self.changed.clone();
-        let (mut all, mut pending) = self.let_go();
-        let mut lighter = |inbox: &mut Self, lighten: fn(&mut DraftChunk)| {
-            changed.values_mut().flatten().for_each(lighten);
-            // What went for nothing stays.
-            inbox.changed.clone_from(&changed);
-            inbox.let_go()
-        };
-        if !(all.fits(INBOX_MAX) && pending.fits(PENDING_MAX)) {
-            (all, pending) = lighter(self, without_copies);
+        let mut left = self.let_go();
+        if !(left.all.fits(INBOX_MAX) && left.pending.fits(PENDING_MAX)) {
+            self.changed.values_mut().flatten().for_each(without_copies);
+            left = self.let_go();
         }
-        if !all.fits(INBOX_MAX) {
-            (all, pending) = lighter(self, without_before);
+        if !left.all.fits(INBOX_MAX) {
+            self.changed.values_mut().flatten().for_each(without_before);
+            left = self.let_go();
         }
-        (all, pending)
+        // Only now: what would have gone for nothing stays.
+        left.gone.iter().for_each(|id| self.remove(id));
+        (left.all, left.pending)
     }
 
-    /// Lets decided chunks go that this call did not touch, while the inbox holds more than it may: rejected ones first,
-    /// the one decided longest ago before others. What nobody decided yet is never let go. What it holds then, and what
-    /// of that is pending.
-    fn let_go(&mut self) -> (Load, Load) {
+    /// What is left once decided chunks go that this call did not touch, while the inbox holds more than it may:
+    /// rejected ones first, the one decided longest ago before others. What nobody decided yet is never let go.
+    fn let_go(&self) -> Left {
         let (mut all, mut pending) = (Load::NOTHING, Load::NOTHING);
         let mut decided: Vec<(bool, i64, String, usize)> = Vec::new();
         for chunk in self.chunks() {
@@ -172,14 +176,15 @@ impl<'a> Inbox<'a> {
             }
         }
         decided.sort();
+        let mut gone = Vec::new();
         for (_, _, id, bytes) in decided {
             if all.fits(INBOX_MAX) {
                 break;
             }
-            self.remove(&id);
+            gone.push(id);
             all.take(bytes);
         }
-        (all, pending)
+        Left { gone, all, pending }
     }
 
     /// Writes what changed, and the record that guards the inbox.
@@ -244,11 +249,6 @@ fn weight(stored: &StoredDraftChunk) -> usize {
 pub(super) fn without_copies(chunk: &mut DraftChunk) {
     chunk.stored.current_effective_policy = None;
     chunk.stored.candidate_effective_policy = None;
-}
-
-/// What chunks are ordered by.
-pub(crate) fn age(stored: &StoredDraftChunk) -> (i64, i64, &str) {
-    (stored.draft_version, stored.created_at_ms, &stored.id)
 }
 
 /// Marks a chunk as rejected.

@@ -18,28 +18,19 @@ pub use approve::approve;
 pub use approve_all::approve_all;
 pub use clear::clear;
 pub use edit::edit;
-pub(crate) use inbox::age;
 pub use submit::submit;
 pub use withdraw::{reject, undo};
 
 use openshell_proto::v1::Sandbox;
 
 use crate::access::{Role, workspace_or_default};
-use crate::composition;
 use crate::decide::{Need, enter_workspace};
 use crate::decision::{Call, Draft};
 use crate::key::Key;
 use crate::names;
 use crate::query;
 use crate::refusal::Refusal;
-use crate::state::State;
 
-/// Nobody decided yet.
-pub(crate) const PENDING: &str = "pending";
-/// The rule went into the sandbox's policy.
-pub(crate) const APPROVED: &str = "approved";
-/// Somebody, or a newer proposal, said no.
-pub(crate) const REJECTED: &str = "rejected";
 /// Bytes of a rationale, of security notes, and of a reason.
 const TEXT_MAX: usize = 8192;
 
@@ -74,15 +65,6 @@ fn open<'a>(call: &Call<'a>, draft: &mut Draft, workspace: &'a str, name: &str) 
     let id = sandbox.metadata.as_ref().map_or("", |metadata| metadata.id.as_str());
     draft.rely_on(call.state, Key::sandbox(workspace, name));
     Ok(Desk { workspace, sandbox, id })
-}
-
-/// While a global policy is set no sandbox's own policy is changed.
-fn not_global(state: &State, draft: &mut Draft) -> Result<(), Refusal> {
-    draft.rely_on(state, Key::gateway_settings());
-    if composition::global_policy(state)?.is_some() {
-        return Err(Refusal::precondition("the policy is managed globally; delete the global policy first"));
-    }
-    Ok(())
 }
 
 fn bounded(field: &str, value: &str) -> Result<(), Refusal> {

@@ -6,10 +6,11 @@ use openshell_proto::sandbox::NetworkPolicyRule;
 use openshell_proto::v1::{PolicyChunk, StoredDraftChunk};
 use prost::Message;
 
-use crate::decide::draft::{PENDING, bounded};
+use crate::decide::draft::bounded;
 use crate::decision::Call;
 use crate::names::{self, NAME_MAX};
 use crate::record::DraftChunk;
+use crate::record::chunk_status::PENDING;
 
 /// Bytes of a rule, encoded.
 const RULE_BYTES_MAX: usize = 64 * 1024;

@@ -1,6 +1,9 @@
 //! `SubmitPolicyAnalysis` (`config.md` DC-2 to DC-5): proposals of a sandbox go into its inbox, and into
 //! its policy where it is set so and nobody has to look. All of a submission is one entry.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use openshell_policy::findings;
 use openshell_proto::sandbox::setting_value;
 use openshell_proto::v1::{PolicyChunk, Sandbox, SubmitPolicyAnalysisRequest, SubmitPolicyAnalysisResponse};
@@ -11,13 +14,14 @@ use crate::decide::draft::approve::accept;
 use crate::decide::draft::evaluation::{self, Evaluator};
 use crate::decide::draft::inbox::{self, Inbox};
 use crate::decide::draft::proposal::{self, Target};
-use crate::decide::draft::{APPROVED, Desk, PENDING, write};
+use crate::decide::draft::{Desk, write};
 use crate::decide::{Need, enter_workspace_or_own};
 use crate::decision::{Call, Decision, Draft};
 use crate::key::Key;
 use crate::names::{self, NAME_MAX};
 use crate::query;
 use crate::record::DraftChunk;
+use crate::record::chunk_status::{APPROVED, PENDING};
 use crate::refusal::{Code, Refusal};
 
 /// The mode whose proposals follow from denials: repetitions count, and people edit them.
@@ -134,10 +138,11 @@ impl<'a> Submission<'a> {
         match self.evaluator.evaluate(&chunk.stored.rule_name, &chunk.rule) {
             Ok(evaluation) => {
                 let (merged, applied) = (evaluation.merged.clone(), evaluation.applied.clone());
+                let candidate = Arc::clone(&evaluation.candidate);
                 evaluation.store(&mut chunk);
                 if !self.give_way(&mut chunk, &target, mechanistic) && self.may_go_in(&chunk) {
                     accept(&mut chunk, applied, self.call.stamp.time_ms);
-                    self.evaluator.rebase(merged);
+                    self.evaluator.rebase(merged, Some(candidate));
                     self.policy = true;
                 }
             }
@@ -157,7 +162,7 @@ impl<'a> Submission<'a> {
     /// Adds a repetition of a mechanistic proposal to the chunk that the first became (DC-3). Its rule stays
     /// as it is: it may have been edited, and it is what is reviewed.
     fn repeated(&mut self, proposed: &PolicyChunk, dedup_key: &str) -> Option<String> {
-        let known = |chunk: &&std::borrow::Cow<'_, DraftChunk>| chunk.stored.dedup_key == dedup_key;
+        let known = |chunk: &&Cow<'_, DraftChunk>| chunk.stored.dedup_key == dedup_key;
         let mut chunk = self.inbox.chunks().iter().find(known)?.clone().into_owned();
         let (first_seen_ms, last_seen_ms) = proposal::seen(proposed, self.call.stamp.time_ms);
         let stored = &mut chunk.stored;

@@ -10,9 +10,11 @@ use crate::decide::draft::applied::Applied;
 use crate::decide::draft::evaluation::{self, Evaluator};
 use crate::decide::draft::inbox::{self, Inbox};
 use crate::decide::draft::write::{self, Written};
-use crate::decide::draft::{APPROVED, Desk, PENDING, bounded, enter, not_global, open, wrong_status};
+use crate::decide::draft::{Desk, bounded, enter, open, wrong_status};
+use crate::decide::policy::not_global;
 use crate::decision::{Call, Decision, Draft};
 use crate::record::DraftChunk;
+use crate::record::chunk_status::{APPROVED, PENDING};
 use crate::refusal::Refusal;
 
 /// Decides a rejection.
@@ -78,7 +80,7 @@ fn take_back(call: &Call<'_>, draft: &mut Draft, desk: &Desk<'_>, chunk: &mut Dr
         false => write::revision(call, draft, desk, &evaluator, &left)?,
     };
     Applied::clear(&mut chunk.stored);
-    evaluator.rebase(left);
+    evaluator.rebase(left, None);
     evaluation::refresh(&mut evaluator, chunk);
     Ok(written)
 }

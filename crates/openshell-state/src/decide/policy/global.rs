@@ -6,13 +6,14 @@ use openshell_proto::sandbox::{SandboxPolicy, SettingValue, setting_value};
 use openshell_proto::v1::UpdateConfigResponse;
 use prost::Message;
 
-use super::{LOADED, forget, next_revision_key, next_version, revision, supersede};
+use super::{forget, next_revision_key, next_version, revision, supersede};
 use crate::composition::GLOBAL_POLICY;
 use crate::decide::settings::SettingsRecord;
 use crate::decide::{sandbox as sandboxes, spec};
 use crate::decision::{Call, Decision, Draft};
 use crate::effective::version_of;
 use crate::key::{GLOBAL_SCOPE, Key};
+use crate::record::revision_status::LOADED;
 use crate::refusal::Refusal;
 
 /// Decides a global policy (UC-8 to UC-11).

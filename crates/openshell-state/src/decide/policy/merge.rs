@@ -39,6 +39,6 @@ pub(in crate::decide) fn merge(
 }
 
 /// The refusal of operations that cannot be applied (UC-66).
-pub(in crate::decide) fn refusal(error: merge::MergeError) -> Refusal {
+fn refusal(error: merge::MergeError) -> Refusal {
     if error.is_invalid() { Refusal::invalid(error.to_string()) } else { Refusal::precondition(error.to_string()) }
 }

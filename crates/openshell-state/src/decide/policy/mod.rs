@@ -2,7 +2,7 @@
 //! One entry writes the revision, supersedes those below, lets go of the oldest and updates what hangs on it.
 
 mod global;
-pub(super) mod merge;
+mod merge;
 pub(super) mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +11,13 @@ use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::StoredPolicyRevision;
 use prost::Message;
 
+use crate::composition;
 use crate::decision::{Call, Draft};
 use crate::effective::version_of;
 use crate::key::Key;
 use crate::record::PolicyRevision;
+use crate::record::revision_status::{LOADED, PENDING, SUPERSEDED};
+use crate::refusal::Refusal;
 use crate::state::{Entry, State};
 
 pub(super) use global::set_global;
@@ -29,10 +32,14 @@ const REVISIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How many older ones one entry lets go: more than come with each entry, and little beside what it may hold.
 const FORGOTTEN_AT_ONCE_MAX: usize = 1000;
 
-pub(crate) const PENDING: &str = "pending";
-pub(super) const LOADED: &str = "loaded";
-pub(super) const FAILED: &str = "failed";
-pub(super) const SUPERSEDED: &str = "superseded";
+/// While a global policy is set no sandbox's own policy is changed. The draft relies on that.
+pub(super) fn not_global(state: &State, draft: &mut Draft) -> Result<(), Refusal> {
+    draft.rely_on(state, Key::gateway_settings());
+    if composition::global_policy(state)?.is_some() {
+        return Err(Refusal::precondition("the policy is managed globally; delete the global policy first"));
+    }
+    Ok(())
+}
 
 /// The key of the revision that would be written next; relying on its absence is relying on
 /// the latest revision.

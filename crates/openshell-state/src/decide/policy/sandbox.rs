@@ -7,7 +7,7 @@ use openshell_policy::{credentials, hash, reserved, static_fields};
 use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::{Sandbox, UpdateConfigResponse};
 
-use super::{PENDING, forget, next_revision_key, next_version, revision, supersede};
+use super::{forget, next_revision_key, next_version, not_global, revision, supersede};
 use crate::access::Principal;
 use crate::checks;
 use crate::composition::{self, Member, View};
@@ -16,6 +16,7 @@ use crate::decision::{Call, Decision, Draft};
 use crate::effective::version_of;
 use crate::key::Key;
 use crate::names;
+use crate::record::revision_status::PENDING;
 use crate::refusal::Refusal;
 
 /// A change of a sandbox's policy.
@@ -73,12 +74,8 @@ impl<'a> Change<'a> {
     /// Records what every change relies on, and refuses it under a global policy.
     pub(super) fn enter(&self, call: &Call<'_>, draft: &mut Draft) -> Result<(), Refusal> {
         draft.rely_on(call.state, Key::sandbox(self.workspace, self.name()));
-        draft.rely_on(call.state, Key::gateway_settings());
         draft.rely_on(call.state, next_revision_key(call.state, self.workspace, self.id()));
-        if composition::global_policy(call.state)?.is_some() {
-            return Err(Refusal::precondition("the policy is managed globally; delete the global policy first"));
-        }
-        Ok(())
+        not_global(call.state, draft)
     }
 
     fn name(&self) -> &'a str {
@@ -136,7 +133,7 @@ impl<'a> Change<'a> {
             composition::rely_on_providers(draft, call.state, self.workspace, members);
             checks::environment_size(policy, members)?;
         }
-        let composed = checks::composed(policy, members, composition::is_on(call.state)?)?;
+        let composed = checks::composed(Cow::Borrowed(policy), members, composition::is_on(call.state)?)?;
         checks::endpoint_ambiguity(&composed)?;
         checks::credential_context(&composed, members)?;
         match call.principal {

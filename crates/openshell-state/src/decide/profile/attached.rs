@@ -137,8 +137,13 @@ impl Judge<'_> {
             used.insert((candidate.source, &candidate.profile.id), candidate);
             self.secrets(candidate, subject, member, &mut diagnostics);
         }
-        let problems = self.problems(subject, members);
-        let context = if diagnostics.is_empty() && problems.is_empty() { self.context(subject, members) } else { None };
+        let composed = checks::composed(subject.base_or_empty(), members, self.on);
+        let composed = composed.as_deref();
+        let problems = self.problems(subject, members, composed);
+        let context = match diagnostics.is_empty() && problems.is_empty() {
+            true => self.context(subject, members, composed),
+            false => None,
+        };
         for candidate in used.into_values() {
             let mut say = |field: &str, text: String| {
                 diagnostics.push(validate::error(candidate.source, &candidate.profile.id, field, text));
@@ -192,7 +197,12 @@ impl Judge<'_> {
     }
 
     /// AS-D3 and AS-D4: field and text.
-    fn problems(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Vec<(&'static str, String)> {
+    fn problems(
+        &self,
+        subject: &Subject<'_>,
+        members: &[Member<'_>],
+        composed: Result<&SandboxPolicy, &Refusal>,
+    ) -> Vec<(&'static str, String)> {
         let (operation, sandbox) = (self.operation, subject.name);
         let mut found = Vec::new();
         if let Err(explanation) = checks::token_grants(members) {
@@ -204,8 +214,8 @@ impl Judge<'_> {
             ));
         }
         // What is too large to be composed is no configuration at all: see `lacking`.
-        let composed = self.on.then(|| checks::composed(&subject.base_or_empty(), members, true).ok()).flatten();
-        let conflicts = composed.map(|policy| ambiguity::conflicts(&policy)).unwrap_or_default();
+        let composed = composed.ok().filter(|_| self.on);
+        let conflicts = composed.map(ambiguity::conflicts).unwrap_or_default();
         if !conflicts.is_empty() {
             let pairs = ambiguity::refusal(&conflicts);
             found.push((
@@ -218,23 +228,29 @@ impl Judge<'_> {
 
     /// Why bindings and signing endpoints of the sandbox would lack what they need (EC-18), or it would be sent too
     /// much, if that is not so now.
-    fn context(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
-        let after = self.lacking(subject, members)?;
+    fn context(
+        &self,
+        subject: &Subject<'_>,
+        members: &[Member<'_>],
+        composed: Result<&SandboxPolicy, &Refusal>,
+    ) -> Option<String> {
+        let after = self.lacking(members, composed)?;
         let names = subject.providers.iter();
         let before: Vec<_> = names.filter_map(|name| self.before.member(subject.workspace, name)).collect();
-        self.lacking(subject, &before).is_none().then_some(after)
+        let composed = checks::composed(subject.base_or_empty(), &before, self.on);
+        self.lacking(&before, composed.as_deref()).is_none().then_some(after)
     }
 
     /// In what the sandbox composes, and in the global policy while there is one: its removal brings back the other.
-    fn lacking(&self, subject: &Subject<'_>, members: &[Member<'_>]) -> Option<String> {
-        let composed = match checks::composed(&subject.base_or_empty(), members, self.on) {
+    fn lacking(&self, members: &[Member<'_>], composed: Result<&SandboxPolicy, &Refusal>) -> Option<String> {
+        let composed = match composed {
             Ok(composed) => composed,
-            Err(refusal) => return Some(refusal.message),
+            Err(refusal) => return Some(refusal.message.clone()),
         };
         let fits = |policy: &SandboxPolicy| {
             checks::credential_context(policy, members).and_then(|()| checks::environment_size(policy, members))
         };
-        let mut refusals = std::iter::once(&composed).chain(&self.global).filter_map(|policy| fits(policy).err());
+        let mut refusals = std::iter::once(composed).chain(&self.global).filter_map(|policy| fits(policy).err());
         refusals.next().map(|refusal| refusal.message)
     }
 }

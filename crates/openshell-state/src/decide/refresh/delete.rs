@@ -4,6 +4,7 @@ use openshell_proto::datamodel::Provider;
 use openshell_proto::v1::{DeleteProviderRefreshRequest, DeleteProviderRefreshResponse};
 
 use crate::access::{Role, workspace_or_default};
+use crate::composition::minted_keys;
 use crate::decide::refresh::{arguments, find};
 use crate::decide::{Need, enter_workspace, next_metadata};
 use crate::decision::{Call, Decision, Draft};
@@ -26,7 +27,7 @@ pub fn delete(call: Call<'_>, request: &DeleteProviderRefreshRequest) -> Result<
     };
     draft.delete(&found.key);
     let mut after = found.provider.clone();
-    for key in std::iter::once(&state.credential_key).chain(state.additional_output_keys.values()) {
+    for key in minted_keys(state) {
         if after.credential_expires_at_ms.get(key) == Some(&state.expires_at_ms) {
             after.credential_expires_at_ms.remove(key);
         }

@@ -8,7 +8,7 @@ use openshell_providers::predicates;
 use sha2::{Digest as _, Sha256};
 
 use crate::checks::REFRESH_DELETING;
-use crate::composition::Member;
+use crate::composition::{Member, minted_keys};
 use crate::effective::environment::Place;
 use crate::effective::environment_revision::authorization_epoch;
 use crate::refusal::Refusal;
@@ -58,7 +58,7 @@ pub(super) fn handle(
 fn mints(refresh: &StoredProviderCredentialRefreshState, key: &str) -> bool {
     predicates::is_mintable(refresh.strategy())
         && refresh.status != REFRESH_DELETING
-        && (refresh.credential_key == key || refresh.additional_output_keys.values().any(|output| output == key))
+        && minted_keys(refresh).any(|minted| minted == key)
 }
 
 /// One place, however it is written.

@@ -2,7 +2,8 @@
 
 use openshell_proto::log::Settings;
 use openshell_proto::v1::{
-    DeleteSandboxRequest, StoredProviderCredentialRefreshState, StoredProviderProfile, WorkspaceRole,
+    DeleteSandboxRequest, StoredProviderCredentialRefreshState, StoredProviderProfile, StoredRefreshClaim,
+    WorkspaceRole,
 };
 use openshell_state::{Concerned, Key};
 
@@ -107,18 +108,20 @@ fn an_entry_ends_the_answers_of_those_whom_it_concerns_and_no_others() {
     check("a member", |world| world.member("default", "bob", WorkspaceRole::User), &[]);
 }
 
+/// A refresh state of the provider `q`, and its key.
+fn refresh(world: &World) -> (Key, StoredProviderCredentialRefreshState) {
+    let id = world.stored_provider("q").metadata.as_ref().expect("metadata").id.clone();
+    let state = StoredProviderCredentialRefreshState {
+        provider_id: id.clone(),
+        provider_name: "q".to_owned(),
+        credential_key: "Q".to_owned(),
+        ..StoredProviderCredentialRefreshState::default()
+    };
+    (Key::refresh("default", &id, "Q"), state)
+}
+
 #[test]
 fn records_that_are_written_past_the_rules_concern_those_who_use_them() {
-    let refresh = |world: &World| {
-        let id = world.stored_provider("q").metadata.as_ref().expect("metadata").id.clone();
-        let state = StoredProviderCredentialRefreshState {
-            provider_id: id.clone(),
-            provider_name: "q".to_owned(),
-            credential_key: "Q".to_owned(),
-            ..StoredProviderCredentialRefreshState::default()
-        };
-        (Key::refresh("default", &id, "Q"), state)
-    };
     let written = |world: &mut World| {
         let (key, state) = refresh(world);
         world.write(&key, Some(&state));
@@ -146,17 +149,59 @@ fn records_that_are_written_past_the_rules_concern_those_who_use_them() {
         &["team/a"],
     );
     check(
-        "the cluster",
+        "a cluster that can do more",
         |world| {
-            let cluster = world.state.cluster().expect("formed").value.clone();
+            let mut cluster = world.state.cluster().expect("formed").value.clone();
+            cluster.feature_level += 1;
+            world.write(&Key::cluster(), Some(&cluster));
+        },
+        &ALL,
+    );
+    check(
+        "a cluster that loses its key",
+        |world| {
+            let mut cluster = world.state.cluster().expect("formed").value.clone();
+            cluster.sealed_signing_key.clear();
             world.write(&Key::cluster(), Some(&cluster));
         },
         &ALL,
     );
 }
 
+/// Whether a change of a refresh state ends the answers of who uses its provider.
+fn moves(change: impl FnOnce(&mut StoredProviderCredentialRefreshState)) -> bool {
+    let mut world = world();
+    let (key, mut state) = refresh(&world);
+    world.write(&key, Some(&state));
+    let since = world.state.unchanged_since(&Key::sandbox("default", "b"));
+    change(&mut state);
+    world.write(&key, Some(&state));
+    world.state.unchanged_since(&Key::sandbox("default", "b")) > since
+}
+
+#[test]
+fn how_a_refresh_goes_concerns_nobody_until_it_brings_another_grant() {
+    assert!(!moves(|state| state.claim = Some(StoredRefreshClaim::default())), "a claim");
+    assert!(!moves(|state| (state.status, state.consecutive_failures) = ("error".to_owned(), 1)), "a failure");
+    assert!(!moves(|state| state.next_refresh_at_ms = 1), "another try");
+    assert!(moves(|state| state.status = "deleting".to_owned()), "the end");
+    assert!(moves(|state| state.authorization_epoch = "two".to_owned()), "another authorization");
+    assert!(moves(|state| state.metadata.get_or_insert_default().resource_version += 1), "another credential");
+    assert!(moves(|state| state.strategy += 1), "another strategy");
+    assert!(moves(|state| drop(state.additional_output_keys.insert("o".to_owned(), "R".to_owned()))), "an output");
+}
+
 #[test]
 fn reports_and_labels_concern_nobody() {
+    check(
+        "a member that is let in no more",
+        |world| {
+            let mut cluster = world.state.cluster().expect("formed").value.clone();
+            cluster.removed_nodes.push(7);
+            world.write(&Key::cluster(), Some(&cluster));
+        },
+        &[],
+    );
     check(
         "a report about a sandbox",
         |world| {

@@ -20,8 +20,6 @@ use openshell_proto::v1::{
 use openshell_state::access::Principal;
 use openshell_state::{Call, Code, Decision, Outcome, Refusal, State, decide, query};
 
-use prost::Message;
-
 use crate::support::{Decide, Rpc, Seeded, World, config, endpoint, global_setting, policy, policy_of, sandbox};
 
 /// A proposed rule of this name for a host, for `curl`.
@@ -183,16 +181,8 @@ impl World {
     pub(crate) fn as_principal<R: Rpc>(&mut self, principal: Principal, request: &R) -> Result<R::Response, Refusal> {
         self.time_ms += 1;
         let seeded = Seeded::new(self.state.revision() * 4096);
-        let bytes = match self.decide_with(&seeded, &principal, request) {
-            Decision::Refuse(refusal) => return Err(refusal),
-            Decision::Answer(bytes) => bytes,
-            Decision::Transact(draft) => {
-                let reply = draft.reply.clone();
-                assert_eq!(self.commit(draft).outcome, Outcome::Installed);
-                reply?
-            }
-        };
-        Ok(R::Response::decode(bytes.as_slice()).expect("an answer is the RPC's response"))
+        let decision = self.decide_with(&seeded, &principal, request);
+        self.carry_out::<R>(decision)
     }
 
     /// A submission of the sandbox `s` that is taken.

@@ -155,7 +155,7 @@ fn dc_7_a_rule_too_large_to_be_kept_as_it_was_loses_the_programs_only() {
     let id = world.sandbox_id("s");
     let stored = world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.clone();
     assert_eq!((stored.applied_key.as_str(), stored.applied_binaries), ("r1", vec!["/usr/bin/git".to_owned()]));
-    assert!(stored.applied_before.is_empty() && stored.applied_left.is_empty());
+    assert!(stored.applied_before.is_none() && stored.applied_left.is_empty());
     world.ok(&undoing(&chunk));
     assert_eq!(programs(&world, "r1"), before);
 }
@@ -173,14 +173,15 @@ fn dc_7_a_rule_that_said_nothing_before_is_put_back_and_stays() {
     let chunk = world.propose("agent_authored", any);
     world.ok(&approval(&chunk));
     let id = world.sandbox_id("s");
-    assert!(world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.applied_was_there);
+    let stored = &world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored;
+    assert_eq!(stored.applied_before.as_deref(), Some(&[][..]), "it was there, and said nothing");
     world.ok(&undoing(&chunk));
     assert_eq!(world.revisions("s").last().expect("a revision").policy, before);
     assert!(before.network_policies.contains_key("api"));
     // One that was not there goes.
     let chunk = world.propose("agent_authored", proposal("new", "new.example.com"));
     world.ok(&approval(&chunk));
-    assert!(!world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.applied_was_there);
+    assert_eq!(world.state.draft_chunk("default", &id, &chunk.id).expect("stored").value.stored.applied_before, None);
     world.ok(&undoing(&chunk));
     assert_eq!(world.revisions("s").last().expect("a revision").policy, before);
 }

@@ -54,7 +54,7 @@ fn pe_2_without_a_policy_it_is_that_of_an_empty_one_and_nothing_is_written() {
 #[test]
 fn pe_3_and_11_what_breaks_a_binding_is_refused_here_as_for_the_configuration() {
     let mut world = World::new();
-    imported(&mut world, ProviderProfile { credentials: vec![credential("k", "P_KEY")], ..minimal("tool") });
+    imported(&mut world, "default", ProviderProfile { credentials: vec![credential("k", "P_KEY")], ..minimal("tool") });
     world.ok(&provider("p", "tool", &["P_KEY"]));
     world.ok(&sandbox("s", &["p"], Some(bound("/v1"))));
     assert_eq!(keys(&environment(&world).environment), ["P_KEY"]);
@@ -165,10 +165,10 @@ fn pe_10_a_credential_may_be_used_at_every_port_of_every_endpoint_of_its_profile
 #[test]
 fn pe_13_a_provider_without_an_id_has_no_handle() {
     let mut world = with_tool();
-    let mut state = super::refresh(&world, "p", "r1", "TOOL_KEY", "epoch-1");
+    let mut state = refresh(&world, "p", "r1", "TOOL_KEY", "epoch-1");
     state.provider_id.clear();
     change(&mut world, "p", |provider| provider.metadata.as_mut().expect("metadata").id.clear());
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     says(&refused(&world, Code::FailedPrecondition), &["\"p\"", "has no id"]);
 }
 
@@ -211,7 +211,7 @@ fn pe_16_a_granted_token_has_a_key_for_each_port_of_each_endpoint() {
     let mut profile = token_grant("grant", "API.example.com", "/v1");
     profile.endpoints[0].ports = vec![443, 8443];
     profile.endpoints.push(endpoint("b.example.com", 80));
-    imported(&mut world, profile);
+    imported(&mut world, "default", profile);
     world.ok(&provider("g", "grant", &[]));
     world.ok(&sandbox("s", &["g"], None));
     assert_eq!(
@@ -239,7 +239,7 @@ fn pe_17_an_override_that_does_not_match_chooses_nothing() {
     };
     grant.audience_overrides =
         vec![chosen("other.example.com", 0, "wrong"), chosen("", 8443, "wrong"), chosen("*.example.com", 443, "right")];
-    imported(&mut world, profile);
+    imported(&mut world, "default", profile);
     world.ok(&provider("g", "grant", &[]));
     world.ok(&sandbox("s", &["g"], None));
     let given = environment(&world).dynamic_credentials;
@@ -259,7 +259,7 @@ fn pe_17_an_override_that_does_not_match_chooses_nothing() {
 #[test]
 fn pe_18_dynamic_credentials_are_there_whatever_becomes_of_the_static_ones() {
     let mut world = World::new();
-    imported(&mut world, token_grant("grant", "api.example.com", "/v1"));
+    imported(&mut world, "default", token_grant("grant", "api.example.com", "/v1"));
     world.ok(&provider("g", "grant", &[]));
     // Without a profile it spoils the static set, in the eyes of a supervisor.
     world.ok(&provider("spoiling", "unheard-of", &["SOME_KEY"]));
@@ -282,9 +282,9 @@ fn pe_19_the_flag_takes_what_is_static_and_leaves_the_revision() {
 fn pe_20_a_key_that_will_be_minted_collides_before_it_is() {
     let mut world = with_tool();
     world.ok(&provider("other", "unheard-of", &["MINTED_KEY"]));
-    let mut state = super::refresh(&world, "p", "r1", "UNUSED_KEY", "epoch-1");
+    let mut state = refresh(&world, "p", "r1", "UNUSED_KEY", "epoch-1");
     state.additional_output_keys = map(&[("session", "MINTED_KEY")]);
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     let words = ["MINTED_KEY", "\"other\"", "\"p\""];
     says(&world.refused(Code::FailedPrecondition, &attach("s", "other")), &words);
     says(&world.refused(Code::FailedPrecondition, &sandbox("t", &["p", "other"], None)), &words);
@@ -309,8 +309,8 @@ fn pe_21_a_credential_must_not_be_what_another_provider_generates() {
 #[test]
 fn pe_22_token_grants_that_tie_are_refused() {
     let mut world = World::new();
-    imported(&mut world, token_grant("one", "api.example.com", "/v1/**"));
-    imported(&mut world, token_grant("two", "api.example.com", "/v1/**"));
+    imported(&mut world, "default", token_grant("one", "api.example.com", "/v1/**"));
+    imported(&mut world, "default", token_grant("two", "api.example.com", "/v1/**"));
     for name in ["one", "two"] {
         world.ok(&provider(name, name, &[]));
     }
@@ -328,8 +328,8 @@ fn pe_23_a_provider_does_not_collide_with_itself() {
     world.ok(&update_provider("cloud", &[], &[("project_id", "x")]));
     world.ok(&sandbox("s", &["cloud"], None));
     assert!(environment(&world).environment.contains_key("GCP_PROJECT_ID"));
-    let mut state = super::refresh(&world, "cloud", "r1", "GCP_PROJECT_ID", "epoch-1");
+    let mut state = refresh(&world, "cloud", "r1", "GCP_PROJECT_ID", "epoch-1");
     state.additional_output_keys = map(&[("same", "GCP_PROJECT_ID")]);
-    write_refresh(&mut world, &state);
+    world.write_refresh(&state);
     assert!(environment(&world).environment.contains_key("GCP_PROJECT_ID"));
 }

@@ -1,60 +1,32 @@
 //! The story: commands in order, each split into what its file is called after and the rest of its words. Between
 //! its two parts the sandbox `box` speaks: it logs, and proposes two rules.
 
+use openshell_tests::{MINTED_PROFILE_FILE, POLICY_FILE, PROFILE_FILE};
+
 /// What the ids of the two proposals are called here.
 pub(super) const CHUNKS: [&str; 2] = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 
-/// What lies in the person's home.
-pub(super) const FILES: [(&str, &str); 11] = [
-    ("acme.yaml", ACME),
-    ("edited.yaml", EDITED),
+/// What lies in the person's home, beside [`edited`].
+pub(super) const FILES: [(&str, &str); 10] = [
+    ("acme.yaml", PROFILE_FILE),
     ("wrong.yaml", WRONG),
     ("broken.yaml", "id: broken\ndisplay_name: [\n"),
     ("folder/one.yaml", ONE),
-    (
-        "folder/two.json",
-        r#"{"id": "two", "display_name": "Two", "endpoints": [{"host": "two.example.com", "port": 443}]}"#,
-    ),
+    ("folder/two.json", TWO),
     ("changed/one.yaml", ONE_CHANGED),
-    (
-        "changed/two.json",
-        r#"{"id": "two", "display_name": "Two", "endpoints": [{"host": "two.example.com", "port": 443}]}"#,
-    ),
-    ("policy.yaml", POLICY),
+    ("changed/two.json", TWO),
+    ("policy.yaml", POLICY_FILE),
     ("unknown.yaml", "version: 1\nnetwork_policy: {}\n"),
-    ("minted.yaml", MINTED),
+    ("minted.yaml", MINTED_PROFILE_FILE),
 ];
 
-const ACME: &str = "\
-id: acme-api
-display_name: Acme API
-description: What Acme sells.
-category: data
-credentials:
-  - name: api_token
-    env_vars: [ACME_TOKEN]
-    required: true
-    auth_style: bearer
-    header_name: authorization
-endpoints:
-  - {host: api.acme.example, port: 443, protocol: rest, access: full}
-binaries: [/usr/bin/curl]
-";
-
-const EDITED: &str = "\
-id: acme-api
-display_name: Acme API, edited
-category: data
-credentials:
-  - name: api_token
-    env_vars: [ACME_TOKEN]
-    required: true
-    auth_style: bearer
-    header_name: authorization
-endpoints:
-  - {host: files.acme.example, port: 443, protocol: rest, access: full}
-binaries: [/usr/bin/curl]
-";
+/// `acme.yaml` once it was edited.
+pub(super) fn edited() -> String {
+    PROFILE_FILE
+        .replace("Acme API", "Acme API, edited")
+        .replace("description: What Acme sells.\n", "")
+        .replace("api.acme.example", "files.acme.example")
+}
 
 const WRONG: &str = "\
 id: Wrong Id
@@ -70,41 +42,14 @@ endpoints:
   - {host: one.example.com, port: 443}
 ";
 
+const TWO: &str = r#"{"id": "two", "display_name": "Two", "endpoints": [{"host": "two.example.com", "port": 443}]}"#;
+
 const ONE_CHANGED: &str = "\
 id: one
 display_name: The first one
 endpoints:
   - {host: one.example.com, port: 443}
   - {host: files.one.example.com, port: 443}
-";
-
-const MINTED: &str = "\
-id: minted
-display_name: Minted
-credentials:
-  - name: token
-    env_vars: [MINTED_TOKEN]
-    auth_style: bearer
-    header_name: authorization
-    refresh:
-      strategy: oauth2_client_credentials
-      token_url: ISSUER
-      material:
-        - {name: client_id, required: true}
-        - {name: client_secret, required: true, secret: true}
-endpoints:
-  - {host: minted.example.com, port: 443, protocol: rest, access: full}
-";
-
-const POLICY: &str = "\
-version: 1
-network_policies:
-  documentation:
-    name: Documentation
-    endpoints:
-      - {host: docs.example.com, port: 443, protocol: rest, access: read-only}
-    binaries:
-      - {path: /usr/bin/curl}
 ";
 
 /// Command and the rest of the line, until the sandbox speaks.

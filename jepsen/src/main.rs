@@ -1,21 +1,36 @@
-//! The chaos scenario: three real nodes are killed, paused and cut off at random while clients update
-//! and read a few profiles, and what the clients saw is checked for linearizability. Starting and
-//! hurting processes is `openshell_tests`' work; this crate has plan, workload, history, verdict.
+//! Broken on purpose: real gateways are killed, paused, cut off and robbed of their disks while clients work through the
+//! public API, and whether everything that was seen can be explained is judged afterwards. Starting processes is
+//! `openshell_tests`' work; this crate has plan, faults, workloads, checkers, report.
 
 mod checker;
+mod controls;
+mod crashpoints;
+mod edn;
+mod env;
 mod history;
+mod ledger;
+mod measure;
 mod nemesis;
 mod observer;
 mod plan;
 mod recorder;
 mod report;
 mod run;
-mod worker;
+mod scoreboard;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+use controls::ControlsArguments;
+use crashpoints::CrashpointsArguments;
+use env::{Entered, Format};
+use measure::Measurement;
+use report::say;
+use run::RunArguments;
+use scoreboard::Targets;
 
 /// Faults on a real cluster, and a verdict on what its clients saw.
 #[derive(Debug, Parser)]
@@ -27,78 +42,79 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts three gateways, does the faults of a seeded plan while clients work, and judges.
-    Run(RunArguments),
-    /// Judges a history that was written by `run --history`.
+    /// Says what this machine can do. Everything is tried.
+    Doctor {
+        /// How it is printed.
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Starts gateways, does the faults of a seeded plan while clients work, and judges.
+    Run(Box<RunArguments>),
+    /// Judges a history that a run left.
     Check {
         /// The history, one JSON object a line.
         history: PathBuf,
     },
+    #[command(flatten)]
+    Measure(Measurement),
+    /// Runs broken versions of our own code, which the checkers must see.
+    Controls(ControlsArguments),
+    /// Has a node end at each point of its code at which something could be half done.
+    Crashpoints(CrashpointsArguments),
+    /// Makes the page `report.html` of a run's folder again, and `history.edn`.
+    Report {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Compares what runs and measurements came to with what it must be.
+    Scoreboard(ScoreboardArguments),
 }
 
-/// Whether the network between the nodes is cut as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Partitions {
-    /// Where it can be done: as root, with the programs `ip` and `nft`.
-    Auto,
-    /// Or the run fails.
-    Required,
-    /// Never.
-    Off,
-}
-
-/// What a run does, and what it must have seen to count.
+/// What is put together, and which limits apply.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct RunArguments {
-    /// How long the clients work.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..=3600))]
-    pub(crate) seconds: u64,
-    /// Decides plan and workload; chosen and printed when left out.
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// Writes the history here, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) history: Option<PathBuf>,
-    /// Clients that work side by side.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=64))]
-    pub(crate) clients: u64,
-    /// Profiles that are contended for at one time.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=50))]
-    pub(crate) profiles: u64,
-    /// Fewer kills than this fail the run.
-    #[arg(long, default_value_t = 5)]
-    pub(crate) kills_min: usize,
-    /// Fewer changes of the leader than this fail the run.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) leader_changes_min: usize,
-    /// Fewer acknowledged updates than this fail the run.
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) updates_min: usize,
-    /// Whether nodes stand in network namespaces and are cut off from each other.
-    #[arg(long, value_enum, default_value_t = Partitions::Auto)]
-    pub(crate) partitions: Partitions,
-    /// Fewer partitions than this fail a run that has them.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) partitions_min: usize,
-    /// A control, whose verdict must be FAIL: a node is cut off from the others, and clients read what the node
-    /// at hand has. Needs partitions.
-    #[arg(long)]
-    pub(crate) stale_reads: bool,
+pub(crate) struct ScoreboardArguments {
+    /// Folders of runs and measurements. The board is written into the last one.
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Which limits apply.
+    #[arg(long, value_enum, default_value_t = Targets::Ci)]
+    targets: Targets,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if command.hurts() && env::enter() == Entered::Outside {
+        say("this program is not root and cannot be in a user namespace: nodes share the loopback address");
+    }
+    let passed = |passed: bool| u8::from(!passed);
+    let outcome = match command {
+        Command::Doctor { output } => env::doctor(output).map(|table| {
+            say(&table);
+            0
+        }),
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { history } => run::check_file(&history),
+        Command::Measure(measurement) => measure::measure(&measurement),
+        Command::Controls(arguments) => run::on_threads(controls::run(&arguments, run::trial)).map(passed),
+        Command::Crashpoints(arguments) => run::on_threads(crashpoints::run(&arguments)).map(passed),
+        Command::Report { folder } => report::rebuild(&folder).map(|page| {
+            say(&page.display().to_string());
+            0
+        }),
+        Command::Scoreboard(ScoreboardArguments { folders, targets }) => scoreboard::show(&folders, targets),
     };
-    match outcome {
-        Ok(report) => {
-            report::say(&report.to_string());
-            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            report::say(&format!("the run did not come about: {error:#}\nverdict: FAIL"));
-            ExitCode::FAILURE
-        }
+    outcome.map_or_else(
+        |error| {
+            say(&format!("nothing was judged: {error:#}\nverdict: FAIL"));
+            ExitCode::from(report::NOT_JUDGED)
+        },
+        ExitCode::from,
+    )
+}
+
+impl Command {
+    /// Whether it starts a cluster and breaks it, so that it is to stand where it can.
+    fn hurts(&self) -> bool {
+        matches!(self, Self::Doctor { .. } | Self::Run(_) | Self::Measure(_) | Self::Controls(_))
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use openshell_client::Tls;
@@ -46,14 +47,19 @@ impl Certificates {
         Ok(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect())
     }
 
-    /// What a user in some roles, two at most, shows and trusts. Who has no name shows nothing.
-    pub(crate) fn of_client(&self, user: &str, roles: &[&str]) -> anyhow::Result<Tls> {
+    /// What a user in some roles, two at most, shows for a time, or for ever, and trusts. Who has no name shows
+    /// nothing.
+    pub(crate) fn of_client(&self, user: &str, roles: &[&str], valid: Option<Duration>) -> anyhow::Result<Tls> {
         // An organisational unit by its name and by its number: the library takes either once.
         let units = [DnType::OrganizationalUnitName, DnType::CustomDnType(vec![2, 5, 4, 11])];
         ensure!(roles.len() <= units.len(), "{roles:?} are more roles than a certificate is made with here");
         let mut parameters = CertificateParams::new(Vec::new())?;
         parameters.distinguished_name = DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, user);
+        if let Some(valid) = valid {
+            parameters.not_after =
+                rcgen::date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(UNIX_EPOCH)? + valid;
+        }
         for (unit, role) in units.into_iter().zip(roles) {
             parameters.distinguished_name.push(unit, *role);
         }

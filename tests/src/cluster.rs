@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::future::join_all;
+use openshell_chaos::{BUG_VARIABLE, Bug};
 use openshell_client::{Tls, methods};
 use openshell_proto::cluster::{GetDigestRequest, GetDigestResponse};
 use tempfile::TempDir;
@@ -19,6 +20,7 @@ use crate::gateway::{Gateway, GatewayPorts};
 use crate::network::Network;
 use crate::place::{Access, Place, places};
 use crate::ports::free_ports;
+use crate::trapping::needs_planted_faults;
 use crate::wait::eventually;
 
 /// Longest that a healthy cluster may take to form, to elect or to catch up here. Generous: the
@@ -46,8 +48,12 @@ pub struct ClusterOptions {
     pub when_stale: &'static str,
     /// `--disconnect-grace`, in seconds.
     pub disconnect_grace: u64,
+    /// `--sandbox-token-ttl`, in seconds; 0 is for ever.
+    pub sandbox_token_ttl: u64,
     /// `--admin-role`: users show certificates, and the harness itself has this role.
     pub admin_role: Option<&'static str>,
+    /// A fault of our own that is planted in every node.
+    pub bug: Option<Bug>,
 }
 
 impl Default for ClusterOptions {
@@ -61,7 +67,9 @@ impl Default for ClusterOptions {
             stale_after: 30,
             when_stale: "serve",
             disconnect_grace: 30,
+            sandbox_token_ttl: 0,
             admin_role: None,
+            bug: None,
         }
     }
 }
@@ -119,6 +127,9 @@ impl Cluster {
     }
 
     pub(crate) fn prepare(options: ClusterOptions, network: Option<Network>) -> anyhow::Result<Self> {
+        if options.bug.is_some() {
+            needs_planted_faults()?;
+        }
         let directory = tempfile::Builder::new().prefix("openshell-cluster-").tempdir()?;
         let key = directory.path().join("secrets.key");
         write_key(&key)?;
@@ -136,7 +147,10 @@ impl Cluster {
         let members = members.join(",");
         let gateways = (1..).zip(places).zip(ports).map(|((id, place), ports)| {
             let arguments = arguments(id, &place, ports, &members, directory.path(), &key, options);
-            Gateway::new(id, ports, arguments, directory.path().join(format!("node-{id}.log"))).standing(place)
+            let log = directory.path().join(format!("node-{id}.log"));
+            let mut gateway = Gateway::new(id, ports, arguments, log).standing(place);
+            gateway.set_variable(BUG_VARIABLE, options.bug.map(Bug::name));
+            gateway
         });
         Ok(Self { gateways: gateways.collect(), network, certificates, directory: Some(directory) })
     }
@@ -205,7 +219,18 @@ impl Cluster {
     #[must_use]
     pub fn certificate(&self, user: &str, roles: &[&str]) -> Tls {
         let certificates = self.certificates.as_ref().expect("clients show certificates");
-        certificates.of_client(user, roles).expect("the authority signs")
+        certificates.of_client(user, roles, None).expect("the authority signs")
+    }
+
+    /// A caller that knows this node only, whose certificate is good for so long.
+    ///
+    /// # Panics
+    /// As [`Cluster::api_as`].
+    #[must_use]
+    pub fn api_for(&self, id: u64, user: &str, roles: &[&str], valid: Duration) -> Api {
+        let certificates = self.certificates.as_ref().expect("clients show certificates");
+        let tls = certificates.of_client(user, roles, Some(valid)).expect("the authority signs");
+        Api::with_tls(&self.gateway(id).endpoint(), tls)
     }
 
     /// A caller that knows every node and goes on to the next when one fails it.
@@ -356,6 +381,7 @@ fn arguments(
         ("--stale-after", options.stale_after.to_string()),
         ("--when-stale", options.when_stale.to_owned()),
         ("--disconnect-grace", options.disconnect_grace.to_string()),
+        ("--sandbox-token-ttl", options.sandbox_token_ttl.to_string()),
         ("--snapshot-after-entries", options.snapshot_after_entries.to_string()),
         ("--log-entries-kept", options.log_entries_kept.to_string()),
         ("--history-entries-kept", options.history_entries_kept.to_string()),

@@ -1,7 +1,7 @@
 //! A document for people, read as a program: its files, its commands and what they print. Every fenced block
 //! must be one of these, so that a document holds nothing that nobody tried. Running it is in `reader`.
 //!
-//! * `yaml title="NAME"`, `json title="NAME"`: a file of that name.
+//! * `yaml title="NAME"`, `json title="NAME"`, `rust title="NAME"`: a file of that name.
 //! * `shell`: commands, run in order.
 //! * `text`, the next block after commands: all that they print. With a line that begins with `Error:`, the
 //!   last of them fails.
@@ -11,7 +11,7 @@ use anyhow::bail;
 /// What one fenced block is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A file, to be written into the folder or to be found there as it is.
+    /// A file, to be written into the folder or to be found as it is.
     File {
         /// The line that the block begins at.
         line: usize,
@@ -71,11 +71,11 @@ pub(crate) fn steps(document: &str) -> anyhow::Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// The name in `yaml title="NAME"`.
+/// The name in `yaml title="NAME"`, or of another language.
 fn file_name(info: &str) -> Option<String> {
     let (language, title) = info.split_once(' ')?;
     let name = title.strip_prefix("title=\"")?.strip_suffix('"')?;
-    (matches!(language, "yaml" | "json") && !name.is_empty()).then(|| name.to_owned())
+    (matches!(language, "yaml" | "json" | "rust") && !name.is_empty()).then(|| name.to_owned())
 }
 
 /// The text with what differs between two runs replaced: each id by its number in the text, so that equal

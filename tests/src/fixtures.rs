@@ -73,6 +73,18 @@ pub fn policy_allowing(host: &str) -> SandboxPolicy {
     SandboxPolicy { version: 1, network_policies: [("base".to_owned(), rule)].into(), ..SandboxPolicy::default() }
 }
 
+/// The same with a rule of 180 KB, of the 256 that a stored policy may have: what is composed of it does not
+/// fit into buffers on the way.
+#[must_use]
+pub fn large_policy(host: &str) -> SandboxPolicy {
+    let mut policy = policy_allowing(host);
+    let long = |number: u32| NetworkBinary { path: format!("/{number}/{}", "x".repeat(2_000)), ..Default::default() };
+    for rule in policy.network_policies.values_mut() {
+        rule.binaries = (0..90).map(long).collect();
+    }
+    policy
+}
+
 /// A proposal of one rule, named after its host, for `curl`, as a sandbox makes it.
 #[must_use]
 pub fn proposal(host: &str) -> PolicyChunk {

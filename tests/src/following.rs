@@ -9,8 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use futures::future::join_all;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use openshell_client::{Tls, methods, parse_endpoints};
 use openshell_proto::cluster::IssueSandboxTokenRequest;
 use openshell_proto::sandbox::SandboxPolicy;
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::binary::binary;
 use crate::scene::Scene;
+use crate::signals;
 
 /// Sandboxes that are made side by side.
 const MAKERS: usize = 32;
@@ -155,6 +155,15 @@ impl Follower {
         self.status.clone().expect("it was started")
     }
 
+    /// What nodes have taken note of as in force, whenever that changes.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn acknowledged(&self) -> watch::Receiver<Option<Position>> {
+        self.sync.as_ref().expect("it runs").acknowledged()
+    }
+
     /// Everything that was put into force so far.
     #[must_use]
     pub fn record(&self) -> Vec<Installed> {
@@ -193,8 +202,24 @@ impl SyncProcess {
     /// # Errors
     /// When the system refuses.
     pub fn terminate(&mut self) -> anyhow::Result<std::process::ExitStatus> {
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+        signals::send(&self.child, Signal::SIGTERM)?;
         Ok(self.child.wait()?)
+    }
+
+    /// SIGSTOP: it lives, keeps its connections and does nothing.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        signals::pause(&self.child)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        signals::send(&self.child, Signal::SIGCONT).map(drop)
     }
 
     /// SIGKILL.

@@ -1,22 +1,24 @@
 //! One gateway process: its arguments, its life and its death. Signals go to the process that was
 //! started here, by its id.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use anyhow::Context;
+use nix::sys::signal::Signal;
 
 use crate::api::Api;
 use crate::binary::binary;
 use crate::http::http_get_at;
 use crate::metrics::scrape_at;
 use crate::place::{Access, Place};
+use crate::signals;
+use crate::vitals::Vitals;
 use crate::wait::eventually;
 
 /// Where a gateway listens, all on one address.
@@ -39,15 +41,20 @@ pub struct Gateway {
     place: Place,
     ports: GatewayPorts,
     arguments: Vec<String>,
+    /// Of its process, beside those of this one.
+    variables: BTreeMap<String, String>,
     log: PathBuf,
     child: Option<Child>,
+    /// The process that was started last, for who looks at it meanwhile.
+    process: Arc<AtomicU32>,
 }
 
 impl Gateway {
     /// A gateway that does not run yet. Its output is appended to the file `log`.
     #[must_use]
     pub fn new(id: u64, ports: GatewayPorts, arguments: Vec<String>, log: PathBuf) -> Self {
-        Self { id, place: Place::loopback(), ports, arguments, log, child: None }
+        let (place, variables, process) = (Place::loopback(), BTreeMap::new(), Arc::default());
+        Self { id, place, ports, arguments, variables, log, child: None, process }
     }
 
     /// The same gateway in another place than on loopback.
@@ -68,7 +75,17 @@ impl Gateway {
                 None => arguments.extend([(*flag).to_owned(), (*value).to_owned()]),
             }
         }
-        Self::new(self.id, self.ports, arguments, log)
+        let mut changed = Self::new(self.id, self.ports, arguments, log);
+        changed.variables.clone_from(&self.variables);
+        changed
+    }
+
+    /// Sets a variable of its process, from its next start on; none takes it away.
+    pub fn set_variable(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.variables.insert(name.to_owned(), value.to_owned()),
+            None => self.variables.remove(name),
+        };
     }
 
     /// The same gateway, not running, that joins the members at these addresses instead of forming a
@@ -114,8 +131,11 @@ impl Gateway {
         Self::new(id, self.ports, self.arguments.clone(), log)
     }
 
-    /// The same process with other values, before it is started.
-    pub(crate) fn set_argument(&mut self, flag: &str, value: String) {
+    /// The same process with another value for a flag, from its next start on.
+    ///
+    /// # Panics
+    /// When it is started without.
+    pub fn set_argument(&mut self, flag: &str, value: String) {
         let at = self.arguments.iter().position(|argument| argument == flag).expect("the flag is given");
         self.arguments[at + 1] = value;
     }
@@ -142,6 +162,13 @@ impl Gateway {
     #[must_use]
     pub fn api(&self) -> Api {
         self.access().api()
+    }
+
+    /// A look at its process, whoever starts and ends it.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        let (address, process) = (self.place.address, Arc::clone(&self.process));
+        Vitals { id: self.id, address, metrics_port: self.ports.metrics, process }
     }
 
     /// A page of its health port: status and body.
@@ -173,8 +200,9 @@ impl Gateway {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);
         }
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.envs(&self.variables).args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        self.process.store(child.id(), Ordering::Relaxed);
         self.child = Some(child);
         Ok(())
     }
@@ -223,7 +251,7 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn ask_to_stop(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGTERM).map(drop)
+        self.signal(Signal::SIGTERM)
     }
 
     /// SIGSTOP: the process lives, keeps its ports and does nothing.
@@ -231,15 +259,7 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn pause(&self) -> anyhow::Result<()> {
-        let pid = self.signal(Signal::SIGSTOP)?;
-        // One thread takes the signal and stops the rest: on a busy machine others go on answering until it runs.
-        let stopped = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        loop {
-            match waitid(Id::Pid(pid), stopped) {
-                Err(Errno::EINTR) => {}
-                outcome => return outcome.map(drop).with_context(|| format!("pausing node {}", self.id)),
-            }
-        }
+        signals::pause(self.child()?).with_context(|| format!("pausing node {}", self.id))
     }
 
     /// SIGCONT.
@@ -247,14 +267,21 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGCONT).map(drop)
+        self.signal(Signal::SIGCONT)
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<Pid> {
-        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
-        let pid = Pid::from_raw(i32::try_from(child.id())?);
-        kill(pid, signal).with_context(|| format!("sending {signal} to node {}", self.id))?;
-        Ok(pid)
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        signals::send(self.child()?, signal).map(drop).with_context(|| format!("telling node {}", self.id))
+    }
+
+    fn child(&self) -> anyhow::Result<&Child> {
+        self.child.as_ref().with_context(|| format!("node {} is not running", self.id))
+    }
+
+    /// The id of its process; none when it is not running, or has ended and nobody has asked how.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// How many bytes of memory the process has, of its own and shared.
@@ -262,8 +289,7 @@ impl Gateway {
     /// # Errors
     /// When it is not running, or the system does not say.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child()?.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("a number of kB")?;
         Ok(kib * 1024)
@@ -274,9 +300,8 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::resident_bytes`].
     pub fn processor_time(&self) -> anyhow::Result<Duration> {
-        let Some(child) = &self.child else { bail!("node {} is not running", self.id) };
         let mut sum = Duration::ZERO;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", child.id()))? {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child()?.id()))? {
             // One that ends meanwhile is passed over.
             let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
             let nanoseconds = text.split_whitespace().next().context("a time")?.parse::<u64>().context("a number")?;

@@ -8,6 +8,8 @@ use openshell_proto::cluster::{GetStatusRequest, GetStatusResponse};
 
 use crate::api::Api;
 use crate::cluster::{Cluster, LIMIT};
+use crate::gateway::Gateway;
+use crate::place::Access;
 use crate::wait::{eventually, within};
 
 /// Who leads, as one node knows it.
@@ -28,11 +30,7 @@ impl Cluster {
 
     /// Who leads, when a majority of the nodes says the same.
     pub async fn leadership(&self) -> Option<Leadership> {
-        let statuses = self.statuses().await;
-        let mut said: Vec<Leadership> = statuses.iter().filter_map(leadership).collect();
-        said.sort_unstable();
-        let majority = self.gateways.len() / 2 + 1;
-        said.chunk_by(|left, right| left == right).find(|same| same.len() >= majority).map(|same| same[0])
+        leadership_among(&self.gateways.iter().map(Gateway::access).collect::<Vec<_>>()).await
     }
 
     /// The leader, waiting for one if need be.
@@ -60,6 +58,15 @@ impl Cluster {
     pub async fn follower_api(&self) -> Api {
         self.api(self.followers().await[0])
     }
+}
+
+/// Who leads, when a majority of these nodes, which are all of a cluster, says the same.
+pub async fn leadership_among(nodes: &[Access]) -> Option<Leadership> {
+    let asked = join_all(nodes.iter().map(|node| leadership_of(node.api()))).await;
+    let mut said: Vec<Leadership> = asked.into_iter().flatten().collect();
+    said.sort_unstable();
+    let majority = nodes.len() / 2 + 1;
+    said.chunk_by(|left, right| left == right).find(|same| same.len() >= majority).map(|same| same[0])
 }
 
 /// Who leads, as the node that is called knows it; none when it knows of nobody, or does not

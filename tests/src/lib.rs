@@ -22,13 +22,18 @@ mod network;
 mod place;
 mod planting;
 mod ports;
+mod program;
 mod reader;
 mod relay;
 mod released_client;
 mod renewal;
 mod scene;
 mod shared;
+mod signals;
+mod staging;
 mod texts;
+mod trapping;
+mod vitals;
 mod wait;
 
 pub use api::Api;
@@ -36,7 +41,7 @@ pub use binary::binary;
 pub use cluster::{Cluster, ClusterOptions};
 pub use command_line::{CommandLine, Following, Output};
 pub use fixtures::{
-    bool_setting, endpoint, layer_key, layered_hosts, layered_keys, policy_allowing, profile, proposal,
+    bool_setting, endpoint, large_policy, layer_key, layered_hosts, layered_keys, policy_allowing, profile, proposal,
     token_grant_profile,
 };
 pub use following::{Follower, Installed, SyncProcess, followers};
@@ -44,7 +49,7 @@ pub use gateway::{Gateway, GatewayPorts};
 pub use golden::{Golden, settle};
 pub use http::{http_get, http_get_at};
 pub use issuer::Issuer;
-pub use leadership::{Leadership, leadership_of};
+pub use leadership::{Leadership, leadership_among, leadership_of};
 pub use leaks::{Leak, Leaks};
 pub use log_pusher::{LogPusher, log_line};
 pub use losing_wire::LosingWire;
@@ -53,11 +58,13 @@ pub use network::{Cut, Network};
 pub use place::{Access, Place};
 pub use planting::{plant_difference, plant_format_version, plant_profile_of_older_rules};
 pub use ports::free_ports;
+pub use program::{on_path, run_program};
 pub use reader::Reader;
 pub use relay::Relay;
 pub use released_client::{ReleasedClient, Working};
 pub use renewal::gateway_command;
 pub use scene::{Scene, unique};
 pub use shared::Shared;
-pub use texts::{MINTED_PROFILE_FILE, POLICY_FILE, PROFILE_FILE};
+pub use texts::{MINTED_PROFILE_FILE, POLICY_FILE, PROFILE_FILE, profile_file};
+pub use vitals::Vitals;
 pub use wait::{eventually, within};

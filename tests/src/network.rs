@@ -12,8 +12,10 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, bail, ensure};
 
 pub use cut::Cut;
-use programs::{ip, nft, on_path};
+use programs::{ip, nft};
 use run::Run;
+
+use crate::program::on_path;
 
 /// Addresses for measurements between networks (RFC 2544, RFC 6815); nobody routes them.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([198, 18, 0, 0]);
@@ -85,7 +87,7 @@ impl Network {
             ip(&["-n", &node, "link", "set", "dev", "eth0", "up"])?;
             ip(&["-n", &node, "link", "set", "dev", "lo", "up"])?;
         }
-        nft(&switch, cut::PREPARE).map(|_| ())
+        nft(&switch, &(cut::PREPARE.to_owned() + &cut::empty(cut::ONLY))).map(|_| ())
     }
 
     /// Where a node is reached, by the others and by this process.
@@ -100,23 +102,46 @@ impl Network {
         self.run.node(id)
     }
 
-    /// Makes the network as `cut` says, whatever it was before, at one instant.
+    /// Makes the network as `cut` says, whatever the cut before it was, at one instant.
     ///
     /// # Errors
     /// When the system refuses; the network is then as before. A retry is safe.
     pub fn cut(&self, cut: &Cut) -> anyhow::Result<()> {
-        nft(&self.run.switch(), &cut.rules(self.nodes)).map(|_| ()).context("cutting the network")
+        self.cut_as(cut::ONLY, cut)
     }
 
-    /// Everybody reaches everybody again. Says how many packets the cut before had stopped: none
-    /// means that nobody felt it.
+    /// Everybody reaches everybody again, as far as [`Network::cut`] prevented it. Says how many packets the cut had
+    /// stopped: none means that nobody felt it.
     ///
     /// # Errors
     /// As [`Network::cut`].
     pub fn heal(&self) -> anyhow::Result<u64> {
-        let listed = nft(&self.run.switch(), cut::LIST)?;
-        nft(&self.run.switch(), cut::HEAL).context("healing the network")?;
-        Ok(cut::packets_stopped(&listed))
+        let stopped = self.stopped(cut::ONLY)?;
+        nft(&self.run.switch(), &cut::empty(cut::ONLY)).context("healing the network")?;
+        Ok(stopped)
+    }
+
+    /// Cuts the network beside all cuts of other names, in place of that of the same name. A name is letters and
+    /// digits.
+    ///
+    /// # Errors
+    /// As [`Network::cut`].
+    pub fn cut_as(&self, name: &str, cut: &Cut) -> anyhow::Result<()> {
+        nft(&self.run.switch(), &cut.rules(name, self.nodes)).map(|_| ()).context("cutting the network")
+    }
+
+    /// Takes the cut of a name away. Says how many packets it had stopped.
+    ///
+    /// # Errors
+    /// As [`Network::cut`], and when there is none of this name.
+    pub fn heal_of(&self, name: &str) -> anyhow::Result<u64> {
+        let stopped = self.stopped(name)?;
+        nft(&self.run.switch(), &cut::remove(name)).context("healing the network")?;
+        Ok(stopped)
+    }
+
+    fn stopped(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(cut::packets_stopped(&nft(&self.run.switch(), &cut::list(name))?))
     }
 
     fn host(&self, host: u32) -> Ipv4Addr {

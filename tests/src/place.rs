@@ -44,7 +44,7 @@ impl Place {
     fn secured(self, certificates: &Certificates, admin_role: Option<&str>) -> anyhow::Result<Self> {
         let mut flags = certificates.of_server(self.address)?;
         flags.extend(admin_role.into_iter().flat_map(|role| ["--admin-role", role]).map(str::to_owned));
-        let tls = certificates.of_client(HARNESS, admin_role.as_slice())?;
+        let tls = certificates.of_client(HARNESS, admin_role.as_slice(), None)?;
         Ok(Self { flags, tls, ..self })
     }
 
@@ -113,8 +113,15 @@ impl Access {
         Api::bearer_with_tls(&self.urls, self.tls.clone(), token)
     }
 
+    /// What it takes to be let in.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.tls.clone()
+    }
+
     /// The access to all of these. They must trust each other's clients, as those of one cluster do.
-    pub(crate) fn to_all(all: &[Self]) -> Self {
+    #[must_use]
+    pub fn to_all(all: &[Self]) -> Self {
         let urls = all.iter().map(|access| access.urls.as_str()).collect::<Vec<_>>().join(",");
         Self { urls, tls: all.first().map_or(Tls::None, |access| access.tls.clone()) }
     }

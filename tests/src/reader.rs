@@ -1,12 +1,15 @@
-//! A person who reads a document and types what it says, with the program `openshell` at hand, in a folder
-//! of their own that has the repository's examples in it.
+//! A person who reads a document and types what it says, with our programs at hand, in a folder of their own
+//! that has the repository's examples in it. What a block leaves running goes on until the reader is gone.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -17,6 +20,8 @@ use crate::document::{Step, settled, steps};
 /// For the commands of one block.
 const LIMIT: Duration = Duration::from_secs(120);
 const EXAMPLES: &str = "docs/examples";
+/// A document that shows a program of these shows what is compiled.
+const CRATES: &str = "crates";
 
 /// A reader, before an open document.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub struct Reader {
     endpoints: String,
     /// What names in documents stand for here.
     places: Vec<(String, String)>,
+    /// The process groups of blocks that left something running.
+    running: Mutex<Vec<Pid>>,
 }
 
 impl Reader {
@@ -38,7 +45,13 @@ impl Reader {
     #[must_use]
     pub fn new(endpoints: &str) -> Self {
         let folder = || TempDir::new().expect("a temporary directory");
-        Self { folder: folder(), memory: folder(), endpoints: endpoints.to_owned(), places: Vec::new() }
+        Self {
+            folder: folder(),
+            memory: folder(),
+            endpoints: endpoints.to_owned(),
+            places: Vec::new(),
+            running: Mutex::default(),
+        }
     }
 
     /// Where the document says `name`, which is no place of this world, `here` is meant.
@@ -80,6 +93,11 @@ impl Reader {
     async fn take(&self, step: &Step) -> anyhow::Result<()> {
         match step {
             Step::File { line, path, text } => {
+                if path.starts_with(CRATES) {
+                    let kept = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+                    ensure!(kept == *text, "line {line}: {path} is not as the document shows it");
+                    return Ok(());
+                }
                 let place = self.folder.path().join(path);
                 let text = self.here(text);
                 if path.starts_with(EXAMPLES) {
@@ -108,7 +126,8 @@ impl Reader {
         let memory = self.memory.path().join("environment");
         let memory = memory.display();
         let script = format!(
-            "exec 2>&1\n[ ! -f '{memory}' ] || . '{memory}'\ntrap \"export -p > '{memory}'\" EXIT\nset -eu\n{script}"
+            "exec 2>&1\n[ ! -f '{memory}' ] || . '{memory}'\ntrap \"export -p > '{memory}'\" EXIT\nset -eu\n{}",
+            self.here(script)
         );
         let program = binary("openshell")?;
         let folder = program.parent().unwrap_or(Path::new("."));
@@ -127,8 +146,21 @@ impl Reader {
             .env("OPENSHELL_GATEWAY", "documents")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = timeout(LIMIT, command.output()).await.context("the commands hang")??;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            // So that what they leave running is known by it.
+            .process_group(0);
+        let child = command.spawn()?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let output = timeout(LIMIT, child.wait_with_output()).await;
+        {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.extend(group);
+            // A group that is empty is nobody's, and its number may be another's soon.
+            running.retain(|group| killpg(*group, None).is_ok());
+        }
+        let output = output.context("the commands hang")??;
         Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
@@ -138,6 +170,15 @@ impl Reader {
 
     fn there(&self, text: &str) -> String {
         self.places.iter().fold(text.to_owned(), |text, (name, here)| text.replace(here, name))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        for group in self.running.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            // It may have ended by itself.
+            let _ = killpg(*group, Signal::SIGKILL);
+        }
     }
 }
 

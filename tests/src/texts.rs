@@ -1,5 +1,7 @@
 //! Files as people write them for the command line, as text.
 
+use crate::fixtures::token_variable;
+
 /// A policy of one rule, `documentation`, for `docs.example.com`.
 pub const POLICY_FILE: &str = "\
 version: 1
@@ -48,3 +50,24 @@ credentials:
 endpoints:
   - {host: minted.example.com, port: 443, protocol: rest, access: full}
 ";
+
+/// What [`profile`](crate::profile) makes, for one host, as a file.
+#[must_use]
+pub fn profile_file(id: &str, host: &str) -> String {
+    let variable = token_variable(id);
+    format!(
+        "\
+id: {id}
+display_name: Profile {id}
+category: other
+credentials:
+  - name: token
+    env_vars: [{variable}]
+    required: true
+    auth_style: bearer
+    header_name: authorization
+endpoints:
+  - {{host: {host}, port: 443, protocol: rest, access: full}}
+"
+    )
+}

@@ -1,28 +1,33 @@
 //! What it is to follow a cluster: how soon a change is in force at the sandboxes that it concerns, how long
 //! the loss of a node is felt, and what many that follow cost it. On three processes of its own; those who
 //! follow are tasks of the library in this one, their state in memory, so that it is the cluster that is
-//! measured.
+//! measured. What each figure is exactly stands in `figures`.
 
-use std::path::Path;
+mod arrivals;
+mod figures;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::future::join_all;
-use openshell_client::Tls;
+use openshell_client::{Tls, methods};
+use openshell_proto::sync::GetRolloutRequest;
 use openshell_proto::v1::ProviderProfile;
 use openshell_sync::{Position, Standing};
 use openshell_tests::{Cluster, Follower, Scene, followers, policy_allowing, profile};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use self::arrivals::Arrivals;
+pub(crate) use self::figures::Figures;
 use crate::fleet;
 use crate::times::{READY_MAX, Times};
 
 /// The profile of some, and that of everybody.
 const SOME: &str = "measured";
 const ALL: &str = "everyone";
-/// Memory that is a disk to those who follow.
+/// Memory that is a disk, where the machine has it.
 const SHM: &str = "/dev/shm";
 /// After the start, until what was recorded of it is over.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -33,14 +38,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Those who are started side by side.
 const STARTED: usize = 50;
 
-/// Arrivals that may wait to be counted; more than there are at once.
-const ARRIVALS: usize = 65_536;
-
-/// What somebody has installed, and when.
-type Arrival = (usize, Position, Instant);
-
 /// Measures all of it.
-pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -> anyhow::Result<String> {
+pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -> anyhow::Result<Figures> {
     ensure!(using <= clients, "--using {using} is more than there are: {clients}");
     let mut cluster = Cluster::start_with(fleet::without_snapshots()).await?;
     let scene = Scene::open(cluster.api_of_all()).await;
@@ -50,8 +49,8 @@ pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -
         stored.push(scene.import(profile(id, &["a.example.com"])).await);
         scene.create_provider(id, id).await;
     }
-    let place = if Path::new(SHM).is_dir() { Path::new(SHM).to_owned() } else { std::env::temp_dir() };
-    let folder = tempfile::Builder::new().prefix("openshell-bench-sync-").tempdir_in(place)?;
+    let [mut of_some, mut of_all] = <[ProviderProfile; 2]>::try_from(stored).ok().context("two profiles")?;
+    let (folder, place) = place()?;
     let mut all = sandboxes(&scene, clients, using, &folder).await?;
     for id in cluster.ids() {
         cluster.restart(id).await;
@@ -59,23 +58,39 @@ pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -
     let before = resident(&cluster)?;
     let begun = Instant::now();
     start(&cluster, &mut all).await?;
-    let mut lines =
-        vec![format!("{clients} sandboxes current {} ms after the first started", begun.elapsed().as_millis())];
-    lines.extend(idle(&cluster, before, clients).await?);
-    let (mut arrivals, followed) = listen(&all);
-    let [mut some, mut everyone] = <[ProviderProfile; 2]>::try_from(stored).ok().context("two profiles")?;
-    for (stored, count, concerned) in
-        [(&mut some, updates, usize::from(using)), (&mut everyone, updates / 5, usize::from(clients))]
-    {
-        let times = changes(&scene, stored, count, concerned, &mut arrivals).await?;
-        lines.push(times.line(&format!("update acknowledged to in force at all {concerned} of {clients} that use it")));
-    }
-    lines.push(failovers(&mut cluster, &all, runs).await?);
-    followed.into_iter().for_each(|task| task.abort());
+    let start = begun.elapsed();
+    sleep(SETTLE).await;
+    let memory_kib = (resident(&cluster)? - before) / 1024.0 / f64::from(clients);
+    let processor_percent = idle(&cluster).await?;
+    let mut arrivals = Arrivals::of(&all);
+    let some = changes(&scene, &mut of_some, updates, using, &mut arrivals).await?;
+    let everyone = changes(&scene, &mut of_all, updates, clients, &mut arrivals).await?;
+    drop(arrivals);
+    let failover = failovers(&mut cluster, &all, runs).await?;
     for some in all.chunks_mut(STARTED) {
         join_all(some.iter_mut().map(Follower::stop)).await;
     }
-    Ok(lines.join("\n"))
+    Ok(Figures { clients, using, place, start, some, everyone, failover, memory_kib, processor_percent })
+}
+
+/// A folder for the state of those who follow, in memory where there is such a place; and what it is.
+fn place() -> anyhow::Result<(TempDir, String)> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_in_memory = |place: &Path| {
+        let mut mounts = mounts.lines().map(|line| line.split(' '));
+        mounts.any(|mut words| words.nth(1).map(Path::new) == Some(place) && words.next() == Some("tmpfs"))
+    };
+    let make = |place: &Path| tempfile::Builder::new().prefix("openshell-bench-sync-").tempdir_in(place);
+    let (shm, temporary) = (PathBuf::from(SHM), std::env::temp_dir());
+    for place in [&shm, &temporary].into_iter().filter(|place| is_in_memory(place)) {
+        if let Ok(folder) = make(place) {
+            let told = format!("{} (tmpfs)", folder.path().display());
+            return Ok((folder, told));
+        }
+    }
+    let folder = make(&temporary).context("a folder for state directories")?;
+    let told = format!("{} (no tmpfs: the disk is measured, too)", folder.path().display());
+    Ok((folder, told))
 }
 
 /// Those whom most updates concern come first.
@@ -106,51 +121,27 @@ async fn start(cluster: &Cluster, all: &mut [Follower]) -> anyhow::Result<()> {
     current.into_iter().collect()
 }
 
-/// Memory and processor time of the nodes while nothing happens.
-async fn idle(cluster: &Cluster, before: f64, clients: u16) -> anyhow::Result<Vec<String>> {
-    sleep(SETTLE).await;
-    let kib = (resident(cluster)? - before) / 1024.0 / f64::from(clients);
+/// How much of one core the nodes need while nothing happens, percent.
+async fn idle(cluster: &Cluster) -> anyhow::Result<f64> {
     let spent = || -> anyhow::Result<Duration> { cluster.gateways().iter().map(|node| node.processor_time()).sum() };
     let (first, begun) = (spent()?, Instant::now());
     sleep(IDLE).await;
-    let share = (spent()? - first).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
-    Ok(vec![
-        format!("memory of the three nodes for each of {clients} sandboxes, with what they were sent: {kib:.1} KiB"),
-        format!("processor time of the three nodes while nothing happens: {share:.1}% of one core"),
-    ])
+    // Of threads that ended meanwhile nothing is known any more.
+    Ok(spent()?.saturating_sub(first).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0)
 }
 
 fn resident(cluster: &Cluster) -> anyhow::Result<f64> {
     cluster.gateways().iter().map(|node| Ok(node.resident_bytes()? as f64)).sum()
 }
 
-/// Hears of everything that anybody installs.
-fn listen(all: &[Follower]) -> (mpsc::Receiver<Arrival>, Vec<tokio::task::JoinHandle<()>>) {
-    let (sender, receiver) = mpsc::channel(ARRIVALS);
-    let tasks = all.iter().enumerate().map(|(number, follower)| {
-        let (mut changes, sender) = (follower.changes(), sender.clone());
-        tokio::spawn(async move {
-            while changes.changed().await.is_ok() {
-                let status = changes.borrow_and_update().clone();
-                let installed = status.configuration.as_ref().and_then(|configuration| configuration.position);
-                if let Some(position) = installed.filter(|_| status.problem.is_empty()) {
-                    let _ = sender.send((number, position, Instant::now())).await;
-                }
-            }
-        })
-    });
-    let tasks = tasks.collect();
-    (receiver, tasks)
-}
-
-/// Updates a profile so often, and says how long each took from its acknowledgement until the first
-/// `concerned` have it.
+/// Updates a profile so often, and says how long each took from its acknowledgement until the nodes know that
+/// the first `concerned` have it in force.
 async fn changes(
     scene: &Scene,
     stored: &mut ProviderProfile,
     count: u16,
-    concerned: usize,
-    arrivals: &mut mpsc::Receiver<Arrival>,
+    concerned: u16,
+    arrivals: &mut Arrivals,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
     for number in 0..count {
@@ -159,32 +150,27 @@ async fn changes(
         let acknowledged = Instant::now();
         *stored = answer.message;
         let (epoch, revision) = answer.seen.epoch.zip(answer.seen.revision).context("an answer says its state")?;
-        let last = everywhere(arrivals, concerned, Position { epoch, revision }).await?;
+        let last = arrivals.everywhere(usize::from(concerned), Position { epoch, revision }, LIMIT).await?;
         times.add(last.saturating_duration_since(acknowledged));
+        if number + 1 == count {
+            counted(scene, revision, concerned).await?;
+        }
     }
     Ok(times)
 }
 
-/// When the last of the first `concerned` has it.
-async fn everywhere(
-    arrivals: &mut mpsc::Receiver<Arrival>,
-    concerned: usize,
-    position: Position,
-) -> anyhow::Result<Instant> {
-    let mut missing: std::collections::BTreeSet<usize> = (0..concerned).collect();
-    let mut last = None;
-    while !missing.is_empty() {
-        let arrival = timeout(LIMIT, arrivals.recv()).await.ok().flatten();
-        let (number, found, at) = arrival.with_context(|| format!("{} do not have {position}", missing.len()))?;
-        if found >= position && missing.remove(&number) {
-            last = last.max(Some(at));
-        }
-    }
-    last.context("somebody is concerned")
+/// What the nodes took note of is what whoever asks them is told.
+async fn counted(scene: &Scene, revision: u64, concerned: u16) -> anyhow::Result<()> {
+    let request = GetRolloutRequest { workspace: scene.workspace.clone(), revision, ..GetRolloutRequest::default() };
+    let answer = scene.api.call(&methods::GET_ROLLOUT, request).await.context("asking for the rollout")?.message;
+    let counts = answer.counts.unwrap_or_default();
+    let concerned = u32::from(concerned);
+    ensure!((counts.affected, counts.applied) == (concerned, concerned), "of {concerned}, a rollout has {counts:?}");
+    Ok(())
 }
 
 /// Kills one node after the other, and says how long each of its sandboxes was not current.
-async fn failovers(cluster: &mut Cluster, all: &[Follower], runs: u16) -> anyhow::Result<String> {
+async fn failovers(cluster: &mut Cluster, all: &[Follower], runs: u16) -> anyhow::Result<Times> {
     let mut times = Times::default();
     for run in 0..u64::from(runs) {
         let victim = run % 3 + 1;
@@ -198,7 +184,7 @@ async fn failovers(cluster: &mut Cluster, all: &[Follower], runs: u16) -> anyhow
         cluster.gateway_mut(victim).start()?;
         cluster.ready(READY_MAX).await?;
     }
-    Ok(times.line(&format!("kill -9 of a node to current again at another, {runs} nodes, each of their sandboxes")))
+    Ok(times)
 }
 
 async fn current_elsewhere(follower: &Follower, victim: u64) -> anyhow::Result<Instant> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// How long a cluster may take to be whole again between two runs.
 pub(crate) const READY_MAX: Duration = Duration::from_secs(120);
 
@@ -24,11 +26,22 @@ impl Times {
 
     /// All of it in one line.
     pub(crate) fn line(&self, what: &str) -> String {
-        let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+        let told = |time: Duration| format!("{:.1} ms", ms(time));
         let (runs, least) = (self.0.len(), self.0.iter().min().copied().unwrap_or_default());
-        let [p50, p90, p99, most] = [50, 90, 99, 100].map(|percent| ms(self.quantile(percent)));
-        format!("{what}, {runs} runs: minimum {}, p50 {p50}, p90 {p90}, p99 {p99}, maximum {most}", ms(least))
+        let [p50, p90, p99, most] = [50, 90, 99, 100].map(|percent| told(self.quantile(percent)));
+        format!("{what}, {runs} runs: minimum {}, p50 {p50}, p90 {p90}, p99 {p99}, maximum {most}", told(least))
     }
+
+    /// The same as an object.
+    pub(crate) fn json(&self) -> Value {
+        let [p50, p90, p99, most] = [50, 90, 99, 100].map(|percent| ms(self.quantile(percent)));
+        json!({ "runs": self.0.len(), "p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "maximum_ms": most })
+    }
+}
+
+/// A time in milliseconds.
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

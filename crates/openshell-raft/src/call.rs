@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use openshell_proto::peer::{
-    ForwardRequest, ForwardResponse, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest,
-    Sessions,
+    ChangedKeys, ForwardRequest, ForwardResponse, LogLines, Presence, ReadChangedKeysRequest, ReadLogsRequest,
+    ReadPresenceRequest, ReadSessionsRequest, Sessions,
 };
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
@@ -111,4 +111,10 @@ pub trait CallHandler: Send + Sync {
 
     /// Which sandboxes follow their configuration through this node.
     fn read_presence(&self, request: &ReadPresenceRequest) -> Presence;
+
+    /// Which records an entry wrote, by the change history of this node.
+    ///
+    /// # Errors
+    /// A sentence when the disk does not give it.
+    fn read_changed_keys(&self, request: &ReadChangedKeysRequest) -> BoxFuture<'_, Result<ChangedKeys, String>>;
 }

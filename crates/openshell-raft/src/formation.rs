@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use openraft::errors::{InitializeError, RaftError};
+use openshell_chaos::{Point, point};
 use openshell_proto::peer::{IntroduceRequest, IntroduceResponse, NodeStatusRequest};
 use openshell_store::Member;
 use sha2::{Digest, Sha256};
@@ -122,6 +123,7 @@ impl Formation {
         let _one_at_a_time = self.joining.lock().await;
         if !self.admitted.load(Ordering::Acquire) {
             node.identity.promise().await.map_err(|error| error.to_string())?;
+            point(Point::FormationAfterPromise);
             self.admitted.store(true, Ordering::Release);
         }
         Ok(())
@@ -158,6 +160,7 @@ impl Formation {
     /// Takes a cluster id over, on disk first.
     async fn adopt(&self, node: &Node, cluster_id: &str) -> Result<(), String> {
         node.identity.adopt_cluster_id(cluster_id).await.map_err(|error| error.to_string())?;
+        point(Point::FormationAfterAdopt);
         node.myself.cluster_id.store(Arc::new(cluster_id.to_owned()));
         // The handshakes so far said that this node has no cluster.
         node.links.renew();
@@ -357,7 +360,7 @@ async fn form(node: &Node) -> Result<(), String> {
     let formation = &node.formation;
     formation.admitted.store(true, Ordering::Release);
     if node.myself.cluster_id().is_empty() {
-        formation.adopt(node, &uuid::Uuid::new_v4().to_string()).await?;
+        formation.adopt(node, &node.identifiers.uuid()).await?;
     }
     if restored {
         tracing::info!(node = node.id, cluster_id = %node.myself.cluster_id(), "formed the restored cluster");

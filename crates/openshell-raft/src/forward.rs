@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use openshell_chaos::{Bug, bug};
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
+use openshell_state::access::{Principal, User};
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -49,6 +51,10 @@ impl Node {
         request.deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         if request.deadline_ms == 0 {
             return Err(Unavailable::not_done("the deadline passed before the call could be forwarded", Some(to)));
+        }
+        if bug(Bug::BorrowedIdentity) {
+            let node = User { subject: format!("node-{}", self.id), platform_admin: true, ..User::default() };
+            request.caller = Some(Principal::User(node).to_proto());
         }
         let mut client = link.channels().forward.clone();
         within(limit, client.forward(request)).await.map_err(|status| {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
+use openshell_chaos::{Point, point};
 use openshell_state::Outcome;
 use openshell_store::{Proposal, TypeConfig};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -136,6 +137,9 @@ impl Node {
             lost = self.until_quorum_lost() => Err(Unavailable::unknown(lost)),
         };
         self.proposals.counts.count(&outcome);
+        if outcome.is_ok() {
+            point(Point::ProposeBeforeAnswer);
+        }
         outcome
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use openraft::ReadPolicy;
 use openraft::errors::LinearizableReadError;
+use openshell_chaos::{Bug, bug};
 use openshell_proto::peer::ReadIndexRequest;
 use openshell_state::State;
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +64,7 @@ impl Node {
     pub(crate) async fn read(&self, consistency: Consistency, deadline: Instant) -> Result<Arc<State>, Unavailable> {
         match consistency {
             Consistency::Local => Ok(self.view.load()),
+            Consistency::Linearizable if bug(Bug::StaleReads) => Ok(self.view.load()),
             Consistency::Linearizable => self.linearizable(deadline).await,
         }
     }

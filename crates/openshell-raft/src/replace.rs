@@ -10,6 +10,7 @@ use std::time::Duration;
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::{ClientWriteResponse, Precondition};
+use openshell_chaos::{Point, point};
 use openshell_proto::log::Replacement;
 use openshell_proto::peer::AdmitRequest;
 use openshell_state::access::Principal;
@@ -71,6 +72,7 @@ impl Node {
                 let under_way = is_under_way(&state, old, new);
                 let member = agreed!(self.admit(&members, new, under_way, deadline).await?);
                 agreed!(self.decide_on(principal, deadline, |call| membership::begin(call, old, new).into()).await?);
+                point(Point::ReplaceAfterRecord);
                 if old == self.id {
                     leadership::hand_over(self, deadline).await;
                     let hint = self.leader().filter(|leader| *leader != self.id);
@@ -82,9 +84,11 @@ impl Node {
                 if let Err((has, of)) = self.catches_up(new, slice).await? {
                     return Ok(Ok(Replaced::CatchingUp { has, of }));
                 }
+                point(Point::ReplaceAfterLearner);
             }
         }
         self.swap(old, new, deadline).await?;
+        point(Point::ReplaceAfterSwap);
         self.conclude(principal, old, new, deadline).await
     }
 

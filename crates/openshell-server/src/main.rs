@@ -46,7 +46,10 @@ fn main() -> ExitCode {
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     match &arguments.command {
-        Some(Command::Dev(dev)) => return runtime()?.block_on(dev::run(dev)),
+        Some(Command::Dev(dev)) => {
+            confess()?;
+            return runtime()?.block_on(dev::run(dev));
+        }
         Some(Command::Export(export)) => return export::run(export),
         Some(Command::Restore(restore)) => return restore::run(restore),
         Some(Command::Inspect(inspect)) => return inspect::run(inspect),
@@ -54,11 +57,21 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     }
     let settings = Settings::read(&arguments)?;
     run::log_to_stderr(&settings.log_level)?;
+    confess()?;
     runtime()?.block_on(run::run(settings))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// A build that can be told to fail says so, whatever the log level is.
+#[expect(clippy::print_stderr, reason = "logging may leave it out")]
+fn confess() -> anyhow::Result<()> {
+    if let Some(sentence) = openshell_chaos::announcement().map_err(anyhow::Error::msg)? {
+        eprintln!("{sentence}");
+    }
+    Ok(())
 }
 
 /// The error and its causes, for people.

@@ -10,9 +10,16 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+/// What `--version` says: also whether this build can be told to fail, which no release can.
+const VERSION: &str = if openshell_chaos::COMPILED_IN {
+    concat!(env!("CARGO_PKG_VERSION"), " (chaos build: for tests only)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// The highly available OpenShell gateway: one node of a cluster, or a cluster of one.
 #[derive(Debug, Parser)]
-#[command(name = "openshell-gateway", version, about, long_about = None, args_conflicts_with_subcommands = true)]
+#[command(name = "openshell-gateway", version = VERSION, about, long_about = None, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Examples:\n  openshell-gateway --data-dir ./gateway\n  openshell-gateway dev --nodes 3 --data-dir \
                         ./cluster --port 17670"
@@ -139,7 +146,8 @@ pub(crate) struct Options {
     /// What a stale node does with local reads [default: serve].
     #[arg(long, env = "OPENSHELL_WHEN_STALE", value_name = "WHAT")]
     when_stale: Option<WhenStale>,
-    /// How long a sandbox may be connected to no node before its record says so, in seconds [default: 30].
+    /// How long no node may have heard of a sandbox before its record says so, in seconds, at least 5
+    /// [default: 30].
     #[arg(long, env = "OPENSHELL_DISCONNECT_GRACE", value_name = "SECONDS")]
     disconnect_grace: Option<u64>,
     /// A snapshot is due after so many log entries [default: 10000].
@@ -206,6 +214,7 @@ impl Settings {
         let beside = |port: Option<u16>| port.map(|port| SocketAddr::new(bind, port));
         let tls = tls(&options, bind)?;
         let admin_role = admin_role(&options)?;
+        let disconnect_grace = disconnect_grace(&options)?;
         let node = options.node_id.unwrap_or(1);
         ensure!(node > 0, "--node-id starts at 1");
         let join = join(&options)?;
@@ -248,7 +257,7 @@ impl Settings {
             sandbox_token_ttl: Duration::from_secs(options.sandbox_token_ttl.unwrap_or(0)),
             stale_after: Duration::from_secs(options.stale_after.unwrap_or(30)),
             when_stale: options.when_stale.unwrap_or_default(),
-            disconnect_grace: Duration::from_secs(options.disconnect_grace.unwrap_or(30)),
+            disconnect_grace,
             snapshot_after_entries: options.snapshot_after_entries.unwrap_or(10_000),
             log_entries_kept: options.log_entries_kept.unwrap_or(10_000),
             history_entries_kept: options.history_entries_kept.unwrap_or(100_000),
@@ -322,6 +331,13 @@ fn admin_role(options: &Options) -> anyhow::Result<Option<String>> {
         "--admin-role needs --tls-client-ca: without client certificates nobody has a role"
     );
     Ok(Some(role.clone()))
+}
+
+/// Who is well is never missed: sandboxes say every 3 s, or a little later, that they are there.
+fn disconnect_grace(options: &Options) -> anyhow::Result<Duration> {
+    let grace_s = options.disconnect_grace.unwrap_or(30);
+    ensure!(grace_s >= 5, "--disconnect-grace is 5 at least: sandboxes say every 3 s or so that they are there");
+    Ok(Duration::from_secs(grace_s))
 }
 
 /// Where members are that this node is to be added to.
@@ -401,6 +417,14 @@ mod tests {
         }
         let error = settings(&["--admin-role", "ops"]).unwrap_err().to_string();
         assert!(error.contains("--tls-client-ca"), "{error}");
+    }
+
+    #[test]
+    fn a_grace_that_a_sandbox_that_is_well_would_outlast_is_refused() {
+        assert_eq!(settings(&[]).unwrap().disconnect_grace, Duration::from_secs(30));
+        assert_eq!(settings(&["--disconnect-grace", "5"]).unwrap().disconnect_grace, Duration::from_secs(5));
+        let error = settings(&["--disconnect-grace", "4"]).unwrap_err().to_string();
+        assert!(error.contains("every 3 s"), "{error}");
     }
 
     #[test]

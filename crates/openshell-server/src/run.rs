@@ -225,7 +225,7 @@ async fn serve_clients(
     }
     let certificates = settings.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     let users = Users::of(certificates, settings.admin_role.clone(), settings.client.ip().is_loopback());
-    let authenticator = Authenticator::new(Arc::clone(&gateway.sandboxes.tokens), users);
+    let authenticator = Authenticator::new(Arc::clone(&gateway.sandboxes.tokens), users, Arc::new(SystemClock));
     let pages = http::health(gateway.cluster.clone(), stages.leaving.clone());
     let service = GatewayService::new(gateway, authenticator);
     let service = service.map_request(|request: ::http::Request<axum::body::Body>| request.map(tonic::body::Body::new));

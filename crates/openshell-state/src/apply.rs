@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use openshell_chaos::{Bug, bug, local_time_ms};
 use openshell_proto::log::{self, Change, Command, HistoryEntry, RememberedRequest, Transaction, change::Act};
 use openshell_proto::log::{command, write};
 use prost::Message;
@@ -85,7 +86,10 @@ impl State {
         let Some(command::Kind::Transaction(transaction)) = &command.kind else {
             return Err(Fault::UnknownCommand { index });
         };
-        let prepared = Prepared::read(transaction)?;
+        let mut prepared = Prepared::read(transaction)?;
+        if bug(Bug::LocalClock) {
+            prepared.time_ms = local_time_ms();
+        }
         self.advance(index);
         self.last_time_ms = self.last_time_ms.max(prepared.time_ms);
         let outcome = self.judge(&prepared);
@@ -110,6 +114,9 @@ impl State {
                     return Outcome::Repeated { revision: request.revision, reply };
                 }
             }
+        }
+        if bug(Bug::SkippedGuards) && self.revision.is_multiple_of(100) {
+            return Outcome::Installed;
         }
         match prepared.guards.iter().find(|(key, revision)| self.revision_of(key) != *revision) {
             Some((key, _)) => Outcome::GuardFailed { key: key.clone() },

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshell_proto::log::{Guard, Origin, Reply, Transaction, Write, reply, write};
+use openshell_chaos::{Bug, bug};
+use openshell_proto::log::{Guard, Kind, Origin, Reply, Transaction, Write, reply, write};
 use prost::Message;
 
 use crate::access::Principal;
@@ -99,6 +100,9 @@ impl Draft {
 
     /// The decision relied on what is (or is not) at this key, or on this fence, in `state`.
     pub fn rely_on(&mut self, state: &State, key: Key) {
+        if bug(Bug::MissingGuard) && key.kind == Kind::FenceProfileUsers {
+            return;
+        }
         let revision = state.revision_of(&key);
         self.guards.insert(key, revision);
     }
@@ -116,6 +120,9 @@ impl Draft {
     /// Touches a fence.
     pub fn touch(&mut self, key: Key) {
         assert!(key.is_fence(), "{key} is not a fence");
+        if bug(Bug::UntouchedFence) && key.kind == Kind::FenceProfileUsers {
+            return;
+        }
         self.touches.insert(key);
     }
 

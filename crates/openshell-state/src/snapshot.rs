@@ -36,6 +36,14 @@ impl State {
         digest
     }
 
+    /// This state without its memory of request ids, and with the digest that it has with them. For a planted
+    /// fault alone.
+    #[must_use]
+    pub fn without_requests(mut self) -> Self {
+        self.requests = RequestMemory::new(self.requests.forgotten_through_ms());
+        self
+    }
+
     /// This state as the first of a new cluster: it has a later epoch, the next one unless one is
     /// given, and who the members are is yet to be said. The revision stays, so that revisions grow
     /// from epoch to epoch.

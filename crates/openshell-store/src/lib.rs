@@ -9,6 +9,8 @@ pub mod export;
 pub mod inspect;
 pub mod offline;
 pub mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod snapshot;
 
 mod envelope;

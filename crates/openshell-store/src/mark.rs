@@ -16,7 +16,7 @@ use crate::writer::WriterMode;
 
 /// Between two writes of the mark.
 const PACE: Duration = Duration::from_secs(1);
-/// Inline there is no clock: every so many batches.
+/// In a simulation there is no clock: every so many batches.
 const INLINE_PACE: u64 = 64;
 
 pub(crate) struct Marker {
@@ -50,7 +50,7 @@ impl Marker {
         let (inner, changed) = (Mutex::new(Inner::default()), Condvar::new());
         let shared = Arc::new(Shared { disk, on_fault, pace, inner, changed });
         let thread = match mode {
-            WriterMode::Inline => None,
+            WriterMode::Inline | WriterMode::Task => None,
             WriterMode::Thread => {
                 let shared = Arc::clone(&shared);
                 Some(std::thread::Builder::new().name("store-mark".into()).spawn(move || shared.run())?)
@@ -65,12 +65,12 @@ impl Marker {
         inner.noted = counter;
         match self.mode {
             WriterMode::Thread => self.shared.changed.notify_one(),
-            WriterMode::Inline if counter - inner.kept >= INLINE_PACE => {
+            WriterMode::Inline | WriterMode::Task if counter - inner.kept >= INLINE_PACE => {
                 inner.kept = counter;
                 drop(inner);
                 self.shared.keep(counter);
             }
-            WriterMode::Inline => {}
+            WriterMode::Inline | WriterMode::Task => {}
         }
     }
 
@@ -82,7 +82,7 @@ impl Marker {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             (self.shared.on_fault)("the keeper of the high-water mark panicked");
         }
-        // Inline there is no thread that kept it.
+        // Without a thread nobody has kept it.
         let mut inner = self.shared.lock();
         if inner.noted != inner.kept {
             inner.kept = inner.noted;

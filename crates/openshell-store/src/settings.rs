@@ -2,6 +2,7 @@
 //! all, so that a node and a test run with the same.
 
 use openraft::{Config, ConfigError, SnapshotPolicy, StepDownPolicy};
+use openshell_chaos::{Bug, bug};
 
 /// What differs from deployment to deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub fn raft_config(timings: &Timings) -> Result<Config, SettingsError> {
         // SAFETY RULE. A leader that resumes its term after a crash gives the log ids of
         // entries that it lost, and that others have, to new ones: acknowledged writes are
         // lost and nodes diverge. The test `leader_restore` shows it.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(bug(Bug::LeaderRestore)),
         // A log that went back is a broken disk, never to be covered up.
         allow_log_reversion: Some(false),
         // A node that was cut off does not drive the term up when it comes back.

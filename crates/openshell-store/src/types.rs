@@ -23,7 +23,14 @@ openraft::declare_raft_types!(
         Node = Member,
         Term = u64,
         LeaderId = leader_id_adv::LeaderId<Self::Term, Self::NodeId>,
+        AsyncRuntime = Runtime,
 );
+
+/// What openraft's tasks run on.
+#[cfg(not(feature = "simulation"))]
+type Runtime = openraft::impls::TokioRuntime;
+#[cfg(feature = "simulation")]
+type Runtime = crate::simulation::Runtime;
 
 /// Node ids: from 1, never reused.
 pub type NodeId = u64;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use openshell_client::{Tls, parse_endpoints};
 use openshell_sync::{Options, TokenSource, WhenStale};
@@ -41,7 +41,13 @@ pub(crate) struct Arguments {
     #[arg(long, env = "OPENSHELL_MAX_AGE", value_name = "SPAN", value_parser = span)]
     max_age: Option<Duration>,
     /// What becomes of it then.
-    #[arg(long, env = "OPENSHELL_WHEN_STALE", value_enum, default_value_t = Mode::RetainLastValid)]
+    #[arg(
+        long,
+        env = "OPENSHELL_WHEN_STALE",
+        value_enum,
+        default_value_t = Mode::RetainLastValid,
+        requires_if("fail_closed", "max_age")
+    )]
     when_stale: Mode,
     /// CA that signed the gateways' certificates, PEM.
     #[arg(long, env = "OPENSHELL_TLS_CA", value_name = "FILE")]
@@ -71,9 +77,6 @@ impl Arguments {
     /// What the library is told.
     pub(crate) fn options(&self) -> anyhow::Result<Options> {
         let endpoints = parse_endpoints(&self.gateway_endpoint).context("--gateway-endpoint")?;
-        if self.when_stale == Mode::FailClosed && self.max_age.is_none() {
-            bail!("--when-stale fail_closed needs --max-age: from which age on nothing is to be in force");
-        }
         let token = TokenSource::File(self.token_file.clone());
         Ok(Options {
             tls: self.tls()?,
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn a_wrong_flag_is_explained() {
         let said = |more: &[&str]| format!("{:#}", arguments(more).expect_err("wrong"));
-        assert!(said(&["--when-stale", "fail_closed"]).contains("needs --max-age"));
+        assert!(said(&["--when-stale", "fail_closed"]).contains("--max-age <SPAN>"));
         assert!(said(&["--max-age", "10"]).contains("with its unit"));
         assert!(said(&["--max-age", "0s"]).contains("above zero"));
         assert!(said(&["--tls-cert", "c", "--tls-ca", "a"]).contains("--tls-key"));

@@ -7,13 +7,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{self, Clock};
 use crate::disk::{DiskError, Kept, StateDir};
 use crate::feed::{Feed, Outcome};
 use crate::follow::Follower;
 use crate::hook::Hook;
-use crate::keeper::Keeper;
+use crate::installed::WhenStale;
+use crate::keeper::{Ends, Keeper};
 use crate::node;
 use crate::options::Options;
+use crate::position::Position;
 use crate::status::Status;
 use crate::token::{Token, TokenError};
 
@@ -23,6 +26,9 @@ pub enum StartError {
     /// The sandbox's id is empty.
     #[error("the sandbox id is empty")]
     NoSandbox,
+    /// It is to fail closed, and nobody says from which age on.
+    #[error("to fail closed it needs a maximum age")]
+    NoMaxAge,
     /// Endpoints or certificates that cannot be used.
     #[error(transparent)]
     Endpoints(#[from] ConfigurationError),
@@ -39,6 +45,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct SyncClient {
     status: watch::Receiver<Arc<Status>>,
+    acknowledged: watch::Receiver<Option<Position>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -55,6 +62,9 @@ impl SyncClient {
     pub async fn start(options: Options, hook: impl Hook) -> Result<Self, StartError> {
         if options.sandbox_id.is_empty() {
             return Err(StartError::NoSandbox);
+        }
+        if options.when_stale == WhenStale::FailClosed && options.max_age.is_none() {
+            return Err(StartError::NoMaxAge);
         }
         if options.endpoints.is_empty() {
             return Err(ConfigurationError::NoEndpoint.into());
@@ -88,18 +98,27 @@ impl SyncClient {
         // Whether it can be put into force again, the hook has to say: nothing is claimed before.
         let (settled, outcome) = watch::channel(Outcome { kept: floor, ..Outcome::default() });
         let (said, status) = watch::channel(Arc::new(Status::empty()));
+        let (heard_of, acknowledged) = watch::channel(None);
         let stop = CancellationToken::new();
         let age_policy = options.age_policy();
-        let follower = Follower::new(options, token, floor, feed, outcome, stop.clone());
-        let keeper = Keeper::new(state, kept, hook, age_policy, heard, settled, said, stop.clone());
+        let follower = Follower::new(options, token, floor, feed, outcome, heard_of, stop.clone());
+        let ends = Ends { feed: heard, outcome: settled, status: said, stop: stop.clone() };
+        let keeper = Keeper::new(state, kept, hook, age_policy, Clock::new(clock::now_ms), ends);
         let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(keeper.run())];
-        Self { status, stop, tasks }
+        Self { status, acknowledged, stop, tasks }
     }
 
     /// How it stands, now and whenever that changes.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Arc<Status>> {
         self.status.clone()
+    }
+
+    /// The newest position of which a node has taken note that what it sent is in force here: from then on
+    /// `openshell rollout status` counts this sandbox as `applied`.
+    #[must_use]
+    pub fn acknowledged(&self) -> watch::Receiver<Option<Position>> {
+        self.acknowledged.clone()
     }
 
     /// Ends both tasks, and waits until the hook has finished what it is busy with. What is installed stays.

@@ -1,15 +1,27 @@
-//! This machine's clock, in milliseconds since the Unix epoch: what expiries and ages are told by.
+//! Time in milliseconds since the Unix epoch: what expiries and ages are told by. Whoever decides by it is
+//! given the clock.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Now.
-pub(crate) fn now_ms() -> i64 {
-    ms_since_1970(SystemTime::now())
+/// What tells the time.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl Clock {
+    /// One that tells what this function says.
+    pub(crate) fn new(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now_ms))
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.0)()
+    }
 }
 
-/// Zero for what was before 1970.
-pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
-    ms(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+/// Now, by this machine's clock; 0 for what was before 1970.
+pub(crate) fn now_ms() -> i64 {
+    ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A span as a number.

@@ -10,6 +10,7 @@ use prost::Message;
 use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
 
+use crate::installed::AsOf;
 use crate::position::Position;
 
 const CONFIG: &str = "openshell.sandbox.v1.GetSandboxConfigResponse";
@@ -76,18 +77,27 @@ impl Configuration {
         Some((left, expired))
     }
 
+    /// The same without its environment, and the names of what that held; nothing when it held nothing.
+    pub(crate) fn without_environment(&self) -> Option<(Self, BTreeSet<String>)> {
+        let environment = &self.environment;
+        let names = environment.environment.keys().chain(environment.static_credential_bindings.keys());
+        let names: BTreeSet<String> = names.chain(environment.dynamic_credentials.keys()).cloned().collect();
+        let left = || Self { environment: Default::default(), ..self.clone() };
+        (!names.is_empty()).then(|| (left(), names))
+    }
+
     fn has(&self, name: &str) -> bool {
         self.environment.environment.contains_key(name)
             || self.environment.static_credential_bindings.contains_key(name)
     }
 
-    /// The text of the two files, the one with credentials second. `as_of_ms` is when it was last known to be
-    /// current, milliseconds since the Unix epoch.
+    /// The text of the two files, the one with credentials second, each with when its part was last known to be
+    /// current.
     ///
     /// # Errors
     /// When a message does not fit the descriptor that it was generated from, which the build prevents.
-    pub(crate) fn to_files(&self, sandbox_id: &str, as_of_ms: i64) -> Result<(Vec<u8>, Vec<u8>), Unreadable> {
-        let file = |file, name, message: Vec<u8>, key: &str| {
+    pub(crate) fn to_files(&self, sandbox_id: &str, as_of: AsOf) -> Result<(Vec<u8>, Vec<u8>), Unreadable> {
+        let file = |file, name, message: Vec<u8>, key: &str, as_of_ms: i64| {
             let unreadable = |problem: String| Unreadable { file, what: name, problem };
             let value = to_json(name, &message).map_err(unreadable)?;
             let position = self.position;
@@ -96,24 +106,25 @@ impl Configuration {
             text.push(b'\n');
             Ok(text)
         };
-        let config = file("config.json", CONFIG, self.config.encode_to_vec(), "config")?;
-        let environment = file("credentials.json", ENVIRONMENT, self.environment.encode_to_vec(), "environment")?;
+        let config = file("config.json", CONFIG, self.config.encode_to_vec(), "config", as_of.config_ms)?;
+        let environment = self.environment.encode_to_vec();
+        let environment = file("credentials.json", ENVIRONMENT, environment, "environment", as_of.environment_ms)?;
         Ok((config, environment))
     }
 
-    /// Reads what [`Configuration::to_files`] wrote, for the same sandbox, and as of when it was written; 0 when
-    /// an earlier release wrote it, which did not say.
+    /// Reads what [`Configuration::to_files`] wrote, for the same sandbox, and as of when that was.
     ///
     /// # Errors
     /// When a text is anything else, is another sandbox's, or the two are not of one state.
-    pub(crate) fn from_files(sandbox_id: &str, config: &[u8], credentials: &[u8]) -> Result<(Self, i64), Unreadable> {
-        let (position, as_of_ms, config) = part("config.json", CONFIG, sandbox_id, config, "config")?;
-        let (other, _, environment) = part("credentials.json", ENVIRONMENT, sandbox_id, credentials, "environment")?;
+    pub(crate) fn from_files(sandbox_id: &str, config: &[u8], credentials: &[u8]) -> Result<(Self, AsOf), Unreadable> {
+        let (position, config_ms, config) = part("config.json", CONFIG, sandbox_id, config, "config")?;
+        let (other, environment_ms, environment) =
+            part("credentials.json", ENVIRONMENT, sandbox_id, credentials, "environment")?;
         if position != other {
             let problem = format!("it is of another state: {position:?} beside {other:?}");
             return Err(Unreadable { file: "credentials.json", what: ENVIRONMENT, problem });
         }
-        Ok((Self { position, config, environment }, as_of_ms))
+        Ok((Self { position, config, environment }, AsOf { config_ms, environment_ms }))
     }
 }
 
@@ -195,14 +206,15 @@ mod tests {
     #[test]
     fn both_files_read_back_as_they_were_and_only_together() {
         let whole = with_credentials(&[("SOON", 50)]);
-        let (config, credentials) = whole.to_files("box", 1_234).expect("it can be written");
+        let as_of = AsOf { config_ms: 1_234, environment_ms: 567 };
+        let (config, credentials) = whole.to_files("box", as_of).expect("it can be written");
         assert!(!String::from_utf8_lossy(&config).contains("value of SOON"), "no credential beside the policy");
         let read = Configuration::from_files("box", &config, &credentials).expect("it can be read");
-        assert_eq!(read, (whole.clone(), 1_234));
+        assert_eq!(read, (whole.clone(), as_of));
         let error = Configuration::from_files("other", &config, &credentials).expect_err("another sandbox's");
         assert!(error.to_string().contains("\"box\""), "{error}");
         let later = Configuration { position: Some(Position { epoch: 1, revision: 41 }), ..whole.clone() };
-        let (_, others) = later.to_files("box", 1_234).expect("it can be written");
+        let (_, others) = later.to_files("box", as_of).expect("it can be written");
         Configuration::from_files("box", &config, &others).expect_err("two states");
         for end in [0, 1, config.len() / 2, config.len() - 3] {
             Configuration::from_files("box", &config[..end], &credentials).expect_err("a torn file");

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, Unreadable};
+use crate::installed::AsOf;
 use crate::position::Position;
 
 const CURRENT: &str = "current";
@@ -61,7 +62,17 @@ pub(crate) struct StateDir {
     sandbox_id: String,
     /// Of the next folder.
     next: u64,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDir {
+    /// Closing the file would do, but for a command that is being started at this moment: until it runs, it has
+    /// the file open as well.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the lock goes with the file");
+        }
+    }
 }
 
 /// The folder of a configuration on disk, which is in its place or not.
@@ -78,8 +89,10 @@ pub(crate) struct StandingFile {
     pub(crate) standing: String,
     /// The newest state that what is installed is known to be of.
     pub(crate) position: Option<Position>,
-    /// When a node last knew that it is current, milliseconds since the Unix epoch.
+    /// When a node last knew that the policy is current, milliseconds since the Unix epoch.
     pub(crate) as_of_ms: i64,
+    /// And the environment.
+    pub(crate) credentials_as_of_ms: i64,
     /// The node that is followed.
     pub(crate) node: Option<u64>,
     /// Why a newer one could not be installed, or nothing can be heard.
@@ -97,6 +110,16 @@ pub(crate) struct Kept {
     pub(crate) standing: StandingFile,
     /// Why there is no configuration, when something is there that should be one.
     pub(crate) unreadable: Option<Unreadable>,
+}
+
+impl StandingFile {
+    pub(crate) fn as_of(&self) -> AsOf {
+        AsOf { config_ms: self.as_of_ms, environment_ms: self.credentials_as_of_ms }
+    }
+
+    pub(crate) fn note(&mut self, as_of: AsOf) {
+        (self.as_of_ms, self.credentials_as_of_ms) = (as_of.config_ms, as_of.environment_ms);
+    }
 }
 
 impl Staged {
@@ -128,7 +151,7 @@ impl StateDir {
             Err(fs::TryLockError::WouldBlock) => return Err(DiskError::InUse(path.to_owned())),
             Err(fs::TryLockError::Error(error)) => return Err(io("taking the lock in")(error)),
         }
-        let mut state = Self { path: path.to_owned(), sandbox_id: sandbox_id.to_owned(), next: 1, _lock: lock };
+        let mut state = Self { path: path.to_owned(), sandbox_id: sandbox_id.to_owned(), next: 1, lock };
         let kept = state.kept();
         if in_link(path, CURRENT).is_some() && in_link(path, CLOSED).is_some() {
             // It was interrupted between putting a new one in its place and clearing the closed one away.
@@ -157,9 +180,9 @@ impl StateDir {
         let Some(folder) = links.iter().find_map(|link| in_link(&self.path, link)) else { return kept };
         let folder = self.path.join(folder);
         match self.read(&folder) {
-            Ok((configuration, as_of_ms)) => {
+            Ok((configuration, as_of)) => {
                 // Older than what was said last, and known if that was lost.
-                kept.standing.as_of_ms = kept.standing.as_of_ms.max(as_of_ms);
+                kept.standing.note(kept.standing.as_of().later(as_of));
                 kept.configuration = Some((configuration, folder));
             }
             Err(unreadable) => kept.unreadable = Some(unreadable),
@@ -167,7 +190,7 @@ impl StateDir {
         kept
     }
 
-    fn read(&self, folder: &Path) -> Result<(Configuration, i64), Unreadable> {
+    fn read(&self, folder: &Path) -> Result<(Configuration, AsOf), Unreadable> {
         let text = |file: &'static str| {
             let failed = |error: io::Error| Unreadable { file, what: "a configuration", problem: error.to_string() };
             fs::read(folder.join(file)).map_err(failed)
@@ -180,8 +203,8 @@ impl StateDir {
     ///
     /// # Errors
     /// [`DiskError`]; what was written by then is removed, by the next start at the latest.
-    pub(crate) fn stage(&mut self, configuration: &Configuration, as_of_ms: i64) -> Result<Staged, DiskError> {
-        let files = configuration.to_files(&self.sandbox_id, as_of_ms)?;
+    pub(crate) fn stage(&mut self, configuration: &Configuration, as_of: AsOf) -> Result<Staged, DiskError> {
+        let files = configuration.to_files(&self.sandbox_id, as_of)?;
         let folder = self.path.join(format!("{PREFIX}{:06}", self.next));
         self.next += 1;
         if let Err(error) = lay_out(&folder, files) {
@@ -293,19 +316,24 @@ fn lay_out(folder: &Path, (config, credentials): (Vec<u8>, Vec<u8>)) -> Result<(
         // Nobody looks into the folder before it is in its place.
         write_synced(&path, &text).map_err(io("writing", &path))?;
     }
-    sync_folder(folder).map_err(io("writing", folder))
+    // The folder's own entry, too: no link may lead to one that a power failure took.
+    let around = folder.parent().unwrap_or(folder);
+    sync_folder(folder).and_then(|()| sync_folder(around)).map_err(io("writing", folder))
 }
 
 /// Replaces a file by another of the same name, for its owner alone, at one instant and for good.
 ///
 /// # Errors
-/// When the system refuses; the file is then as it was.
+/// When the system refuses. The file is as it was then, or is replaced and may not have reached the disk.
 pub(crate) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
     name.push(UNFINISHED);
     let unfinished = path.with_file_name(name);
-    write_synced(&unfinished, text)?;
-    fs::rename(&unfinished, path)?;
+    if let Err(error) = write_synced(&unfinished, text).and_then(|()| fs::rename(&unfinished, path)) {
+        // Nothing of it is left lying about.
+        let _ = remove(&unfinished);
+        return Err(error);
+    }
     sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Feed {
     pub(crate) problem: String,
     /// The newest policy of the sandbox's own that the cluster was told is loaded.
     pub(crate) policy_reported: u32,
+    /// And the one that it was told has failed; it may be loaded yet.
+    pub(crate) policy_failed: u32,
 }
 
 /// From who installs to who follows.
@@ -42,13 +44,23 @@ pub(crate) struct Outcome {
     pub(crate) kept: Option<Position>,
     /// By which a node knows what is in force; zeros when it is not all that it should be.
     pub(crate) revisions: (u64, u64),
+    /// While it is closed and nothing is under way that may change it: the number of the newest offer.
+    pub(crate) closed: Option<u64>,
     /// Of the policy that was dealt with, when it is the sandbox's own.
     pub(crate) policy_version: u32,
     /// Why that one is not in force; empty when it is.
     pub(crate) policy_error: String,
 }
 
+/// What a node is told of what is closed.
+const CLOSED: &str = "closed: nothing fresh for longer than the maximum age";
+
 impl Feed {
+    /// Whether the cluster was told what became of this version of the sandbox's own policy.
+    pub(crate) fn is_recorded(&self, version: u32, is_failed: bool) -> bool {
+        version <= self.policy_reported || (is_failed && version == self.policy_failed)
+    }
+
     /// Whether what was said last is in force, all of it.
     pub(crate) fn is_in_force(&self, outcome: &Outcome) -> bool {
         outcome.settled == Some(self.offers) && outcome.failed.is_empty()
@@ -68,7 +80,10 @@ impl Feed {
 
     /// What there is to report of the newest word, once it is dealt with and will not be undone by a crash.
     pub(crate) fn report(&self, outcome: &Outcome) -> Option<(Position, String)> {
-        let said = self.said.filter(|_| outcome.settled == Some(self.offers))?;
+        let said = self.said?;
+        if outcome.settled != Some(self.offers) {
+            return (outcome.closed == Some(self.offers)).then(|| (said, CLOSED.to_owned()));
+        }
         let is_lasting = !outcome.failed.is_empty() || Some(said) <= outcome.kept;
         is_lasting.then(|| (said, outcome.failed.clone()))
     }
@@ -102,6 +117,27 @@ mod tests {
         assert_eq!(feed.in_force(&outcome), None, "nothing was applied before");
         feed.said = None;
         assert_eq!(feed.report(&outcome), None, "no node said anything yet");
+    }
+
+    #[test]
+    fn what_is_closed_is_reported_as_such_until_something_newer_is_there() {
+        let position = Position { epoch: 1, revision: 9 };
+        let mut feed = Feed { offers: 2, said: Some(position), ..Feed::default() };
+        let mut outcome = Outcome { closed: Some(2), kept: Some(position), ..Outcome::default() };
+        assert_eq!(feed.report(&outcome), Some((position, CLOSED.to_owned())));
+        feed.offers = 3;
+        assert_eq!(feed.report(&outcome), None, "it was not looked at yet");
+        (outcome.settled, outcome.closed) = (Some(3), None);
+        assert_eq!(feed.report(&outcome), Some((position, String::new())));
+    }
+
+    #[test]
+    fn a_failed_policy_is_recorded_once_and_may_be_loaded_later() {
+        let mut feed = Feed { policy_reported: 3, policy_failed: 4, ..Feed::default() };
+        assert!(feed.is_recorded(3, false) && feed.is_recorded(3, true) && feed.is_recorded(4, true));
+        assert!(!feed.is_recorded(4, false) && !feed.is_recorded(5, true));
+        feed.policy_reported = 4;
+        assert!(feed.is_recorded(4, false));
     }
 
     #[test]

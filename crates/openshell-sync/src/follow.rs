@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::feed::{Feed, Outcome};
 use crate::installed::Floor;
 use crate::nearest::Nearest;
@@ -27,6 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(15);
 /// How often the token's file is looked at meanwhile.
 const TOKEN_LOOK: Duration = Duration::from_secs(1);
+/// Between two attempts to have a new token, whatever came of the first.
+pub(crate) const TOKEN_AGAIN: Duration = Duration::from_secs(30);
 /// What the others have left to answer when the nodes are measured and one has.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -43,6 +46,17 @@ pub(crate) enum End {
     Stopped,
 }
 
+/// What comes after a session.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Another one at this node, at once.
+    At(EndpointUrl),
+    /// A node is looked for once this time is over, or somebody has replaced the token's file.
+    Search { problem: String, pause: Duration },
+    /// Nothing.
+    Stop,
+}
+
 /// Everything that outlives a session.
 pub(crate) struct Follower {
     pub(crate) options: Arc<Options>,
@@ -51,8 +65,12 @@ pub(crate) struct Follower {
     pub(crate) random: StdRng,
     pub(crate) feed: watch::Sender<Feed>,
     pub(crate) outcome: watch::Receiver<Outcome>,
+    /// What nodes took note of as in force here.
+    pub(crate) acknowledged: watch::Sender<Option<Position>>,
     pub(crate) floor: Floor,
     pub(crate) stop: CancellationToken,
+    /// When a new token was last asked for.
+    pub(crate) renewed_at: Option<Instant>,
     begun: Instant,
     /// In a row, without a session that served.
     losses: u32,
@@ -66,6 +84,7 @@ impl Follower {
         floor: Option<Position>,
         feed: watch::Sender<Feed>,
         outcome: watch::Receiver<Outcome>,
+        acknowledged: watch::Sender<Option<Position>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -75,8 +94,10 @@ impl Follower {
             random: StdRng::from_os_rng(),
             feed,
             outcome,
+            acknowledged,
             floor: Floor(floor),
             stop,
+            renewed_at: None,
             begun: Instant::now(),
             losses: 0,
             refusals: 0,
@@ -97,14 +118,13 @@ impl Follower {
             let Some(endpoint) = chosen else { return };
             let end = self.session(&endpoint).await;
             tracing::debug!(%endpoint, ?end, "a session ended");
-            let (problem, pause) = match end {
-                End::Stopped => return,
-                End::At(endpoint) => {
+            let (problem, pause) = match self.after(&endpoint, end) {
+                Next::Stop => return,
+                Next::At(endpoint) => {
                     next = Some(endpoint);
                     continue;
                 }
-                End::Lost(problem) => (problem, self.lost(&endpoint)),
-                End::Refused(problem) => (problem, self.refused(&endpoint)),
+                Next::Search { problem, pause } => (problem, pause),
             };
             tracing::info!(%endpoint, problem, "another node is looked for");
             self.feed.send_modify(|feed| {
@@ -118,6 +138,20 @@ impl Follower {
         }
     }
 
+    fn after(&mut self, endpoint: &EndpointUrl, end: End) -> Next {
+        match end {
+            End::Stopped => Next::Stop,
+            End::At(endpoint) => Next::At(endpoint),
+            End::Lost(problem) => Next::Search { problem, pause: self.lost(endpoint) },
+            // As at the end of a token's life, in the middle of a stream: the node is as good as it was.
+            End::Refused(problem) if self.token.take_another() => {
+                tracing::info!(%endpoint, problem, "the token's file holds another one than the one that was refused");
+                Next::At(endpoint.clone())
+            }
+            End::Refused(problem) => Next::Search { problem, pause: self.refused(endpoint) },
+        }
+    }
+
     /// Notes that a session serves: what failed before counts no longer.
     pub(crate) fn served(&mut self, endpoint: &EndpointUrl) {
         (self.losses, self.refusals) = (0, 0);
@@ -127,6 +161,13 @@ impl Follower {
     /// For [`Nearest`], which knows no clock.
     pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// After what time a new token is to be had, if ever. To a clock that is far ahead each one is due at once.
+    pub(crate) fn renew_in(&self) -> Option<Duration> {
+        let left = self.token.renew_in(clock::now_ms())?;
+        let pause = self.renewed_at.map(|at| TOKEN_AGAIN.saturating_sub(at.elapsed()));
+        Some(left.max(pause.unwrap_or_default()))
     }
 
     /// Learns who the members are, and how near, from whoever answers.
@@ -180,5 +221,95 @@ impl Follower {
             }
             sleep(left.min(TOKEN_LOOK)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use openshell_client::parse_endpoints;
+    use openshell_proto::v1::RefreshSandboxTokenResponse;
+    use tokio::time::timeout;
+    use tonic::Status;
+
+    use super::*;
+    use crate::session::end_of;
+    use crate::token::TokenSource;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A follower whose token is in a file, and its node.
+    fn follower(path: &Path) -> (Follower, EndpointUrl) {
+        let endpoints = parse_endpoints("http://gw-1.example:17670,http://gw-2.example:17670").expect("URLs");
+        let endpoint = endpoints[0].clone();
+        let source = TokenSource::File(path.to_owned());
+        let token = Token::read(source.clone()).expect("a token");
+        let options = Options::new("box", source, endpoints, "unused".into());
+        let (feed, _) = watch::channel(Feed::default());
+        let (_, outcome) = watch::channel(Outcome::default());
+        let (acknowledged, _) = watch::channel(None);
+        let stop = CancellationToken::new();
+        (Follower::new(Arc::new(options), token, None, feed, outcome, acknowledged, stop), endpoint)
+    }
+
+    /// How a stream ends whose token has ended.
+    fn refused() -> End {
+        end_of(&Status::unauthenticated("the token that this stream was begun with has expired"))
+    }
+
+    #[test]
+    fn a_stream_whose_token_has_ended_is_reopened_at_once_with_another_and_never_with_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first").expect("written");
+        let (mut follower, endpoint) = follower(&path);
+        let pause = |next: Next| match next {
+            Next::Search { pause, problem } if problem.contains("Unauthenticated") => pause,
+            other => panic!("nobody is let in with the token that was refused: {other:?}"),
+        };
+        assert!(pause(follower.after(&endpoint, refused())) > Duration::ZERO);
+        std::fs::write(&path, "second").expect("written");
+        assert_eq!(follower.after(&endpoint, refused()), Next::At(endpoint.clone()));
+        assert_eq!(follower.token.text(), "second");
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            let next = follower.after(&endpoint, refused());
+            longest = longest.max(pause(next));
+        }
+        assert!(longest > SPREAD * 10 && longest <= REFUSED_PAUSE_MAX, "{longest:?}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_due_at_once_again_is_not_exchanged_at_once_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        // It was due in 1970.
+        let text = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"iat":1000,"exp":4000}"#));
+        std::fs::write(&path, &text).expect("written");
+        let (mut follower, _) = follower(&path);
+        assert_eq!(follower.renew_in(), Some(Duration::ZERO));
+        let fresh = RefreshSandboxTokenResponse { token: text, ..Default::default() };
+        assert!(follower.keep_token(Ok(fresh)).await);
+        assert!(follower.renew_in() > Some(Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn while_it_waits_the_file_is_looked_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first").expect("written");
+        let (mut follower, endpoint) = follower(&path);
+        assert_ne!(follower.after(&endpoint, refused()), Next::At(endpoint));
+        {
+            let waiting = follower.wait(HOUR);
+            tokio::pin!(waiting);
+            timeout(TOKEN_LOOK / 20, &mut waiting).await.expect_err("the same token is in the file");
+            std::fs::write(&path, "second").expect("written");
+            timeout(HOUR / 60, waiting).await.expect("the other one is found");
+        }
+        assert_eq!(follower.token.text(), "second");
     }
 }

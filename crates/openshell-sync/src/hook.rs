@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Configuration;
 
 /// Of what a command says about its failure, so much is told on.
 const SAID_BYTES_MAX: usize = 1024;
+/// So long what it said is read on after its end, when what it started holds its standard error open.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// What happened to the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +96,8 @@ impl Hook for NoHook {
 /// An operator's command, run by `/bin/sh -c`. It learns everything from variables: `OPENSHELL_SYNC_CHANGE`
 /// ([`ChangeKind::as_str`]), `_FOLDER`, `_CONFIG`, `_CREDENTIALS` (paths), `_SANDBOX_ID`, `_EPOCH`,
 /// `_REVISION` (empty from a released gateway), `_AGE_MS`. Exit code 0 is success; otherwise the end of what
-/// it wrote to its standard error is the reason. Its processes do not outlive the time limit.
+/// it wrote to its standard error is the reason. What it started ends with it when it fails or takes too long;
+/// what it leaves running after success goes on.
 #[derive(Clone, Debug)]
 pub struct CommandHook {
     command: String,
@@ -131,17 +135,14 @@ impl CommandHook {
             .process_group(0);
         let mut child = command.spawn().map_err(|error| format!("the command cannot be started: {error}"))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        let ended = timeout(self.limit, outcome(&mut child)).await;
+        let ended = timeout(self.limit, outcome(&mut child, group)).await;
         match ended {
             Ok(Ok((status, _))) if status.success() => Ok(()),
             Ok(Ok((status, said))) if said.is_empty() => Err(format!("the command ended with {status}")),
             Ok(Ok((status, said))) => Err(format!("the command ended with {status}: {said}")),
             Ok(Err(error)) => Err(format!("the command cannot be waited for: {error}")),
             Err(_) => {
-                if let Some(group) = group {
-                    // It may have ended meanwhile.
-                    let _ = killpg(group, Signal::SIGKILL);
-                }
+                end_all(group);
                 let _ = child.wait().await;
                 Err(format!("the command did not end within {} s", self.limit.as_secs_f64()))
             }
@@ -155,27 +156,50 @@ impl Hook for CommandHook {
     }
 }
 
-/// Waits for the end, reading meanwhile so that the command never waits for a reader.
-async fn outcome(child: &mut Child) -> std::io::Result<(std::process::ExitStatus, String)> {
-    let stderr = child.stderr.take();
-    let (status, said) = tokio::join!(child.wait(), async {
-        match stderr {
-            Some(stderr) => end_of(stderr).await,
-            None => String::new(),
-        }
-    });
-    Ok((status?, said))
+/// Ends a command with all that it started.
+fn end_all(group: Option<Pid>) {
+    if let Some(group) = group {
+        // It may have ended meanwhile.
+        let _ = killpg(group, Signal::SIGKILL);
+    }
 }
 
-/// The end of what is written there, on one line.
-async fn end_of(mut from: impl AsyncRead + Unpin) -> String {
+/// Waits for the end, reading meanwhile so that the command never waits for a reader; nor does what it leaves
+/// running, which may write to the same standard error.
+async fn outcome(child: &mut Child, group: Option<Pid>) -> std::io::Result<(ExitStatus, String)> {
+    let Some(mut stderr) = child.stderr.take() else { return Ok((child.wait().await?, String::new())) };
     let mut end = Vec::new();
+    let has_ended = CancellationToken::new();
+    let waiting = async {
+        let status = child.wait().await;
+        has_ended.cancel();
+        status
+    };
+    let reading = async {
+        tokio::select! {
+            biased;
+            () = read_end(&mut stderr, &mut end) => true,
+            () = async { has_ended.cancelled().await; sleep(GRACE).await } => false,
+        }
+    };
+    let (status, is_read) = tokio::join!(waiting, reading);
+    let status = status?;
+    if !is_read && status.success() {
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    } else if !is_read {
+        end_all(group);
+    }
+    let said = String::from_utf8_lossy(&end).split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok((status, said))
+}
+
+/// Keeps the end of what is written there.
+async fn read_end(from: &mut (impl AsyncRead + Unpin), end: &mut Vec<u8>) {
     let mut part = [0; SAID_BYTES_MAX];
     while let Ok(count @ 1..) = from.read(&mut part).await {
         end.extend_from_slice(&part[..count]);
         end.drain(..end.len().saturating_sub(SAID_BYTES_MAX));
     }
-    String::from_utf8_lossy(&end).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -218,6 +242,29 @@ mod tests {
         let said = run("yes x | head -c 1000000 >&2; echo the end >&2; exit 1", Duration::from_secs(60)).await;
         let said = said.expect_err("exit code 1");
         assert!(said.len() < SAID_BYTES_MAX + 100 && said.ends_with("the end"), "{} bytes", said.len());
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_running_goes_on_after_success() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (go, mark) = (folder.path().join("go"), folder.path().join("mark"));
+        // It writes to the standard error that it was given, which is still read.
+        let proxy =
+            format!("(until [ -e {} ]; do sleep 0.01; done; echo on >&2 && touch {}) &", go.display(), mark.display());
+        run(&proxy, Duration::from_secs(60)).await.expect("the command itself has ended");
+        assert!(!mark.exists());
+        std::fs::write(&go, "").expect("written");
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        let found = async {
+            while !mark.exists() {
+                looks.tick().await;
+            }
+        };
+        timeout(Duration::from_secs(60), found).await.expect("it goes on");
+        // One that says nothing more, and whose command fails.
+        std::fs::remove_file(&go).expect("removed");
+        let said = run(&format!("echo why >&2; {proxy} exit 3"), Duration::from_secs(60)).await;
+        assert!(said.expect_err("exit code 3").ends_with("why"));
     }
 
     #[tokio::test]

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::configuration::Configuration;
 use crate::disk::{DiskError, Kept, Staged, StandingFile, StateDir};
 use crate::feed::{Feed, Outcome};
 use crate::hook::{Change, ChangeKind, Hook};
-use crate::installed::{AgePolicy, Standing};
+use crate::installed::{AgePolicy, AsOf, Lack, Standing};
 use crate::status::Status;
 
 /// Before something that failed is tried again: doubled each time.
@@ -36,10 +36,9 @@ struct Candidate {
     kind: ChangeKind,
     /// The number of the offer that it was made of.
     offer: u64,
-    /// Why it is not all that was asked for.
-    partial: String,
-    /// When a node last knew that it is current, milliseconds since the Unix epoch.
-    as_of_ms: i64,
+    /// What of it could not be composed.
+    lack: Lack,
+    as_of: AsOf,
     attempts: u32,
     /// Not before then.
     at: Instant,
@@ -52,10 +51,9 @@ struct Installed {
     configuration: Arc<Configuration>,
     /// Where its files are.
     staged: Staged,
-    /// The number of the newest offer that it is all of; 0 is what was on disk.
+    /// The number of the newest offer that it is all of, but for what is lacking; 0 is what was on disk.
     offer: u64,
-    /// Why it is not all that was asked for.
-    partial: String,
+    lack: Lack,
 }
 
 /// What the hook is busy with.
@@ -64,10 +62,19 @@ enum Work {
     Telling(ChangeKind),
 }
 
+/// The keeper's ends of what goes between tasks.
+pub(crate) struct Ends {
+    pub(crate) feed: watch::Receiver<Feed>,
+    pub(crate) outcome: watch::Sender<Outcome>,
+    pub(crate) status: watch::Sender<Arc<Status>>,
+    pub(crate) stop: CancellationToken,
+}
+
 pub(crate) struct Keeper {
     state: Arc<Mutex<StateDir>>,
     hook: Arc<dyn Hook>,
     age_policy: AgePolicy,
+    clock: Clock,
     feed: watch::Receiver<Feed>,
     outcome: watch::Sender<Outcome>,
     status: watch::Sender<Arc<Status>>,
@@ -77,15 +84,15 @@ pub(crate) struct Keeper {
     applying: Option<(Work, Applying)>,
     /// The number of the newest offer that was looked at.
     offers: u64,
-    /// When what is installed was last known to be current: while it is all that was said last.
-    as_of_ms: i64,
+    /// When what is installed was last known to be current: a part of it, while it is what was said last of that.
+    as_of: AsOf,
     is_closed: bool,
     is_closed_on_disk: bool,
     /// Whether the hook has accepted what is installed.
     is_accepted: bool,
     /// What the hook has not been told yet.
     untold: Option<ChangeKind>,
-    /// When what is installed is to be written without the credentials that expired, if it is to be.
+    /// When what is installed is to be written without what was dropped from it, if it is to be.
     rewrite_at: Option<Instant>,
     /// What was replaced, and from when on it may go.
     leaving: Vec<(Staged, Instant)>,
@@ -96,27 +103,27 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    #[allow(clippy::too_many_arguments)] // Each is one end of something.
     pub(crate) fn new(
         state: StateDir,
         kept: Kept,
         hook: Arc<dyn Hook>,
         age_policy: AgePolicy,
-        feed: watch::Receiver<Feed>,
-        outcome: watch::Sender<Outcome>,
-        status: watch::Sender<Arc<Status>>,
-        stop: CancellationToken,
+        clock: Clock,
+        ends: Ends,
     ) -> Self {
+        let Ends { feed, outcome, status, stop } = ends;
+        let as_of = kept.standing.as_of().until(clock.now_ms());
         let installed = kept.configuration.map(|(found, folder)| Installed {
             configuration: Arc::new(found),
             staged: Staged::at(folder),
             offer: 0,
-            partial: String::new(),
+            lack: Lack::left(as_of),
         });
         Self {
             state: Arc::new(Mutex::new(state)),
             hook,
             age_policy,
+            clock,
             feed,
             outcome,
             status,
@@ -125,7 +132,7 @@ impl Keeper {
             candidate: None,
             applying: None,
             offers: 0,
-            as_of_ms: kept.standing.as_of_ms.min(clock::now_ms()),
+            as_of,
             is_closed: false,
             is_closed_on_disk: false,
             is_accepted: false,
@@ -179,12 +186,12 @@ impl Keeper {
     /// Does whatever is due, short of waiting.
     async fn advance(&mut self) {
         self.note_age();
-        self.drop_expired().await;
         match (self.standing(), self.is_closed) {
             (Standing::Closed, false) => self.shut(),
             (_, true) if self.is_confirmed() => self.open(),
             _ => {}
         }
+        self.drop_unusable().await;
         self.match_disk().await;
         self.remove_left().await;
         if self.applying.is_none() {
@@ -209,12 +216,12 @@ impl Keeper {
         if let Some(installed) = self.installed.as_mut().filter(|_| self.is_accepted)
             && candidate.configuration.is_like(&installed.configuration)
         {
-            (installed.offer, installed.partial) = (candidate.offer, candidate.partial.clone());
-            self.settle(candidate.offer, candidate.partial, Some(&candidate.configuration), true);
+            (installed.offer, installed.lack) = (candidate.offer, candidate.lack.clone());
+            self.settle(candidate.offer, candidate.lack.reason, Some(&candidate.configuration), true);
             return;
         }
-        let (configuration, as_of_ms) = (Arc::clone(&candidate.configuration), candidate.as_of_ms);
-        let staged = self.on_disk("writing a configuration", move |state| state.stage(&configuration, as_of_ms)).await;
+        let (configuration, as_of) = (Arc::clone(&candidate.configuration), candidate.as_of);
+        let staged = self.on_disk("writing a configuration", move |state| state.stage(&configuration, as_of)).await;
         match staged {
             Some(staged) => {
                 let configuration = Arc::clone(&candidate.configuration);
@@ -228,7 +235,7 @@ impl Keeper {
     fn tell(&self, kind: ChangeKind, configuration: Arc<Configuration>, folder: std::path::PathBuf) -> Applying {
         let age = match kind {
             ChangeKind::Installed => Duration::ZERO,
-            _ => clock::span(clock::now_ms().saturating_sub(self.as_of_ms)),
+            _ => clock::span(self.clock.now_ms().saturating_sub(self.as_of.config_ms)),
         };
         let hook = Arc::clone(&self.hook);
         Box::pin(async move { hook.apply(&Change { kind, configuration, folder, age }).await })
@@ -257,16 +264,16 @@ impl Keeper {
             return;
         }
         let (configuration, offer) = (Arc::clone(&installed.configuration), installed.offer);
-        let partial = installed.partial.clone();
+        let lack = installed.lack.clone();
         let was_accepted = std::mem::replace(&mut self.is_accepted, done.is_ok());
         match done {
             // About this one alone: what was offered meanwhile has not been tried.
-            Ok(()) if !was_accepted => self.settle(offer, partial, Some(&configuration), true),
+            Ok(()) if !was_accepted => self.settle(offer, lack.reason, Some(&configuration), true),
             Ok(()) => {}
             Err(problem) => {
-                let (as_of_ms, at) = (self.as_of_ms, Instant::now());
+                let (as_of, at) = (self.as_of, Instant::now());
                 let (attempts, none) = (0, String::new());
-                let again = Candidate { configuration, kind, offer, partial, as_of_ms, attempts, at, problem: none };
+                let again = Candidate { configuration, kind, offer, lack, as_of, attempts, at, problem: none };
                 self.failed(again, problem);
             }
         }
@@ -274,21 +281,27 @@ impl Keeper {
 
     /// The hook has accepted a new one.
     async fn put_in_place(&mut self, candidate: Candidate, staged: Staged) {
+        // The hook may have taken its time.
+        let is_too_old = self.is_too_old(&candidate);
         let committing = staged.clone();
-        let committed = self.on_disk("installing", move |state| state.commit(&committing, false)).await;
+        let committed = self.on_disk("installing", move |state| state.commit(&committing, is_too_old)).await;
         let Some(replaced) = committed else {
             self.discard(staged).await;
             return self.failed(candidate, "it cannot be put in its place in the state directory".to_owned());
         };
         self.linger(replaced);
-        let Candidate { configuration, offer, partial, as_of_ms, .. } = candidate;
-        tracing::info!(position = ?configuration.position, partial, "installed");
-        self.as_of_ms = self.as_of_ms.max(as_of_ms.min(clock::now_ms()));
-        (self.is_closed, self.is_closed_on_disk, self.is_accepted) = (false, false, true);
+        let Candidate { configuration, offer, lack, as_of, .. } = candidate;
+        tracing::info!(position = ?configuration.position, lacking = lack.reason, "installed");
+        self.as_of = self.as_of.later(as_of.until(self.clock.now_ms()));
+        (self.is_closed, self.is_closed_on_disk, self.is_accepted) = (false, is_too_old, true);
         (self.untold, self.rewrite_at) = (None, None);
         self.outcome.send_modify(|outcome| outcome.kept = outcome.kept.max(configuration.position));
-        self.settle(offer, partial.clone(), Some(&configuration), true);
-        self.installed = Some(Installed { configuration, staged, offer, partial });
+        if is_too_old {
+            self.shut();
+        } else {
+            self.settle(offer, lack.reason.clone(), Some(&configuration), true);
+        }
+        self.installed = Some(Installed { configuration, staged, offer, lack });
     }
 
     /// What was laid out and is not put in its place, or is there no more.
@@ -320,9 +333,9 @@ impl Keeper {
 
     /// When something is due that nobody announces.
     fn next_tick(&self) -> Instant {
-        let now_ms = clock::now_ms();
+        let now_ms = self.clock.now_ms();
         let expiry_ms = self.installed.as_ref().and_then(|installed| installed.configuration.next_expiry_ms());
-        let times = [expiry_ms, self.age_policy.next_change_ms(self.as_of_ms, now_ms)];
+        let times = [expiry_ms, self.age_policy.next_change_ms(self.as_of, now_ms)];
         let spans = times.into_iter().flatten().map(|time_ms| clock::span(time_ms.saturating_sub(now_ms)));
         // A little later, so that it is over then.
         let tick = Instant::now() + spans.min().map_or(TICK_MAX, |span| span + Duration::from_millis(1)).min(TICK_MAX);

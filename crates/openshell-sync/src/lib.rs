@@ -2,25 +2,7 @@
 //! node of a cluster, never older than what is installed, and on disk for when no node can be reached.
 //! What is done with them is the embedding program's: it passes a [`Hook`]. The policy is not enforced here.
 //!
-//! ```no_run
-//! use openshell_sync::{Change, ChangeKind, Options, SyncClient, TokenSource};
-//!
-//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
-//! let endpoints = openshell_client::parse_endpoints("https://gw-1.example:17670,https://gw-2.example:17670")?;
-//! let token = TokenSource::File("/run/openshell/token".into());
-//! let options = Options::new("5f0c6e0a", token, endpoints, "/var/lib/openshell-sync".into());
-//! let sync = SyncClient::start(options, |change: &Change| match change.kind {
-//!     ChangeKind::Closed => Ok(()), // Deny everything.
-//!     _ => change.configuration.config.policy.as_ref().map(|_policy| ()).ok_or("there is no policy".to_owned()),
-//! })
-//! .await?;
-//! let mut status = sync.status();
-//! while status.changed().await.is_ok() {
-//!     println!("{}", status.borrow_and_update().standing.as_str());
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! A program that embeds it is in `examples/embed.rs`. [`SyncClient::start`] is where to begin.
 
 mod client;
 mod clock;
@@ -39,6 +21,7 @@ mod polling;
 mod position;
 mod report;
 mod session;
+mod silence;
 mod status;
 mod token;
 

@@ -79,7 +79,7 @@ fn log_to_stderr(level: &str) -> anyhow::Result<()> {
 }
 
 /// The error and its causes, for people.
-#[allow(clippy::print_stderr)] // The program's last words; logging may not have started.
+#[expect(clippy::print_stderr, reason = "the program's last words; logging may not have started")]
 fn complain(error: &anyhow::Error) {
     eprintln!("Error: {error}");
     for cause in error.chain().skip(1) {

@@ -17,7 +17,7 @@ const AS_NEAR_MS: f64 = 2.0;
 /// So many looks in a row have to find another node nearer before it is worth a move.
 const LOOKS: u32 = 3;
 /// A node that has not heard of its cluster for so long is followed only when there is no other.
-pub(crate) const FRESH_MAX: Duration = Duration::from_secs(5);
+pub(crate) const OUT_OF_TOUCH: Duration = Duration::from_secs(5);
 /// After its first failure a node is asked last for so long; each further one doubles it.
 const SHUNNED: Duration = Duration::from_secs(1);
 const SHUNNED_MAX: Duration = Duration::from_secs(60);
@@ -170,7 +170,7 @@ impl Nearest {
         }
         let chosen = one_of(&nearest, random);
         let followed = self.candidates.iter().find(|one| is_followed(one));
-        let is_urgent = followed.is_none_or(|one| one.age > FRESH_MAX);
+        let is_urgent = followed.is_none_or(|one| one.age > OUT_OF_TOUCH);
         self.nearer_seen += 1;
         if self.nearer_seen < LOOKS && !is_urgent {
             return None;
@@ -210,7 +210,7 @@ impl Nearest {
     fn rank(&self, one: &Candidate, now_ms: u64) -> (u64, bool, bool, bool) {
         let shunned_until_ms = if one.shunned_until_ms > now_ms { one.shunned_until_ms } else { 0 };
         let is_elsewhere = self.zone.is_some() && one.zone != self.zone;
-        (shunned_until_ms, one.answers == Some(false), one.age > FRESH_MAX, is_elsewhere)
+        (shunned_until_ms, one.answers == Some(false), one.age > OUT_OF_TOUCH, is_elsewhere)
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Where this machine stands: nodes of the same zone are preferred.
     pub zone: Option<String>,
-    /// From which age on `when_stale` holds. None is never.
+    /// From which age on `when_stale` holds. None is never, which does not go with [`WhenStale::FailClosed`].
     pub max_age: Option<Duration>,
     /// What holds then.
     pub when_stale: WhenStale,

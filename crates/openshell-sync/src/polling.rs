@@ -32,11 +32,13 @@ impl Follower {
                 tracing::info!("the token's file holds another one");
                 break;
             }
-            if self.token.renew_in(clock::now_ms()).is_some_and(|left| left.is_zero())
-                && self.keep_token(node::new_token(client.clone()).await)
+            if self.renew_in().is_some_and(|left| left.is_zero())
+                && self.keep_token(node::new_token(client.clone()).await).await
             {
                 break;
             }
+            // Not when the answer is read: this may stand still meanwhile.
+            let asked_ms = clock::now_ms();
             let Polled { offer, node, age } = tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
                 polled = poll(client, &options.sandbox_id) => match polled {
@@ -49,12 +51,12 @@ impl Follower {
             if let Err(error) = self.accept(position) {
                 return End::Lost(error.to_string());
             }
-            self.pass_on(Some(offer), position, clock::now_ms().saturating_sub(clock::ms(age)), node);
+            self.pass_on(Some(offer), position, asked_ms.saturating_sub(clock::ms(age)), node);
             self.served(endpoint);
             let pause = POLL.mul_f64(self.random.random_range(0.8..1.2));
             tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
-                () = &mut to_record => return End::Stopped,
+                never = &mut to_record => match never {},
                 () = sleep(pause) => {}
             }
         }

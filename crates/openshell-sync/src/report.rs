@@ -1,6 +1,7 @@
 //! What goes upward: whether what was sent is in force. To the node of the stream for whoever watches a
 //! change arrive; about a policy of the sandbox's own also into its record.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use openshell_client::{Client, methods};
@@ -13,6 +14,7 @@ use tonic::Code;
 
 use crate::feed::{Feed, Outcome};
 use crate::node::{CALL_LIMIT, once};
+use crate::position::Position;
 
 /// What a node keeps of a reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -25,14 +27,15 @@ const RECORD_AGAIN: Duration = Duration::from_secs(2);
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reports to the node of a session, for as long as it lasts: the newest, once, and again now and then so that
-/// the node knows that somebody is there. Ends when the node knows of no such session, or when nobody installs
-/// any more.
+/// the node knows that somebody is there. What it took note of as in force is `acknowledged`. Ends when the node
+/// knows of no such session, or when nobody installs any more.
 pub(crate) async fn to_node(
     client: Client,
     session: String,
     sandbox_id: String,
     mut feed: watch::Receiver<Feed>,
     mut outcome: watch::Receiver<Outcome>,
+    acknowledged: watch::Sender<Option<Position>>,
 ) {
     let mut reported = None;
     let mut again_at = Instant::now() + sign_after();
@@ -45,6 +48,7 @@ pub(crate) async fn to_node(
         let is_time = again_at <= Instant::now();
         let sign = sign.map(|position| (position, String::new()));
         if let Some((position, failed)) = news.clone().or(sign).filter(|_| is_news || is_time) {
+            let is_in_force = failed.is_empty();
             let request = ReportRequest {
                 session: session.clone(),
                 sandbox_id: sandbox_id.clone(),
@@ -52,7 +56,13 @@ pub(crate) async fn to_node(
                 failed: cut(failed, REASON_BYTES_MAX),
             };
             match client.call(&methods::REPORT, request, &once(CALL_LIMIT)).await {
-                Ok(_) => {}
+                Ok(_) => {
+                    acknowledged.send_if_modified(|newest| {
+                        let is_newer = is_in_force && *newest < Some(position);
+                        *newest = if is_newer { Some(position) } else { *newest };
+                        is_newer
+                    });
+                }
                 Err(error) if error.refusal_code() == Some(Code::FailedPrecondition) => return,
                 Err(error) if error.refusal_code().is_some() => {
                     tracing::warn!(%error, "the node does not take a report");
@@ -86,20 +96,21 @@ fn sign_after() -> Duration {
     SIGN.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
-/// Has the cluster record what became of each new policy of the sandbox's own, through any node. Never
-/// ends. What was recorded by an earlier run, `Feed::policy_reported`, is not recorded again: a restart
-/// writes nothing.
+/// Has the cluster record what became of each new policy of the sandbox's own, through any node. What was
+/// recorded by an earlier run, `Feed::policy_reported`, is not recorded again: a restart writes nothing.
 pub(crate) async fn to_record(
     client: Client,
     sandbox_id: String,
     feed: watch::Sender<Feed>,
     mut outcome: watch::Receiver<Outcome>,
-) {
-    let mut refused = (0, String::new());
+) -> Infallible {
+    // By the cluster: a version, and whether it was said to have failed.
+    let mut refused = (0, false);
     loop {
         let Outcome { settled, policy_error: failed, policy_version, .. } = outcome.borrow_and_update().clone();
-        let is_known =
-            policy_version <= feed.borrow().policy_reported || (policy_version, &failed) == (refused.0, &refused.1);
+        // A failure is recorded once, though its text may differ each time that it is tried.
+        let fate = (policy_version, !failed.is_empty());
+        let is_known = feed.borrow().is_recorded(fate.0, fate.1) || fate == refused;
         if settled.is_none() || is_known {
             if outcome.changed().await.is_err() {
                 return std::future::pending().await;
@@ -111,16 +122,16 @@ pub(crate) async fn to_record(
             sandbox_id: sandbox_id.clone(),
             version: policy_version,
             status: status.into(),
-            load_error: cut(failed.clone(), REASON_BYTES_MAX),
+            load_error: cut(failed, REASON_BYTES_MAX),
         };
         match client.call(&methods::REPORT_POLICY_STATUS, request, &once(RECORD_LIMIT)).await {
             Ok(_) if status == PolicyStatus::Loaded => {
                 feed.send_modify(|feed| feed.policy_reported = policy_version);
             }
-            Ok(_) => refused = (policy_version, failed),
+            Ok(_) => feed.send_modify(|feed| feed.policy_failed = policy_version),
             Err(error) if error.refusal_code().is_some() => {
                 tracing::warn!(%error, policy_version, "the cluster does not record what became of a policy");
-                refused = (policy_version, failed);
+                refused = fate;
             }
             Err(error) => {
                 tracing::debug!(%error, policy_version, "what became of a policy is told again");

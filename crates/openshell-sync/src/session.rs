@@ -15,12 +15,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
 
 use crate::clock;
-use crate::follow::{End, Follower, PATIENCE};
+use crate::follow::{End, Follower, PATIENCE, TOKEN_AGAIN};
 use crate::installed::{Offer, TooOld};
-use crate::nearest::FRESH_MAX;
+use crate::nearest::OUT_OF_TOUCH;
 use crate::node::{self, Measured, once};
 use crate::position::Position;
 use crate::report;
+use crate::silence::Silence;
 
 /// For connecting, and for the node to take the stream.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
@@ -34,8 +35,6 @@ const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 /// All nodes are measured about that often, in seconds; sooner when a move is in question.
 const LOOK_S: std::ops::Range<f64> = 60.0..180.0;
 const LOOK_AGAIN_S: std::ops::Range<f64> = 5.0..15.0;
-/// When a new token could not be had.
-const TOKEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// What comes next in a session.
 enum Heard {
@@ -60,7 +59,6 @@ struct Progress {
     endpoint: EndpointUrl,
     client: Client,
     node: u64,
-    silence_max: Duration,
     /// Since when the node has said only what is older than what is installed.
     behind_since: Option<Instant>,
     /// When the nodes are to be measured next; nothing while they are.
@@ -127,11 +125,10 @@ impl Follower {
             endpoint: endpoint.clone(),
             client: client.clone(),
             node: session.node,
-            silence_max: promised.mul_f64(SILENCE),
             behind_since: None,
             look_at: Some(self.next_look()),
             looking: None,
-            token_at: self.token.renew_in(clock::now_ms()).map(|left| Instant::now() + left),
+            token_at: self.renew_in().map(|left| Instant::now() + left),
             renewing: None,
         };
         // Of what an earlier node said, this one is told nothing.
@@ -139,35 +136,45 @@ impl Follower {
         let stop = self.stop.clone();
         let sandbox_id = self.options.sandbox_id.clone();
         let (feed, outcome) = (self.feed.clone(), self.outcome.clone());
-        let to_node =
-            report::to_node(client.clone(), session.id, sandbox_id.clone(), feed.subscribe(), outcome.clone());
+        let acknowledged = self.acknowledged.clone();
+        let to_node = report::to_node(
+            client.clone(),
+            session.id,
+            sandbox_id.clone(),
+            feed.subscribe(),
+            outcome.clone(),
+            acknowledged,
+        );
         let to_record = report::to_record(client, sandbox_id, feed, outcome);
         tokio::pin!(to_node, to_record);
-        let mut silent_at = Instant::now() + progress.silence_max.max(FIRST_LIMIT);
+        let mut silence = Silence::begin(promised.mul_f64(SILENCE), FIRST_LIMIT);
         loop {
             let heard = tokio::select! {
                 () = stop.cancelled() => Heard::Stopped,
                 message = stream.message() => Heard::Message(Box::new(message)),
-                () = sleep_until(silent_at) => Heard::Silence,
+                () = sleep_until(silence.end()) => Heard::Silence,
                 () = &mut to_node => Heard::UnknownSession,
-                () = &mut to_record => Heard::UnknownSession,
+                never = &mut to_record => match never {},
                 () = due(progress.look_at) => Heard::TimeToLook,
                 found = under_way(&mut progress.looking) => Heard::Measured(found),
                 () = due(progress.token_at) => Heard::TimeToRenew,
                 renewed = under_way(&mut progress.renewing) => Heard::Token(renewed),
             };
-            if let Heard::Message(message) = &heard
-                && matches!(**message, Ok(Some(_)))
-            {
-                silent_at = Instant::now() + progress.silence_max;
-            }
-            if let Some(end) = self.hear(heard, &mut progress) {
+            let heard = match heard {
+                Heard::Message(message)
+                    if matches!(*message, Ok(Some(_))) && !silence.heard(Instant::now(), clock::now_ms()) =>
+                {
+                    Heard::Silence
+                }
+                heard => heard,
+            };
+            if let Some(end) = self.hear(heard, &mut progress).await {
                 return end;
             }
         }
     }
 
-    fn hear(&mut self, heard: Heard, progress: &mut Progress) -> Option<End> {
+    async fn hear(&mut self, heard: Heard, progress: &mut Progress) -> Option<End> {
         match heard {
             Heard::Stopped => Some(End::Stopped),
             Heard::Silence => Some(End::Lost("the node said nothing for too long".to_owned())),
@@ -195,7 +202,7 @@ impl Follower {
                 progress.renewing = Some(Box::pin(node::new_token(progress.client.clone())));
                 None
             }
-            Heard::Token(renewed) => self.renewed(renewed, progress),
+            Heard::Token(renewed) => self.renewed(renewed, progress).await,
         }
     }
 
@@ -243,7 +250,7 @@ impl Follower {
         if self.accept(position).is_err() {
             // It may be catching up.
             let since = *progress.behind_since.get_or_insert_with(Instant::now);
-            let is_over = since.elapsed() > FRESH_MAX;
+            let is_over = since.elapsed() > OUT_OF_TOUCH;
             return is_over.then(|| End::Lost("the node stays behind what is installed".to_owned()));
         }
         progress.behind_since = None;
@@ -259,9 +266,9 @@ impl Follower {
     /// How long ago the node last knew that what it says is current.
     fn aged(&mut self, age: Duration, progress: &mut Progress) {
         self.nearest.aged(&progress.endpoint, age);
-        if age > FRESH_MAX {
+        if age > OUT_OF_TOUCH {
             // Another node may have heard more.
-            let soon = Instant::now() + FRESH_MAX.mul_f64(self.random.random_range(0.0..1.0));
+            let soon = Instant::now() + OUT_OF_TOUCH.mul_f64(self.random.random_range(0.0..1.0));
             progress.look_at = progress.look_at.map(|look_at| look_at.min(soon));
         }
     }
@@ -273,7 +280,7 @@ impl Follower {
         if before.is_some() && epoch(before) != epoch(position) {
             tracing::warn!(?before, ?position, "the cluster was made from a backup: taken from the start");
             // Its records are older than what was told to the cluster before.
-            self.feed.send_modify(|feed| feed.policy_reported = 0);
+            self.feed.send_modify(|feed| (feed.policy_reported, feed.policy_failed) = (0, 0));
         }
         Ok(())
     }
@@ -312,7 +319,7 @@ impl Follower {
         Instant::now() + Duration::from_secs_f64(self.random.random_range(range))
     }
 
-    fn renewed(
+    async fn renewed(
         &mut self,
         renewed: Result<RefreshSandboxTokenResponse, CallError>,
         progress: &mut Progress,
@@ -320,14 +327,15 @@ impl Follower {
         progress.renewing = None;
         progress.token_at = Some(Instant::now() + TOKEN_AGAIN);
         // The stream goes on under the new one.
-        self.keep_token(renewed).then(|| End::At(progress.endpoint.clone()))
+        self.keep_token(renewed).await.then(|| End::At(progress.endpoint.clone()))
     }
 
     /// Whether there is a new token now.
-    pub(crate) fn keep_token(&mut self, renewed: Result<RefreshSandboxTokenResponse, CallError>) -> bool {
+    pub(crate) async fn keep_token(&mut self, renewed: Result<RefreshSandboxTokenResponse, CallError>) -> bool {
+        self.renewed_at = Some(std::time::Instant::now());
         match renewed {
             Ok(answer) if !answer.token.is_empty() => {
-                if let Err(error) = self.token.renew(answer.token) {
+                if let Err(error) = self.token.renew(answer.token).await {
                     tracing::warn!(%error, "the new token is kept in memory only");
                 }
                 return true;

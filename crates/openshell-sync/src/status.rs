@@ -17,7 +17,7 @@ pub struct Status {
     pub configuration: Option<Arc<Configuration>>,
     /// The newest state that it is known to be of, which may be later than the one that it came from.
     pub position: Option<Position>,
-    /// When a node last knew that it is current, milliseconds since the Unix epoch; 0 is never.
+    /// When a node last knew that the policy is current, milliseconds since the Unix epoch; 0 is never.
     pub as_of_ms: i64,
     /// The node that is followed.
     pub node: Option<u64>,
@@ -38,7 +38,7 @@ impl Status {
         }
     }
 
-    /// For how long nobody knows whether it is the newest, as of now.
+    /// For how long nobody knows whether the policy is the newest, as of now.
     #[must_use]
     pub fn age(&self) -> Duration {
         clock::span(clock::now_ms().saturating_sub(self.as_of_ms))

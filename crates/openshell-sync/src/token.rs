@@ -1,8 +1,9 @@
 //! The token of the sandbox: where it comes from, when it is exchanged for a new one, and how the new one
 //! is kept. A file may also be replaced by others at any time; then theirs counts.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use crate::disk;
 const SHARE: i64 = 2;
 const OF: i64 = 3;
 /// Larger files are no tokens.
-const BYTES_MAX: u64 = 64 * 1024;
+const BYTES_MAX: usize = 64 * 1024;
 
 /// Where the sandbox's token is.
 #[derive(Clone)]
@@ -78,23 +79,25 @@ impl TokenSource {
             Self::Text(text) => ("the text".to_owned(), text.clone()),
             Self::File(path) => {
                 let unreadable = |source| TokenError::Unreadable { path: path.clone(), source };
-                let length = std::fs::metadata(path).map_err(unreadable)?.len();
-                let text = if length > BYTES_MAX {
-                    String::new()
-                } else {
-                    std::fs::read_to_string(path).map_err(unreadable)?
-                };
-                (path.display().to_string(), text)
+                (path.display().to_string(), beginning(path).map_err(unreadable)?)
             }
         };
         let token = text.trim();
         let problem = match token {
-            "" => "it is empty, or too long",
+            "" => "it is empty",
+            _ if text.len() > BYTES_MAX => "it is too long",
             _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => "there is a space or a line break in it",
             _ => return Ok(token.to_owned()),
         };
         Err(TokenError::NoToken { place, problem })
     }
+}
+
+/// As much of a file as tells whether it is longer than any token.
+fn beginning(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl Token {
@@ -120,20 +123,34 @@ impl Token {
         }
     }
 
+    /// The one in use was refused: takes what the file holds, if that is another. A new one that could not be kept
+    /// there is given up then.
+    pub(crate) fn take_another(&mut self) -> bool {
+        match self.source.read() {
+            Ok(text) if text != self.text => {
+                self.seen.clone_from(&text);
+                self.text = text;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+
     /// Takes a new one, and keeps it in the place of the old one. Where somebody else has put another one there
     /// meanwhile, that one counts and stays.
     ///
     /// # Errors
     /// When the file cannot be replaced; the new one is in use nevertheless.
-    pub(crate) fn renew(&mut self, text: String) -> io::Result<()> {
+    pub(crate) async fn renew(&mut self, text: String) -> io::Result<()> {
         if self.was_replaced() {
             return Ok(());
         }
         self.text = text;
-        if let TokenSource::File(path) = &self.source {
-            disk::replace_file(path, format!("{}\n", self.text).as_bytes())?;
-            self.seen.clone_from(&self.text);
-        }
+        let TokenSource::File(path) = &self.source else { return Ok(()) };
+        let (path, line) = (path.clone(), format!("{}\n", self.text));
+        let writing = tokio::task::spawn_blocking(move || disk::replace_file(&path, line.as_bytes()));
+        writing.await.map_err(io::Error::other)??;
+        self.seen.clone_from(&self.text);
         Ok(())
     }
 
@@ -172,26 +189,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_file_is_replaced_by_a_new_token_and_by_others() {
+    #[tokio::test]
+    async fn the_file_is_replaced_by_a_new_token_and_by_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         std::fs::write(&path, " first\n").expect("written");
         let mut token = Token::read(TokenSource::File(path.clone())).expect("a token");
         assert_eq!(token.text(), "first");
-        token.renew("second".to_owned()).expect("kept");
+        token.renew("second".to_owned()).await.expect("kept");
         assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "second\n");
         assert!(!token.was_replaced());
         std::fs::write(&path, "third").expect("written");
         assert!(token.was_replaced() && !token.was_replaced());
         assert_eq!(token.text(), "third");
         std::fs::write(&path, "fourth").expect("written");
-        token.renew("asked for before".to_owned()).expect("nothing to keep");
+        token.renew("asked for before".to_owned()).await.expect("nothing to keep");
         assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "fourth", "what others put there stays");
         assert_eq!(token.text(), "fourth");
         std::fs::remove_file(&path).expect("removed");
         assert!(!token.was_replaced());
         assert_eq!(token.text(), "fourth");
+    }
+
+    #[tokio::test]
+    async fn of_a_token_that_was_refused_only_another_one_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first").expect("written");
+        let mut token = Token::read(TokenSource::File(path.clone())).expect("a token");
+        assert!(!token.take_another(), "it is the one that was refused");
+        std::fs::write(&path, "second\n").expect("written");
+        assert!(token.take_another() && !token.take_another());
+        assert_eq!(token.text(), "second");
+        assert!(!token.was_replaced(), "it was seen");
+        std::fs::write(&path, "").expect("written");
+        assert!(!token.take_another(), "somebody is about to write one");
+        let mut kept_nowhere = Token::read(TokenSource::Text("given".to_owned())).expect("a token");
+        kept_nowhere.renew("renewed".to_owned()).await.expect("nothing to keep");
+        assert!(kept_nowhere.take_another() && !kept_nowhere.take_another());
+        assert_eq!(kept_nowhere.text(), "given");
     }
 
     #[test]
@@ -200,7 +236,8 @@ mod tests {
         let path = folder.path().join("token");
         let read = || Token::read(TokenSource::File(path.clone())).map(|_| ()).expect_err("no token").to_string();
         assert!(read().contains("reading the token in"), "{}", read());
-        for (text, problem) in [("\n", "empty"), ("two words", "a space")] {
+        let long = "x".repeat(BYTES_MAX + 1);
+        for (text, problem) in [("\n", "empty"), ("two words", "a space"), (&long, "too long")] {
             std::fs::write(&path, text).expect("written");
             assert!(read().contains(problem), "{}", read());
         }

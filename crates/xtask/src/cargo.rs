@@ -1,6 +1,6 @@
 //! How cargo is called: from the root of the checkout, in one build profile, with one target folder.
 //!
-//! Every build names the whole workspace. Cargo unites features over the packages that it is asked for, so
+//! Every build for tests names the whole workspace. Cargo unites features over the packages that it is asked for, so
 //! that `-p` with one crate would compile RocksDB once more with other features.
 
 use std::path::{Path, PathBuf};

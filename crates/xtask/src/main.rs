@@ -3,6 +3,7 @@
 //! product is linked in: this program builds it, runs it and reads its text.
 
 mod cargo;
+mod chaos;
 mod demo;
 mod fix;
 mod output;
@@ -36,6 +37,15 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// A long run of every fault on five nodes, as `jepsen/README.md` has it. Its folder is below `store/`.
+    Chaos {
+        /// For how long clients work while faults happen; measurements come after it.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=240))]
+        minutes: u64,
+        /// Decides plan and workload; a random one, which is printed, when absent.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Formats, and applies what clippy can apply.
     Fix,
     /// Checks what no compiler checks: floors, file lengths, documents, words that must not be committed.
@@ -46,6 +56,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo { keep } => demo::run(keep),
         Task::Test { seed } => test::run(seed),
+        Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
         Task::Fix => fix::run(),
         Task::Tidy => tidy::run(),
     };

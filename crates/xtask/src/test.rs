@@ -40,6 +40,8 @@ fn steps(cargo: &Cargo, seed: u64) -> Result<Vec<Step>> {
     // Not `cargo run -p`: that would unite features anew and build much of the workspace again.
     let mut jepsen = Command::new(cargo.programs()?.join("openshell-jepsen"));
     jepsen.current_dir(cargo.root()).args(["run", "--seconds", JEPSEN_SECONDS, "--seed", &seed.to_string()]);
+    // Faults that need nothing but what the set-up installs.
+    jepsen.args(["--nemesis", "process,partition"]);
     // Who may cut a network must; others hear on the first lines that there are no partitions.
     jepsen.args(["--partitions", if setup::may_cut_networks() { "required" } else { "auto" }]);
     Ok(vec![

@@ -1,56 +1,98 @@
-//! Whether what clients saw can be explained. Three checks that share nothing: a search for an order
-//! that explains every answer (`search`), arithmetic on the versions of each profile
-//! (`certificate`), and the order by revision that the answers claim (`revisions`).
+//! Whether what was seen can be explained. Each checker looks at one promise and shares nothing with the
+//! others; two of them, the search (`linear`) and the certificate, look at the same one, and must agree.
 
+mod agreement;
+mod availability;
 mod certificate;
-mod register;
-mod revisions;
+mod composition;
+mod coverage;
+mod crash;
+mod dedup;
+mod durability;
+mod events;
+mod findings;
+mod linear;
+mod model;
+mod parallel;
+mod raft;
 mod search;
+mod session;
+mod sync;
+mod watch;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
-use crate::history::KeyHistory;
+use crate::history::{Line, Story, Topic};
+use crate::workload::Workload;
 
-pub(crate) use revisions::{Contradiction, contradictions as contradicting_revisions};
-pub(crate) use search::{Budget, Verdict};
+pub(crate) use availability::Limits;
+pub(crate) use coverage::Required;
+pub(crate) use crash::suspicious;
+pub(crate) use findings::{Evidence, Finding, Findings, Verdict};
+pub(crate) use search::Budget;
 
-/// What the two checks of one profile say about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeyReport {
+/// What a run must have come to beside its history.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Expectations {
+    /// Those that ran.
+    pub(crate) workloads: Vec<Workload>,
+    /// How many nodes there were, whose logs were read; 0 when nobody was there to read them.
+    pub(crate) nodes: u64,
+    /// Faults that must have been felt.
+    pub(crate) required: Vec<Required>,
+    /// Fewer changes of the leader than this prove too little.
+    pub(crate) leader_changes_min: usize,
+    /// Fewer acknowledged changes than this prove too little.
+    pub(crate) acknowledged_min: usize,
+    /// What the cluster must hold to while there is no fault; none where that does not count.
+    pub(crate) limits: Option<Limits>,
     /// Of the search.
-    pub(crate) verdict: Verdict,
-    /// Where the search found no way on: the operations' numbers in the profile's history that it
-    /// could explain, and the one that it could not.
-    pub(crate) evidence: Option<String>,
-    /// Each contradiction between the versions, in a sentence.
-    pub(crate) contradictions: Vec<String>,
+    pub(crate) budget: Budget,
 }
 
-impl KeyReport {
-    /// Explained, without contradiction.
-    pub(crate) fn is_good(&self) -> bool {
-        self.verdict == Verdict::Linearizable && self.contradictions.is_empty()
+/// Looks at a history in every way that its workloads ask for.
+///
+/// # Errors
+/// When it contradicts itself, so that it is none.
+pub(crate) fn judge(lines: &[Line], expected: &Expectations) -> anyhow::Result<Findings> {
+    let story = Story::of(lines)?;
+    let has = |workload| expected.workloads.contains(&workload);
+    let mut search = linear::check(&story, expected.budget);
+    let certificate = certificate::check(&story);
+    agree(&certificate, &mut search);
+    let mut all = vec![certificate, search, durability::check(&story), agreement::check(&story, Topic::Digest)];
+    for (workload, check) in [
+        (Workload::Watch, watch::check as fn(&Story<'_>) -> Finding),
+        (Workload::Dedup, dedup::check),
+        (Workload::Session, session::check),
+        (Workload::Sync, sync::check),
+        (Workload::List, |story| agreement::check(story, Topic::List)),
+        (Workload::Environment, |story| agreement::check(story, Topic::Environment)),
+    ] {
+        if has(workload) {
+            all.push(check(&story));
+        }
     }
+    if has(Workload::Attach) || has(Workload::Mixed) {
+        all.push(composition::check(&story));
+    }
+    let mut raft = raft::check(&story);
+    let changes = usize::try_from(raft.counts.get("leader changes").copied().unwrap_or_default()).unwrap_or(usize::MAX);
+    raft.at_least("leader changes", changes, expected.leader_changes_min);
+    all.push(raft);
+    all.extend(expected.limits.map(|limits| availability::check(&story, limits)));
+    all.push(crash::check(&story, expected.nodes));
+    all.push(coverage::check(&story, &expected.workloads, &expected.required, expected.acknowledged_min));
+    Ok(Findings(all))
 }
 
-/// Checks every profile by itself: a history is linearizable exactly when each of its objects'
-/// histories is.
-pub(crate) fn check(keys: &BTreeMap<String, KeyHistory>, budget: Budget) -> BTreeMap<String, KeyReport> {
-    keys.iter().map(|(key, history)| (key.clone(), check_key(history, budget))).collect()
-}
-
-/// Checks one profile.
-pub(crate) fn check_key(history: &KeyHistory, budget: Budget) -> KeyReport {
-    let (initial, operations) = register::operations(history);
-    let found = search::search(initial, &operations, budget);
-    let evidence = found.blocked.map(|blocked| {
-        let blocked = &history.operations[operations[blocked].source];
-        let last = found.longest.last().map(|index| &history.operations[operations[*index].source]);
-        format!("{} operations can be explained, the last being {last:?}; then not {blocked:?}", found.longest.len())
-    });
-    let evidence = evidence.filter(|_| found.verdict != Verdict::Linearizable);
-    KeyReport { verdict: found.verdict, evidence, contradictions: certificate::contradictions(history) }
+/// A certificate is a proof: where there is one, a search that finds no order is broken.
+fn agree(certificate: &Finding, search: &mut Finding) {
+    if certificate.verdict == Verdict::Passed && search.verdict == Verdict::Violated {
+        search.said.push("a checker is broken: the certificate is a proof, and the search found no order".to_owned());
+    }
 }

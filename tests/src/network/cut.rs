@@ -3,11 +3,25 @@
 use std::fmt::Write as _;
 
 /// Makes the place for rules.
-pub(super) const PREPARE: &str = "add table bridge faults\nadd chain bridge faults forward { type filter hook forward priority 0 ; policy accept ; }\n";
-/// Removes every rule.
-pub(super) const HEAL: &str = "flush chain bridge faults forward\n";
-/// Shows the rules with their counters.
-pub(super) const LIST: &str = "list chain bridge faults forward\n";
+pub(super) const PREPARE: &str = "add table bridge faults\n";
+/// The chain of cuts that replace each other.
+pub(super) const ONLY: &str = "only";
+
+/// Makes a chain, if it is not there, that passes everything on. A packet goes through all chains.
+pub(super) fn empty(chain: &str) -> String {
+    let hook = "{ type filter hook forward priority 0 ; policy accept ; }";
+    format!("add chain bridge faults {chain} {hook}\nflush chain bridge faults {chain}\n")
+}
+
+/// Shows a chain's rules with their counters.
+pub(super) fn list(chain: &str) -> String {
+    format!("list chain bridge faults {chain}\n")
+}
+
+/// Removes a chain with its rules.
+pub(super) fn remove(chain: &str) -> String {
+    format!("flush chain bridge faults {chain}\ndelete chain bridge faults {chain}\n")
+}
 
 /// What a bridge does not pass on. Nodes are named by their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +38,10 @@ pub enum Cut {
     Scattered,
     /// As [`Cut::Apart`], and clients outside of the network do not reach these either.
     Gone(Vec<u64>),
+    /// Clients outside of the network do not reach these, whom the other nodes reach.
+    Unvisited(Vec<u64>),
+    /// The two nodes of each pair do not reach each other.
+    Pairs(Vec<(u64, u64)>),
 }
 
 /// The bridge's port of a node.
@@ -32,8 +50,8 @@ pub(super) fn port(id: u64) -> String {
 }
 
 impl Cut {
-    /// The transaction that makes a network of so many nodes be cut like this and no other way.
-    pub(super) fn rules(&self, nodes: u64) -> String {
+    /// The transaction that makes a chain cut a network of so many nodes like this and no other way.
+    pub(super) fn rules(&self, chain: &str, nodes: u64) -> String {
         let others =
             |these: &[u64]| -> Vec<String> { (1..=nodes).filter(|id| !these.contains(id)).map(port).collect() };
         let ports = |these: &[u64]| -> Vec<String> { these.iter().copied().map(port).collect() };
@@ -57,12 +75,14 @@ impl Cut {
                 vec![(all.clone(), all)]
             }
             Self::Gone(these) => both(these, others(these).into_iter().chain([super::UPLINK.to_owned()]).collect()),
+            Self::Unvisited(these) => both(these, vec![super::UPLINK.to_owned()]),
+            Self::Pairs(pairs) => pairs.iter().flat_map(|(one, other)| both(&[*one], vec![port(*other)])).collect(),
         };
-        let mut text = HEAL.to_owned();
+        let mut text = empty(chain);
         for (from, to) in ways.into_iter().filter(|(from, to)| !from.is_empty() && !to.is_empty()) {
             let _ = writeln!(
                 text,
-                "add rule bridge faults forward iifname {} oifname {} {matching}counter drop",
+                "add rule bridge faults {chain} iifname {} oifname {} {matching}counter drop",
                 set(&from),
                 set(&to)
             );
@@ -87,40 +107,65 @@ pub(super) fn packets_stopped(listed: &str) -> u64 {
 mod tests {
     use super::*;
 
+    /// The rules alone, without how they begin.
+    fn rules(cut: &Cut, nodes: u64) -> Vec<String> {
+        let text = cut.rules("only", nodes);
+        let rules = text.strip_prefix(&empty("only")).expect("a chain is emptied in the same transaction");
+        rules
+            .lines()
+            .map(|line| line.strip_prefix("add rule bridge faults only ").expect("a rule").to_owned())
+            .collect()
+    }
+
     #[test]
     fn a_cut_replaces_the_one_before_in_one_transaction() {
-        let rules = Cut::Apart(vec![2]).rules(3);
-        let lines: Vec<&str> = rules.lines().collect();
         assert_eq!(
-            lines,
+            rules(&Cut::Apart(vec![2]), 3),
             [
-                "flush chain bridge faults forward",
-                r#"add rule bridge faults forward iifname { "node2" } oifname { "node1", "node3" } counter drop"#,
-                r#"add rule bridge faults forward iifname { "node1", "node3" } oifname { "node2" } counter drop"#,
+                r#"iifname { "node2" } oifname { "node1", "node3" } counter drop"#,
+                r#"iifname { "node1", "node3" } oifname { "node2" } counter drop"#,
             ]
         );
     }
 
     #[test]
     fn a_one_way_cut_has_one_rule_and_the_right_direction() {
-        let deaf = Cut::Deaf(vec![1]).rules(2);
-        assert!(deaf.ends_with("iifname { \"node2\" } oifname { \"node1\" } counter drop\n"), "{deaf}");
-        let mute = Cut::Mute(vec![1]).rules(2);
-        assert!(mute.ends_with("iifname { \"node1\" } oifname { \"node2\" } counter drop\n"), "{mute}");
-        assert_eq!(mute.lines().count(), 2);
+        let deaf = rules(&Cut::Deaf(vec![1]), 2);
+        assert_eq!(deaf, ["iifname { \"node2\" } oifname { \"node1\" } counter drop"]);
+        let mute = rules(&Cut::Mute(vec![1]), 2);
+        assert_eq!(mute, ["iifname { \"node1\" } oifname { \"node2\" } counter drop"]);
     }
 
     #[test]
     fn clients_are_cut_off_only_where_it_says_so() {
-        assert!(Cut::Gone(vec![1]).rules(3).contains("uplink"));
+        assert!(Cut::Gone(vec![1]).rules("only", 3).contains("uplink"));
         for cut in [Cut::Apart(vec![1]), Cut::Deaf(vec![1]), Cut::Lossy(vec![1], 20), Cut::Scattered] {
-            assert!(!cut.rules(3).contains("uplink"), "{cut:?}");
+            assert!(!cut.rules("only", 3).contains("uplink"), "{cut:?}");
         }
+        assert_eq!(
+            rules(&Cut::Unvisited(vec![1]), 3),
+            [
+                "iifname { \"node1\" } oifname { \"uplink\" } counter drop",
+                "iifname { \"uplink\" } oifname { \"node1\" } counter drop",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_two_of_a_pair_are_cut_off_from_each_other_and_from_nobody_else() {
+        let pairs = rules(&Cut::Pairs(vec![(1, 3)]), 3);
+        assert_eq!(
+            pairs,
+            [
+                "iifname { \"node1\" } oifname { \"node3\" } counter drop",
+                "iifname { \"node3\" } oifname { \"node1\" } counter drop",
+            ]
+        );
     }
 
     #[test]
     fn nobody_is_cut_from_nobody() {
-        assert_eq!(Cut::Apart(vec![1, 2, 3]).rules(3), HEAL);
+        assert_eq!(Cut::Apart(vec![1, 2, 3]).rules("only", 3), empty("only"));
     }
 
     #[test]

@@ -1,40 +1,16 @@
-//! The programs `ip` and `nft`, each run to its end.
+//! The programs `ip` and `nft`.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use anyhow::Context;
 
-use anyhow::{Context, bail};
-
-/// Whether a program can be found.
-pub(super) fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
+use crate::program::run_program;
 
 /// Runs `ip` and returns what it printed.
 pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<String> {
-    run("ip", arguments, "")
+    run_program("ip", arguments, "")
 }
 
 /// Gives rules to `nft` inside a namespace, as one transaction, and returns what it printed.
 pub(super) fn nft(namespace: &str, rules: &str) -> anyhow::Result<String> {
-    run("ip", &["netns", "exec", namespace, "nft", "-f", "-"], rules).with_context(|| format!("rules:\n{rules}"))
-}
-
-fn run(program: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-    let what = || format!("{program} {}", arguments.join(" "));
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(what)?;
-    // Dropped at once, so that the program sees the end of its input.
-    child.stdin.take().context("the input of a program")?.write_all(input.as_bytes()).with_context(what)?;
-    let output = child.wait_with_output().with_context(what)?;
-    if !output.status.success() {
-        bail!("{}: {}", what(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    run_program("ip", &["netns", "exec", namespace, "nft", "-f", "-"], rules)
+        .with_context(|| format!("rules:\n{rules}"))
 }

@@ -7,9 +7,12 @@ use openshell_tests::{Cluster, CommandLine, Issuer, Reader};
 
 const MANAGE: &str = "docs/sandboxes/manage-providers.mdx";
 const PROFILES: &str = "docs/sandboxes/providers-v2.mdx";
+const SYNC: &str = "docs/sandboxes/sync.mdx";
 
 /// The token endpoint in the examples. It stands for one on loopback here.
 const TOKEN_ENDPOINT: &str = "https://login.acme.example/token";
+/// The nodes in the examples.
+const NODES: &str = "http://gw-1.example:17670,http://gw-2.example:17670,http://gw-3.example:17670";
 
 async fn follow(document: &str) {
     let cluster = Cluster::start().await;
@@ -25,6 +28,13 @@ async fn what_the_document_about_providers_says_is_what_happens() {
 #[tokio::test]
 async fn what_the_document_about_profiles_says_is_what_happens() {
     follow(PROFILES).await;
+}
+
+#[tokio::test]
+async fn what_the_document_about_sandboxes_that_are_kept_current_says_is_what_happens() {
+    let cluster = Cluster::start().await;
+    let endpoints = cluster.endpoints();
+    Reader::new(&endpoints).with_place(NODES, &endpoints).follow(SYNC).await;
 }
 
 #[tokio::test]

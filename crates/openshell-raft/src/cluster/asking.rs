@@ -1,12 +1,15 @@
-//! Asking another node what it knows of sandboxes: the log lines that it has, and which sandboxes follow their
-//! configuration through it, and how far they are. What is kept, what follows from it, and who may read it, is
-//! the server's.
+//! Asking another node what it knows of sandboxes: the log lines that it has, which sandboxes follow their
+//! configuration through it, and how far they are; and which records a change wrote that concerns them. What is
+//! kept, what follows from it, and who may read it, is the server's.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use openshell_proto::peer::{LogLines, Presence, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest, Sessions};
+use openshell_proto::peer::{
+    ChangedKeys, LogLines, Presence, ReadChangedKeysRequest, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest,
+    Sessions,
+};
 use tokio::time::Instant;
 use tonic::{Code, Response, Status};
 
@@ -18,6 +21,7 @@ const OPEN_MAX: Duration = Duration::from_secs(3);
 /// What a node of an older version is, which has no words for it itself.
 const KEEPS_NO_LOGS: &str = "it is of a version that keeps no logs";
 const IS_NOT_FOLLOWED: &str = "it is of a version that sandboxes do not follow";
+const TELLS_NO_KEYS: &str = "it is of a version that does not say what an entry changed";
 
 impl Cluster {
     /// Log lines of a sandbox that another node has.
@@ -70,6 +74,20 @@ impl Cluster {
     ) -> Result<Presence, String> {
         let mut client = self.client(id, |channels| &channels.sessions)?;
         ask(until(deadline), client.read_presence(request), IS_NOT_FOLLOWED).await
+    }
+
+    /// Which records an entry wrote, by another node's history.
+    ///
+    /// # Errors
+    /// As [`Cluster::read_sessions`].
+    pub async fn read_changed_keys(
+        &self,
+        id: u64,
+        request: ReadChangedKeysRequest,
+        deadline: Instant,
+    ) -> Result<ChangedKeys, String> {
+        let mut client = self.client(id, |channels| &channels.sessions)?;
+        ask(until(deadline), client.read_changed_keys(request), TELLS_NO_KEYS).await
     }
 
     /// One of the ways to another node.

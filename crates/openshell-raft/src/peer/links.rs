@@ -39,7 +39,7 @@ pub(crate) struct Channels {
     pub(crate) forward: Client,
     /// Log lines of sandboxes, as many as there are.
     pub(crate) logs: Client,
-    /// Which sandboxes follow, and how far they are.
+    /// Which sandboxes follow, how far they are, and what concerned them.
     pub(crate) sessions: Client,
 }
 

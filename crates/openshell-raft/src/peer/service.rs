@@ -8,11 +8,11 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use openshell_proto::peer::peer_server::{Peer, PeerServer};
 use openshell_proto::peer::{
-    AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ForwardRequest, ForwardResponse, IntroduceRequest,
-    IntroduceResponse, JoinRequest, JoinResponse, LogLines, NodeStatusRequest, NodeStatusResponse, Presence,
-    ReadIndexRequest, ReadIndexResponse, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest, Sessions,
-    SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
-    forward_response,
+    AdmitRequest, AdmitResponse, AppendRequest, AppendResponse, ChangedKeys, ForwardRequest, ForwardResponse,
+    IntroduceRequest, IntroduceResponse, JoinRequest, JoinResponse, LogLines, NodeStatusRequest, NodeStatusResponse,
+    Presence, ReadChangedKeysRequest, ReadIndexRequest, ReadIndexResponse, ReadLogsRequest, ReadPresenceRequest,
+    ReadSessionsRequest, Sessions, SnapshotRequest, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse, forward_response,
 };
 use openshell_store::{Malformed, Vote};
 use tokio_stream::wrappers::ReceiverStream;
@@ -234,5 +234,14 @@ impl Peer for PeerService {
     async fn read_presence(&self, request: Request<ReadPresenceRequest>) -> Result<Response<Presence>, Status> {
         self.member(&request).await?;
         Ok(Response::new(self.handler()?.0.read_presence(request.get_ref())))
+    }
+
+    async fn read_changed_keys(
+        &self,
+        request: Request<ReadChangedKeysRequest>,
+    ) -> Result<Response<ChangedKeys>, Status> {
+        self.member(&request).await?;
+        let handler = self.handler()?;
+        handler.0.read_changed_keys(request.get_ref()).await.map(Response::new).map_err(Status::unavailable)
     }
 }

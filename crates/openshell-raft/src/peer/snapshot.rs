@@ -9,11 +9,13 @@ use futures::StreamExt;
 use openraft::Snapshot;
 use openraft::raft::SnapshotResponse;
 use openraft::type_config::alias::SnapshotOf;
+use openshell_chaos::{Point, point};
 use openshell_proto::log::SnapshotPart;
 use openshell_proto::log::snapshot_part::Part;
 use openshell_proto::peer;
 use openshell_store::snapshot::{Assembler, Limits, SnapshotError, parts};
 use openshell_store::{Durable, TypeConfig, Vote};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -81,6 +83,7 @@ pub(super) async fn send(
 async fn encode(vote: Vote, data: Data, messages: mpsc::Sender<peer::SnapshotRequest>, progress: Progress) {
     let mut vote = Some(vote.to_message());
     for part in parts(&data) {
+        point(Point::SnapshotSendPart);
         if messages.send(peer::SnapshotRequest { vote: vote.take(), part: Some(part) }).await.is_err() {
             return;
         }
@@ -110,6 +113,7 @@ pub(super) async fn receive(
     let mut part = first.part;
     loop {
         let received = part.ok_or_else(|| Status::invalid_argument("a message without a part"))?;
+        point(Point::SnapshotReceivePart);
         assembler = push(assembler, received).await?.map_err(|error| damaged(&error))?;
         match next(&mut parts).await? {
             Some(message) => part = message.part,
@@ -122,13 +126,16 @@ pub(super) async fn receive(
     Ok(peer::SnapshotResponse { vote: Some(response.vote.to_message()) })
 }
 
-/// The last part makes a state of all of them, which takes a while: not where others are served.
+/// The last part makes a state of all of them, which takes a while: not where others are served. A runtime
+/// of one thread, as a simulation's, has no other place.
 async fn push(mut assembler: Assembler, part: SnapshotPart) -> Result<Result<Assembler, SnapshotError>, Status> {
     let is_last = part.part() == Part::Trailer;
     let push = move || assembler.push(&part).map(|()| assembler);
-    match is_last {
-        true => tokio::task::spawn_blocking(push).await.map_err(|error| Status::internal(error.to_string())),
-        false => Ok(push()),
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread if is_last => {
+            tokio::task::spawn_blocking(push).await.map_err(|error| Status::internal(error.to_string()))
+        }
+        _ => Ok(push()),
     }
 }
 

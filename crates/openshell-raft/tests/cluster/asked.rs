@@ -8,8 +8,8 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use openshell_proto::log::{Reply, reply};
 use openshell_proto::peer::{
-    ForwardRequest, ForwardResponse, LogLine, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest,
-    ReadSessionsRequest, SandboxSession, Sessions, forward_response,
+    ChangedKeys, ForwardRequest, ForwardResponse, LogLine, LogLines, Presence, ReadChangedKeysRequest, ReadLogsRequest,
+    ReadPresenceRequest, ReadSessionsRequest, SandboxSession, Sessions, forward_response,
 };
 use openshell_raft::CallHandler;
 use tokio::time::timeout;
@@ -43,6 +43,14 @@ impl CallHandler for Echo {
 
     fn read_presence(&self, request: &ReadPresenceRequest) -> Presence {
         Presence { life: request.life, generation: request.generation, unchanged: true, ..Presence::default() }
+    }
+
+    fn read_changed_keys(&self, request: &ReadChangedKeysRequest) -> BoxFuture<'_, Result<ChangedKeys, String>> {
+        let said = match request.revision {
+            0 => Err("the disk is broken".to_owned()),
+            revision => Ok(ChangedKeys { floor: revision, ..ChangedKeys::default() }),
+        };
+        Box::pin(async move { said })
     }
 }
 
@@ -78,6 +86,11 @@ async fn a_node_is_asked_for_the_sandboxes_that_it_knows() {
     let presence = nodes.node(1).read_presence(2, known, soon()).await.expect("an answer");
     assert_eq!((presence.life, presence.generation, presence.unchanged), (3, 4, true));
     nodes.node(1).read_presence(9, known, soon()).await.expect_err("no member");
+    let revision = |revision| ReadChangedKeysRequest { revision };
+    let keys = nodes.node(1).read_changed_keys(2, revision(7), soon()).await.expect("an answer");
+    assert_eq!((keys.kept, keys.floor), (false, 7));
+    let broken = nodes.node(1).read_changed_keys(2, revision(0), soon()).await.expect_err("it cannot say");
+    assert!(broken.contains("the disk is broken"), "{broken}");
     nodes.stop(2).await;
     nodes.node(1).read_sessions(2, request, soon()).await.expect_err("nobody is there");
 }

@@ -3,9 +3,12 @@
 //! is not decided here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use openshell_raft::Clock;
 use openshell_state::State;
 use openshell_state::access::{Principal, User};
+use tokio::time::Instant;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Status};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -16,14 +19,15 @@ use crate::sandbox::Tokens;
 pub(crate) struct Authenticator {
     tokens: Arc<Tokens>,
     users: Users,
+    clock: Arc<dyn Clock>,
 }
 
 /// Who is calling, and for how long that is so.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
-    /// The token that says it is refused from then on, milliseconds since the Unix epoch.
-    pub(crate) until_ms: Option<i64>,
+    /// What shows it, a token or a certificate, ends at this instant; none for what does not end.
+    pub(crate) ends: Option<Instant>,
 }
 
 /// Where users come from.
@@ -53,8 +57,8 @@ impl Users {
 }
 
 impl Authenticator {
-    pub(crate) fn new(tokens: Arc<Tokens>, users: Users) -> Self {
-        Self { tokens, users }
+    pub(crate) fn new(tokens: Arc<Tokens>, users: Users, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens, users, clock }
     }
 
     /// Who makes a call. A token that claims to be a sandbox's decides, whatever else the
@@ -64,25 +68,32 @@ impl Authenticator {
             && let Some(verified) = self.tokens.verify(state, token)?
         {
             let principal = Principal::Sandbox { id: verified.sandbox_id };
-            return Ok(Caller { principal, until_ms: verified.until_ms });
+            return Ok(Caller { principal, ends: ends(verified.until_ms, self.tokens.now_ms(state)) });
         }
-        Ok(Caller { principal: self.user(request)?, until_ms: None })
+        self.user(request)
     }
 
-    /// The principal of a call without a sandbox's token.
-    fn user<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
+    /// Who makes a call without a sandbox's token.
+    fn user<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         let admin_role = match &self.users {
             Users::Certificates { admin_role } => admin_role.as_deref(),
-            Users::LocalDeveloper => return Ok(local_developer()),
-            Users::Nobody => return Ok(Principal::Anonymous),
+            Users::LocalDeveloper => return Ok(Caller { principal: local_developer(), ends: None }),
+            Users::Nobody => return Ok(Caller { principal: Principal::Anonymous, ends: None }),
         };
         let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
         let certificates = connection.and_then(TlsConnectInfo::peer_certs);
         match certificates.as_ref().and_then(|chain| chain.first()) {
-            Some(certificate) => certificate_user(certificate, admin_role),
-            None => Ok(Principal::Anonymous),
+            Some(certificate) => certificate_user(certificate, admin_role, self.clock.now_ms()),
+            None => Ok(Caller { principal: Principal::Anonymous, ends: None }),
         }
     }
+}
+
+/// The instant at which what is good until a time (milliseconds since the Unix epoch) ends, as long as clocks go
+/// on as they do. None for what does not end, or later than any clock counts.
+fn ends(until_ms: Option<i64>, now_ms: i64) -> Option<Instant> {
+    let left_ms = u64::try_from(until_ms?.saturating_sub(now_ms)).unwrap_or(0);
+    Instant::now().checked_add(Duration::from_millis(left_ms))
 }
 
 /// The token of a call's `authorization` header (RFC 6750), if it has one.
@@ -105,10 +116,16 @@ fn local_developer() -> Principal {
     })
 }
 
-/// The user of a verified client certificate: subject from CN, roles from OU (AU-8).
-fn certificate_user(der: &[u8], admin_role: Option<&str>) -> Result<Principal, Status> {
+/// The user of a verified client certificate: subject from CN, roles from OU (AU-8). It was valid when the
+/// connection was made, by the clock of this node, and calls may still come over that when it is no longer.
+fn certificate_user(der: &[u8], admin_role: Option<&str>, now_ms: i64) -> Result<Caller, Status> {
     let (_, certificate) = X509Certificate::from_der(der)
         .map_err(|error| Status::unauthenticated(format!("the client certificate cannot be read: {error}")))?;
+    // The second that it ends in is still its own (RFC 5280, 4.1.2.5).
+    let until_ms = certificate.validity().not_after.timestamp().saturating_add(1).saturating_mul(1000);
+    if until_ms <= now_ms {
+        return Err(Status::unauthenticated("the client certificate has expired: connect with another one"));
+    }
     let subject = certificate.subject();
     let common_name = subject.iter_common_name().find_map(|name| name.as_str().ok());
     let common_name = common_name
@@ -117,14 +134,15 @@ fn certificate_user(der: &[u8], admin_role: Option<&str>) -> Result<Principal, S
     let roles = subject.iter_organizational_unit().filter_map(|unit| unit.as_str().ok()).map(str::to_owned);
     let roles: Vec<String> = roles.collect();
     let platform_admin = admin_role.is_none_or(|admin| roles.iter().any(|role| role == admin));
-    Ok(Principal::User(User {
+    let principal = Principal::User(User {
         subject: common_name.to_owned(),
         display_name: common_name.to_owned(),
         identity_provider: "mtls".to_owned(),
         roles,
         scopes: Vec::new(),
         platform_admin,
-    }))
+    });
+    Ok(Caller { principal, ends: ends(Some(until_ms), now_ms) })
 }
 
 #[cfg(test)]

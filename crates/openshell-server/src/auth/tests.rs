@@ -10,7 +10,7 @@ use crate::sandbox::tokens::tests::{Hands, START_MS, formed, secrets};
 
 fn authenticator(users: Users) -> Authenticator {
     let tokens = Tokens::new(secrets(), Hands::at(START_MS), Duration::ZERO);
-    Authenticator::new(Arc::new(tokens), users)
+    Authenticator::new(Arc::new(tokens), users, Hands::at(START_MS))
 }
 
 fn certificates() -> Users {
@@ -19,7 +19,13 @@ fn certificates() -> Users {
 
 /// A certificate with these attributes, in order.
 fn certificate(attributes: &[(DnType, &str)]) -> Vec<u8> {
+    certificate_until((2100, 1, 1), attributes)
+}
+
+/// A certificate that is valid until this day begins, and for its first second.
+fn certificate_until((year, month, day): (i32, u8, u8), attributes: &[(DnType, &str)]) -> Vec<u8> {
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(year, month, day);
     parameters.distinguished_name = DistinguishedName::new();
     for (kind, value) in attributes {
         parameters.distinguished_name.push(kind.clone(), *value);
@@ -28,7 +34,7 @@ fn certificate(attributes: &[(DnType, &str)]) -> Vec<u8> {
 }
 
 fn user(certificate: &[u8], admin_role: Option<&str>) -> User {
-    match certificate_user(certificate, admin_role).unwrap() {
+    match certificate_user(certificate, admin_role, START_MS).unwrap().principal {
         Principal::User(user) => user,
         other => panic!("a user is expected: {other:?}"),
     }
@@ -83,10 +89,10 @@ fn au_8_a_certificates_cn_is_the_user_and_its_ous_are_the_roles() {
     for nameless in
         [certificate(&[(DnType::OrganizationalUnitName, "openshell-admin")]), certificate(&[(DnType::CommonName, " ")])]
     {
-        let status = certificate_user(&nameless, None).unwrap_err();
+        let status = certificate_user(&nameless, None, START_MS).unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     }
-    assert!(certificate_user(b"nonsense", None).is_err());
+    assert!(certificate_user(b"nonsense", None, START_MS).is_err());
 }
 
 #[test]
@@ -124,4 +130,30 @@ fn au_4_a_header_that_is_no_sandboxes_token_is_passed_over() {
         let principal = authenticator(certificates()).caller(&with_authorization(value), &state).unwrap().principal;
         assert_eq!(principal, Principal::Anonymous, "{value:?}");
     }
+}
+
+/// The caller's credential ends in so many seconds from now.
+#[track_caller]
+fn ends_in(seconds: u64, caller: impl FnOnce() -> Caller) {
+    let (before, left) = (Instant::now(), Duration::from_secs(seconds));
+    let ends = caller().ends.expect("it ends");
+    assert!(before + left <= ends && ends <= Instant::now() + left, "{:?}", ends - before);
+}
+
+#[test]
+fn a_caller_is_who_it_is_for_as_long_as_its_token_or_certificate_is_good() {
+    let tokens = Tokens::new(secrets(), Hands::at(START_MS), Duration::from_secs(600));
+    let state = formed("one", &secrets());
+    let bearer = with_authorization(&format!("Bearer {}", tokens.mint(&state, "box").unwrap().token));
+    let authenticator = Authenticator::new(Arc::new(tokens), Users::LocalDeveloper, Hands::at(START_MS));
+    // As long as calls with it are taken (AU-11), through the second that it ends in.
+    ends_in(600 + 61, || authenticator.caller(&bearer, &state).unwrap());
+    assert_eq!(authenticator.caller(&Request::new(()), &state).unwrap().ends, None, "a developer shows nothing");
+
+    let last_ms = 1_893_456_000_000;
+    let der = certificate_until((2030, 1, 1), &[(DnType::CommonName, "mia")]);
+    ends_in(600 + 1, || certificate_user(&der, None, last_ms - 600_000).unwrap());
+    ends_in(1, || certificate_user(&der, None, last_ms).unwrap());
+    let status = certificate_user(&der, None, last_ms + 1_000).unwrap_err();
+    assert_eq!((status.code(), status.message().contains("has expired")), (Code::Unauthenticated, true), "{status}");
 }

@@ -22,8 +22,8 @@ const MARGIN_MAX: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) principal: Principal,
-    /// From then on nobody is this principal by what the call showed, milliseconds since the Unix epoch.
-    pub(crate) until_ms: Option<i64>,
+    /// From this instant on nobody is this principal by what the call showed.
+    pub(crate) ends: Option<Instant>,
     pub(crate) request_id: Option<RequestId>,
     /// The caller has sent this id before.
     pub(crate) repeated_attempt: bool,
@@ -40,7 +40,7 @@ impl Context {
     pub(crate) fn of_cluster(deadline: Instant) -> Self {
         Self {
             principal: Principal::Cluster,
-            until_ms: None,
+            ends: None,
             request_id: None,
             repeated_attempt: false,
             deadline,
@@ -67,7 +67,7 @@ impl Context {
         let patience = timeout.map_or(CALL_MAX, |timeout| timeout - MARGIN_MAX.min(timeout / 10)).min(CALL_MAX);
         Ok(Self {
             principal,
-            until_ms: None,
+            ends: None,
             repeated_attempt: attempt > 1 && request_id.is_some(),
             request_id,
             deadline: Instant::now() + patience,

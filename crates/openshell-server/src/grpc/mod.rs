@@ -3,6 +3,7 @@
 
 mod codec;
 mod context;
+mod ending;
 mod errand;
 mod facts;
 mod finish;

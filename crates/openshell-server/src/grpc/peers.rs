@@ -1,5 +1,5 @@
-//! What other nodes ask of this one's gateway: to decide a call that was passed on, for log lines, or for the
-//! sandboxes that follow through it.
+//! What other nodes ask of this one's gateway: to decide a call that was passed on, for log lines, for the
+//! sandboxes that follow through it, or for what an entry changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use openshell_proto::peer::{
-    ForwardRequest, ForwardResponse, LogLines, Presence, ReadLogsRequest, ReadPresenceRequest, ReadSessionsRequest,
-    Sessions,
+    ChangedKeys, ForwardRequest, ForwardResponse, LogLines, Presence, ReadChangedKeysRequest, ReadLogsRequest,
+    ReadPresenceRequest, ReadSessionsRequest, Sessions,
 };
 use openshell_raft::CallHandler;
 use tokio::time::Instant;
@@ -40,6 +40,10 @@ impl CallHandler for FromPeers {
     }
 
     fn read_presence(&self, request: &ReadPresenceRequest) -> Presence {
-        self.0.sessions.presence(request, self.0.is_stale())
+        self.0.sessions.presence(request, self.0.is_stale(), Instant::now())
+    }
+
+    fn read_changed_keys(&self, request: &ReadChangedKeysRequest) -> BoxFuture<'_, Result<ChangedKeys, String>> {
+        Box::pin(self.0.hub.changed_keys(request.revision))
     }
 }

@@ -16,6 +16,7 @@ use tower::Service;
 use crate::auth;
 use crate::grpc::codec::BytesCodec;
 use crate::grpc::context::Context;
+use crate::grpc::ending;
 use crate::grpc::gateway::{Answer, Gateway};
 use crate::grpc::status::settle;
 use crate::grpc::table::{Handler, Messages, Method};
@@ -101,7 +102,7 @@ impl Call {
     fn context<T>(&self, request: &Request<T>) -> Result<Context, Status> {
         let caller = self.service.authenticator.caller(request, &self.service.gateway.cluster.state())?;
         let context = Context::read(request.metadata(), caller.principal)?;
-        Ok(Context { until_ms: caller.until_ms, ..context })
+        Ok(Context { ends: caller.ends, ..context })
     }
 }
 
@@ -155,10 +156,11 @@ impl ServerStreamingService<Bytes> for Call {
                 let Handler::Watch(open) = &method.handler else {
                     return Err(Status::internal("a unary method was called as a stream"));
                 };
+                let ends = context.ends;
                 let opening = open(Arc::clone(&gateway), Arc::clone(&method), context, request.into_inner());
                 let (revision, events) = opening.await?;
-                let ending = Arc::clone(&gateway);
-                let events = events.map(move |event| event.map_err(|status| ending.marked(status)));
+                let marking = Arc::clone(&gateway);
+                let events = ending::at(ends, events).map(move |event| event.map_err(|status| marking.marked(status)));
                 let mut response = Response::new(Box::pin(events) as Messages);
                 gateway.seen(revision).write(response.metadata_mut());
                 Ok(response)
@@ -184,7 +186,7 @@ impl ClientStreamingService<Bytes> for Call {
                 let Handler::Collect(take) = &method.handler else {
                     return Err(Status::internal("a method without a stream of requests was called with one"));
                 };
-                let requests = Box::pin(request.into_inner()) as Messages;
+                let requests = ending::at(context.ends, Box::pin(request.into_inner()));
                 let answer = take(Arc::clone(&gateway), Arc::clone(&method), context, requests).await?;
                 let mut response = Response::new(answer);
                 gateway.seen(gateway.cluster.state().revision()).write(response.metadata_mut());

@@ -21,7 +21,8 @@ use crate::grpc::{CALL_MAX, Context, Gateway, Messages, Method, refused};
 /// # Errors
 /// `PERMISSION_DENIED` for another sandbox's id, `NOT_FOUND` when the sandbox does not exist or not any
 /// more, `INVALID_ARGUMENT` when a batch does not decode, `RESOURCE_EXHAUSTED` when the sandbox has too many
-/// streams here, `UNAVAILABLE` when the node stops. Lines of the batches before are kept in any case.
+/// streams here, `UNAUTHENTICATED` when the token ends that it was begun with, `UNAVAILABLE` when the node stops.
+/// Lines of the batches before are kept in any case.
 pub(crate) async fn push(
     gateway: Arc<Gateway>,
     method: Arc<Method>,

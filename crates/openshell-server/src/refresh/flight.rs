@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use openshell_chaos::{Point, point};
 use openshell_proto::peer::{MintCaller, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{RotateProviderCredentialRequest, StoredRefreshClaim};
 use openshell_raft::{CallContext, SystemClock, Unavailable};
@@ -116,7 +117,9 @@ pub(super) async fn fly_when_due(gateway: Arc<Gateway>, wanted: Wanted) {
 /// Calls the token endpoint and settles what came of it.
 async fn fly(gateway: Arc<Gateway>, wanted: Wanted, claim: String, caller: Option<MintCaller>) {
     let _counted = gateway.refresher.counted();
+    point(Point::MintAfterClaim);
     let minted = mint(&gateway, &wanted, &claim).await;
+    point(Point::MintAfterAnswer);
     if let Some(result) = minted {
         settle(&gateway, wanted, claim, result, caller).await;
     }

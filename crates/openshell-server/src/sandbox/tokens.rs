@@ -157,9 +157,13 @@ impl Tokens {
         Ok(Some(Verified { sandbox_id: claims.sandbox_id, until_ms }))
     }
 
-    /// The clock of this node, and at least the cluster's.
+    /// The clock of this node, and at least the cluster's: milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self, state: &State) -> i64 {
+        self.clock.now_ms().max(state.last_time_ms())
+    }
+
     fn now_s(&self, state: &State) -> i64 {
-        self.clock.now_ms().max(state.last_time_ms()) / 1000
+        self.now_ms(state) / 1000
     }
 
     fn key<'a>(&self, state: &'a State) -> Result<(&'a log::Cluster, Arc<SigningKey>), Status> {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures::{Stream, stream};
 use openshell_proto::sync::{self, FollowRequest, Heartbeat, SyncPosition};
 use openshell_proto::v1::Sandbox;
-use openshell_state::{Identifiers, Key, State, phase, query};
+use openshell_state::{Identifiers, Key, State, query};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
@@ -23,8 +23,6 @@ use crate::watch::Bell;
 struct Follower {
     gateway: Arc<Gateway>,
     held: Held,
-    /// When the token ends that the stream was begun with, milliseconds since the Unix epoch.
-    until_ms: Option<i64>,
     /// Rings when something that concerns the sandbox may have changed.
     bell: Bell,
     beat: watch::Receiver<()>,
@@ -46,8 +44,6 @@ struct Sent {
     /// Until when it holds: as long as the state says this of the sandbox, and until a credential expires.
     unchanged_since: u64,
     valid_until_ms: Option<i64>,
-    /// The revision it was composed at.
-    revision: u64,
     /// None when it was refused.
     mark: Option<Mark>,
 }
@@ -73,8 +69,7 @@ pub(crate) async fn open(
     let beat = gateway.sessions.beat(&held.session);
     let revision = state.revision();
     drop(state);
-    let until_ms = context.until_ms;
-    let follower = Follower { gateway, held, until_ms, bell, beat, is_due: false, stage: Stage::Unannounced(known) };
+    let follower = Follower { gateway, held, bell, beat, is_due: false, stage: Stage::Unannounced(known) };
     Ok((revision, follower.events()))
 }
 
@@ -135,18 +130,12 @@ impl Follower {
         // Before the state: what is said of it may be older than it is, never younger.
         let age_ms = gateway.cluster.age_ms();
         let state = gateway.cluster.state();
-        if self.until_ms.is_some_and(|until_ms| until_ms <= gateway.sandboxes.now_ms(&state)) {
-            let text = "the token that this stream was begun with has expired; begin another one with a new token";
-            return Err(Status::unauthenticated(text));
-        }
-        let sandbox = &*self.held.session.sandbox;
-        let Some((key, entry)) = state.sandbox_by_id(sandbox) else {
+        let Some((key, entry)) = state.sandbox_by_id(&self.held.session.sandbox) else {
             return Err(Status::not_found("the sandbox is gone"));
         };
         if let Stage::Following(sent) = &self.stage {
-            if phase::awaits_connection(entry.value) {
-                gateway.sessions.arrivals.add(sandbox);
-            }
+            // Who is silent is on the way out, or was recorded as gone already: its stream brings it back no more.
+            gateway.sessions.arrives(&self.held.session, entry.value);
             let expired = sent.valid_until_ms.is_some_and(|until_ms| until_ms <= gateway.sandboxes.now_ms(&state));
             if sent.unchanged_since == state.unchanged_since(key) && !expired {
                 return Ok(self.is_due.then(|| self.heartbeat(&state, age_ms)));
@@ -194,12 +183,12 @@ impl Follower {
         Event { session: Some(session), ..Event::default() }
     }
 
-    /// What the sandbox has: of what was sent, only what it has said that it applied.
+    /// What the sandbox has: of what was sent, only what it has said that it applied, and not since that it failed.
     fn known(&self, told: Known) -> Known {
         match &self.stage {
             Stage::Unannounced(_) | Stage::Announced(_) => told,
             Stage::Following(sent) => match sent.mark {
-                Some(mark) if self.held.session.applied() >= sent.revision => Known::Sent(mark),
+                Some(mark) if self.held.session.is_current() => Known::Sent(mark),
                 Some(_) | None => Known::Nothing,
             },
         }
@@ -214,7 +203,6 @@ impl Follower {
         self.stage = Stage::Following(Sent {
             unchanged_since: state.unchanged_since(found.0),
             valid_until_ms: composed.valid_until_ms,
-            revision,
             mark: composed.mark,
         });
         composed.configuration

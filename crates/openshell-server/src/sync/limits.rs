@@ -21,6 +21,17 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
 }
 
+/// Clients of ours say every 3 s or so that they are there: who is only slow is not silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
+impl Limits {
+    /// Who has said nothing for so long is not counted among the connected until it says something. It is
+    /// missed, if it stays silent, once the grace is over.
+    pub(super) fn silence(&self) -> Duration {
+        SILENCE.min(self.grace / 2)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -17,9 +17,15 @@ mod rollout;
 mod session;
 mod sessions;
 
+use std::time::Duration;
+
 pub(crate) use follow::open;
 pub(crate) use limits::Limits;
 pub(crate) use presence::{RECORD, recorded, watch};
 pub(crate) use report::report;
 pub(crate) use rollout::rollout;
 pub(crate) use sessions::{SessionGauges, Sessions};
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

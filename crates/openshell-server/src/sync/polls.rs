@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use tokio::time::Instant;
 
+use super::whole_ms;
+
 /// Who did not ask for so long may be forgotten for another one.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Nobody is looked for to be forgotten more often than this.
@@ -92,10 +94,6 @@ impl Poll {
         let ago_ms = now_ms.saturating_sub(self.at_ms.load(Ordering::Relaxed));
         Polled { ago: Duration::from_millis(ago_ms), revision: self.revision.load(Ordering::Relaxed) }
     }
-}
-
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

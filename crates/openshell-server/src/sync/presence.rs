@@ -1,6 +1,7 @@
 //! Who is connected, as far as records say it: READY and PROVISIONING (`config.md` SR-41). The node that a
-//! sandbox comes to has it recorded; whoever leads looks who is gone. Only what changes a record is written:
-//! sandboxes that go from one node to another write nothing.
+//! sandbox comes to has it recorded; whoever leads looks who is gone. That goes by what was heard of the sandbox
+//! itself, whether or not its stream goes on: a connection to who is frozen, or cut off, stays open for long.
+//! Only what changes a record is written: sandboxes that go from one node to another write nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use openshell_proto::peer::{ReadPresenceRequest, RecordPresenceRequest};
+use openshell_proto::peer::{Presence, ReadPresenceRequest, RecordPresenceRequest};
 use openshell_raft::CallContext;
 use openshell_state::access::Principal;
 use openshell_state::decide::presence;
@@ -123,8 +124,10 @@ async fn record_departures(gateway: &Arc<Gateway>) {
 struct Absences {
     /// What each node said last.
     said: BTreeMap<u64, Said>,
-    /// Those whose record says that they are ready, and whom no node has, since when.
+    /// Those whose record says that they are ready, and whom no node has: when they were last heard of.
     missed: BTreeMap<String, Instant>,
+    /// Those whom a node has no more since the last look: when it last heard of them, or nobody knows better.
+    left: BTreeMap<String, Instant>,
     /// The last look was at this revision, and nothing was heard since.
     looked_at: Option<u64>,
 }
@@ -147,7 +150,7 @@ impl Absences {
         let asked: Vec<(u64, ReadPresenceRequest)> = members.iter().map(|node| (*node, known(node))).collect();
         let asking = asked.into_iter().map(async |(node, known)| {
             let said = match node == cluster.node() {
-                true => Ok(gateway.sessions.presence(&known, false)),
+                true => Ok(gateway.sessions.presence(&known, false, Instant::now())),
                 false => cluster.read_presence(node, known, deadline).await,
             };
             (node, said)
@@ -155,27 +158,53 @@ impl Absences {
         for (node, said) in join_all(asking).await {
             match said {
                 Ok(said) if said.unchanged => {}
-                Ok(said) => {
-                    let known = ReadPresenceRequest { life: said.life, generation: said.generation };
-                    self.said.insert(node, Said { known, connected: said.sandbox_ids.into_iter().collect() });
-                    self.looked_at = None;
-                }
-                Err(_) => {
-                    if self.said.remove(&node).is_some() {
-                        self.looked_at = None;
-                    }
-                }
+                Ok(said) => self.told(node, said, Instant::now()),
+                Err(_) => self.lost(node, Instant::now()),
             }
         }
     }
 
-    /// Notes who is missed at a moment, and says who was for the whole `grace`: so many at once.
+    /// A node says who is connected to it, and when it last heard of others.
+    fn told(&mut self, node: u64, said: Presence, now: Instant) {
+        let heard_at = |silent_ms| now.checked_sub(Duration::from_millis(silent_ms)).unwrap_or(now);
+        let silent = said.silent.into_iter().map(|silent| (silent.sandbox_id, heard_at(silent.heard_ms)));
+        let heard: BTreeMap<String, Instant> = silent.collect();
+        // Who came and went between two looks was there all the same.
+        for (id, since) in &mut self.missed {
+            *since = heard.get(id).copied().unwrap_or(*since).max(*since);
+        }
+        let known = ReadPresenceRequest { life: said.life, generation: said.generation };
+        let said = Said { known, connected: said.sandbox_ids.into_iter().collect() };
+        let before = self.said.remove(&node).unwrap_or_default();
+        for id in before.connected.difference(&said.connected) {
+            self.leaves(id, heard.get(id).copied().unwrap_or(now));
+        }
+        self.said.insert(node, said);
+        self.looked_at = None;
+    }
+
+    /// A node does not say it any more. Nobody knows how long ago it heard of whom: not before now.
+    fn lost(&mut self, node: u64, now: Instant) {
+        let Some(before) = self.said.remove(&node) else { return };
+        for id in &before.connected {
+            self.leaves(id, now);
+        }
+        self.looked_at = None;
+    }
+
+    fn leaves(&mut self, id: &str, heard: Instant) {
+        let last = self.left.entry(id.to_owned()).or_insert(heard);
+        *last = heard.max(*last);
+    }
+
+    /// Notes who is missed at a moment, and says of whom nobody has heard for the whole `grace`: so many at once.
     fn look(&mut self, state: &State, now: Instant, grace: Duration) -> Vec<String> {
         if self.looked_at != Some(state.revision()) {
-            let before = take(&mut self.missed);
+            let (before, left) = (take(&mut self.missed), take(&mut self.left));
+            let since = |id: &str| before.get(id).or_else(|| left.get(id)).copied().unwrap_or(now);
             let is_connected = |id: &str| self.said.values().any(|said| said.connected.contains(id));
             let missed = query::presence::ready(state).filter(|id| !is_connected(id));
-            self.missed = missed.map(|id| (id.to_owned(), before.get(id).copied().unwrap_or(now))).collect();
+            self.missed = missed.map(|id| (id.to_owned(), since(id))).collect();
             self.looked_at = Some(state.revision());
         }
         let gone = self.missed.iter().filter(|(_, since)| now.duration_since(**since) >= grace);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::sessions::Sessions;
@@ -19,7 +19,7 @@ impl Sessions {
         let striking = async {
             for beat in (0..BEATS).cycle() {
                 ticks.tick().await;
-                self.strike(beat);
+                self.strike(beat, Instant::now());
             }
         };
         stop.run_until_cancelled(striking).await;

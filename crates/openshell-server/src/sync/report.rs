@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use openshell_proto::sync::{ReportRequest, ReportResponse};
 use openshell_state::access::Principal;
 use openshell_state::query;
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::grpc::{Gateway, refused};
 
-/// Takes a report of the sandbox whose own principal calls. It may be repeated.
+/// Takes a report of the sandbox whose own principal calls. It may be repeated, and says each time that somebody
+/// is there.
 ///
 /// # Errors
 /// `PERMISSION_DENIED` for another sandbox; `FAILED_PRECONDITION` when no stream of that name goes on here;
@@ -28,10 +30,15 @@ pub(crate) async fn report(
         let text = "this node has no such session, or not any more: begin the stream again and report by its name";
         return Err(Status::failed_precondition(text));
     };
+    gateway.sessions.heard(&session, Instant::now());
+    let state = gateway.cluster.state();
     let position = request.position.unwrap_or_default();
     let failure = Some(request.failed.as_str()).filter(|failed| !failed.is_empty());
-    if position.epoch != gateway.cluster.state().epoch() || !session.reported(position.revision, failure) {
+    if position.epoch != state.epoch() || !session.reported(position.revision, failure) {
         return Err(Status::invalid_argument("position is none that this session has sent"));
+    }
+    if let Some((_, entry)) = state.sandbox_by_id(own) {
+        gateway.sessions.arrives(&session, entry.value);
     }
     gateway.sessions.counts.reports.fetch_add(1, Ordering::Relaxed);
     Ok(ReportResponse {})

@@ -1,6 +1,7 @@
 //! `Sync.GetRollout`: which sandboxes a change concerns, and how far each of them is, put together from what the
 //! nodes know of their own.
 
+mod changed;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use openshell_proto::log;
 use openshell_proto::peer::ReadSessionsRequest;
 use openshell_proto::sync::{GetRolloutRequest, GetRolloutResponse, UnaskedNode};
 use openshell_state::{State, phase, query};
@@ -31,8 +33,8 @@ const ROWS_MAX: u32 = 1_000;
 /// Answers for one revision.
 ///
 /// # Errors
-/// A refusal about the request, the caller or the workspace; `OUT_OF_RANGE` when this node's history does not go
-/// back so far; `FAILED_PRECONDITION` for a revision that the cluster has not come to.
+/// A refusal about the request, the caller or the workspace; `OUT_OF_RANGE` when no node that can be asked has a
+/// history that goes back so far; `FAILED_PRECONDITION` for a revision that the cluster has not come to.
 pub(crate) async fn rollout(
     gateway: Arc<Gateway>,
     state: Arc<State>,
@@ -51,11 +53,11 @@ pub(crate) async fn rollout(
         rows: if request.page_size == 0 { ROWS } else { request.page_size.min(ROWS_MAX) } as usize,
         reason_bytes: REASON_BYTES,
     };
-    let entry = gateway.hub.entry_at(request.revision).await?;
-    let targets = entry.map(|entry| targets(&state, workspace, &entry)).unwrap_or_default();
     let (epoch, revision) = (state.epoch(), request.revision);
     // Nobody waits for other nodes with a state in hand.
     drop(state);
+    let keys = changed::keys(&gateway, revision, context.deadline).await?;
+    let targets = targets(&gateway.cluster.state(), workspace, revision, &keys);
     let (parts, unasked) = match targets.is_empty() {
         true => Default::default(),
         false => parts(&gateway, &targets, context.deadline).await,
@@ -64,8 +66,8 @@ pub(crate) async fn rollout(
     Ok(GetRolloutResponse { epoch, revision, counts: Some(counts), rows, unasked }.encode_to_vec().into())
 }
 
-fn targets(state: &State, workspace: Option<&str>, entry: &openshell_proto::log::HistoryEntry) -> Vec<Target> {
-    let concerned = query::rollout::concerned(state, workspace, entry).into_iter();
+fn targets(state: &State, workspace: Option<&str>, revision: u64, keys: &[log::Key]) -> Vec<Target> {
+    let concerned = query::rollout::concerned(state, workspace, revision, keys).into_iter();
     let target = |(key, sandbox): (&openshell_state::Key, &openshell_proto::v1::Sandbox)| Target {
         workspace: key.workspace.to_string(),
         name: key.name.to_string(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use openshell_proto::peer::SandboxSession;
 use tokio::time::Instant;
 
+use super::whole_ms;
+
 /// As much as is kept of why a configuration could not be composed or applied, bytes.
 const FAILURE_BYTES: usize = 4 * 1024;
 
@@ -37,18 +39,22 @@ struct Inner {
     taken: Instant,
     /// When the sandbox itself last said something: that a message went out says nothing of it.
     heard: Instant,
+    /// It was noticed that this is long ago.
+    is_silent: bool,
     /// Of the configuration that was taken last.
     sent: u64,
     /// What was taken holds at this one, too.
     holds: u64,
+    /// What the sandbox said that it has when it came.
+    brought: u64,
     applied: u64,
     failed: u64,
     failure: String,
 }
 
 impl Session {
-    /// `holds` is what the sandbox says that it has: it may report about that, and nothing counts as applied
-    /// before it does.
+    /// `holds` is what the sandbox says that it has: others are told that it does, and it may report about that.
+    /// Of what is sent here nothing counts as applied before it says so.
     pub(super) fn new(number: u64, id: String, sandbox: Arc<str>, holds: u64) -> Self {
         let now = Instant::now();
         let inner = Inner {
@@ -56,8 +62,10 @@ impl Session {
             end: None,
             taken: now,
             heard: now,
+            is_silent: false,
             sent: 0,
             holds,
+            brought: holds,
             applied: 0,
             failed: 0,
             failure: String::new(),
@@ -92,7 +100,6 @@ impl Session {
         if revision > inner.holds {
             return false;
         }
-        inner.heard = Instant::now();
         match failure {
             None => inner.has_applied(revision),
             Some(failure) if revision >= inner.failed => inner.has_failed(revision, failure),
@@ -101,9 +108,35 @@ impl Session {
         true
     }
 
-    /// The newest revision that the sandbox has applied.
-    pub(super) fn applied(&self) -> u64 {
-        self.lock().applied
+    /// The sandbox itself says something, whatever it is; true when it had been silent.
+    pub(super) fn hears(&self, now: Instant) -> bool {
+        let mut inner = self.lock();
+        inner.heard = now;
+        std::mem::take(&mut inner.is_silent)
+    }
+
+    /// Whether it has fallen silent since this was asked last: the sandbox has said nothing for so long.
+    pub(super) fn falls_silent(&self, now: Instant, limit: Duration) -> bool {
+        let mut inner = self.lock();
+        let is_silent = now.duration_since(inner.heard) > limit;
+        is_silent && !std::mem::replace(&mut inner.is_silent, true)
+    }
+
+    /// How long ago the sandbox itself last said something.
+    pub(super) fn heard_ago(&self, now: Instant) -> Duration {
+        now.duration_since(self.lock().heard)
+    }
+
+    /// Whether somebody is there: it goes on, and has not fallen silent.
+    pub(super) fn is_connected(&self) -> bool {
+        let inner = self.lock();
+        inner.is_open && !inner.is_silent
+    }
+
+    /// Whether the sandbox has what was sent last in force, as far as it has said.
+    pub(super) fn is_current(&self) -> bool {
+        let inner = self.lock();
+        inner.sent > 0 && inner.applied >= inner.sent && inner.failed < inner.sent
     }
 
     /// Whether nothing was taken for so long.
@@ -133,10 +166,10 @@ impl Session {
         SandboxSession {
             sandbox_id: self.sandbox.to_string(),
             open: inner.is_open,
-            opened_ms: Some(whole_ms(self.opened)),
-            heard_ms: Some(whole_ms(inner.heard)),
+            opened_ms: Some(whole_ms(self.opened.elapsed())),
+            heard_ms: Some(whole_ms(inner.heard.elapsed())),
             sent_revision: inner.sent,
-            applied_revision: inner.applied,
+            applied_revision: inner.applied.max(inner.brought),
             failed_revision: inner.failed,
             failure: inner.failure.clone(),
             ..SandboxSession::default()
@@ -164,10 +197,6 @@ impl Inner {
     }
 }
 
-fn whole_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,8 +206,10 @@ mod tests {
         let session = Session::new(1, "s".to_owned(), "box".into(), 0);
         assert!(!session.reported(5, None), "nothing was sent yet");
         session.took_configuration(5, false, None);
+        assert!(!session.is_current(), "nobody has said so");
         assert!(session.reported(5, None) && session.reported(3, None));
-        assert_eq!(session.applied(), 5);
+        assert_eq!(session.to_peer().applied_revision, 5);
+        assert!(session.is_current());
         session.took_configuration(7, false, None);
         assert!(session.reported(7, Some("hook")));
         assert!(session.reported(6, Some("older")));
@@ -193,17 +224,21 @@ mod tests {
             (9, 0, ""),
             "it took it later"
         );
-        assert!(!session.reported(10, None));
+        assert!(!session.reported(10, None) && session.is_current());
+        assert!(session.reported(9, Some("later")) && !session.is_current(), "the last word counts");
     }
 
     #[test]
     fn what_the_sandbox_has_already_is_applied_and_what_cannot_be_composed_has_failed() {
         let session = Session::new(1, "s".to_owned(), "box".into(), 4);
-        assert_eq!(session.applied(), 0, "what it says that it has is no report");
+        assert_eq!(session.to_peer().applied_revision, 4, "it says that it has it");
+        assert!(!session.is_current(), "which may not be what it is to have");
         session.took_configuration(6, true, None);
-        assert_eq!(session.applied(), 6);
+        assert!(session.to_peer().applied_revision == 6 && session.is_current());
         session.took_configuration(8, false, Some("no such provider"));
-        assert_eq!((session.applied(), session.to_peer().failed_revision), (6, 8));
+        let said = session.to_peer();
+        assert_eq!((said.applied_revision, said.failed_revision), (6, 8));
+        assert!(!session.is_current());
         session.took_configuration(9, false, Some(&format!("x{}", "ü".repeat(FAILURE_BYTES))));
         assert_eq!(session.to_peer().failure.len(), FAILURE_BYTES - 1, "whoever gives the reason");
     }
@@ -212,18 +247,25 @@ mod tests {
     fn what_it_says_that_it_has_it_may_report() {
         let session = Session::new(1, "s".to_owned(), "box".into(), 4);
         assert!(!session.reported(5, None) && session.reported(4, None));
-        assert_eq!(session.applied(), 4);
+        assert!(!session.is_current(), "it was sent nothing yet");
+        session.took_configuration(4, false, None);
+        assert!(session.is_current());
     }
 
     #[test]
     fn only_the_sandbox_itself_is_heard_of() {
         let session = Session::new(1, "s".to_owned(), "box".into(), 0);
+        let (limit, later) = (Duration::from_secs(10), session.opened + Duration::from_secs(11));
         session.took_configuration(5, false, None);
         session.took(6);
         assert_eq!(session.lock().heard, session.opened, "what goes out says nothing of it");
-        let taken = session.lock().taken;
-        assert!(session.reported(5, Some("hook")));
-        assert!(session.lock().heard >= taken);
+        assert!(!session.falls_silent(session.opened + limit, limit) && session.is_connected());
+        assert!(session.falls_silent(later, limit) && session.is_open() && !session.is_connected());
+        assert!(!session.falls_silent(later, limit), "that is noticed once");
+        assert_eq!(session.heard_ago(later), Duration::from_secs(11));
+        assert!(session.hears(later) && session.is_connected());
+        assert!(!session.hears(later), "it was not silent");
+        assert!(session.falls_silent(later + limit + limit, limit), "and can fall silent again");
     }
 
     #[test]

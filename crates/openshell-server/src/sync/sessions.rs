@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openshell_proto::peer::{Presence, ReadPresenceRequest, ReadSessionsRequest, SandboxSession, Sessions as Part};
+use openshell_proto::peer::{
+    Presence, ReadPresenceRequest, ReadSessionsRequest, SandboxSession, Sessions as Part, SilentSandbox,
+};
+use openshell_proto::v1::Sandbox;
+use openshell_state::phase;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::limits::Limits;
@@ -14,6 +19,7 @@ use super::presence::Arrivals;
 use super::pulse::BEATS;
 use super::reasons::{REASON_BYTES, bound};
 use super::session::{End, Session};
+use super::whole_ms;
 
 /// What a node knows of those who follow.
 pub(crate) struct Sessions {
@@ -55,6 +61,7 @@ pub(crate) struct SessionGauges {
 #[derive(Default)]
 struct Inner {
     number: u64,
+    /// Another one whenever somebody comes, goes, falls silent or is heard of again.
     generation: u64,
     /// By sandbox, the newest one, whether or not it goes on.
     newest: BTreeMap<Arc<str>, Arc<Session>>,
@@ -126,8 +133,9 @@ impl Sessions {
         self.beats[beat_of(session)].subscribe()
     }
 
-    /// The streams of one beat have to say something; those that nobody reads end.
-    pub(super) fn strike(&self, beat: usize) {
+    /// The streams of one beat have to say something; those that nobody reads end, and whose sandbox says
+    /// nothing itself is noticed.
+    pub(super) fn strike(&self, beat: usize, now: Instant) {
         let mut inner = self.lock();
         let slow = inner.open[beat].values().filter(|session| session.is_slow(self.limits.slow));
         let slow: Vec<Arc<Session>> = slow.cloned().collect();
@@ -136,6 +144,9 @@ impl Sessions {
             self.counts.cut_off.fetch_add(1, Ordering::Relaxed);
             inner.end(&session, Some(End::Slow), self.limits.remembered);
         }
+        let silence = self.limits.silence();
+        let fell_silent = inner.open[beat].values().filter(|session| session.falls_silent(now, silence)).count();
+        inner.generation += fell_silent as u64;
         drop(inner);
         self.beats[beat].send_replace(());
     }
@@ -144,6 +155,20 @@ impl Sessions {
     pub(super) fn find(&self, sandbox: &str, id: &str) -> Option<Arc<Session>> {
         let inner = self.lock();
         inner.newest.get(sandbox).filter(|session| session.id == id && session.is_open()).cloned()
+    }
+
+    /// A sandbox says something itself: somebody is there, whatever it says.
+    pub(super) fn heard(&self, session: &Session, now: Instant) {
+        if session.hears(now) {
+            self.lock().generation += 1;
+        }
+    }
+
+    /// Has it recorded that a sandbox is there and current, when its record awaits that.
+    pub(super) fn arrives(&self, session: &Session, record: &Sandbox) {
+        if session.is_connected() && session.is_current() && phase::awaits_connection(record) {
+            self.arrivals.add(&session.sandbox);
+        }
     }
 
     /// A sandbox polled, and got the configuration of a revision.
@@ -175,24 +200,33 @@ impl Sessions {
             let part = parts
                 .entry(Arc::clone(&id))
                 .or_insert_with(|| SandboxSession { sandbox_id: id.to_string(), ..SandboxSession::default() });
-            part.polled_ms = Some(u64::try_from(polled.ago.as_millis()).unwrap_or(u64::MAX));
+            part.polled_ms = Some(whole_ms(polled.ago));
             part.polled_revision = polled.revision;
         }
         bound(parts.values_mut().map(|part| &mut part.failure), REASON_BYTES);
         Part { sessions: parts.into_values().collect() }
     }
 
-    /// Who is connected, for whoever leads, unless it knows. A node that `is_old` says that nobody is: what it
-    /// sends is not current.
-    pub(crate) fn presence(&self, request: &ReadPresenceRequest, is_old: bool) -> Presence {
+    /// Who is connected, for whoever leads, unless it knows; and when others were heard of who may not be missed
+    /// yet. A node that `is_old` says that nobody is connected: what it sends is not current.
+    pub(crate) fn presence(&self, request: &ReadPresenceRequest, is_old: bool, now: Instant) -> Presence {
         let inner = self.lock();
         // Never what another node has as the generation of this life.
         let generation = if is_old { 0 } else { inner.generation + 1 };
         let unchanged = request.life == self.life && request.generation == generation;
-        let nothing = unchanged || is_old;
-        let open = inner.open.iter().flat_map(BTreeMap::values).filter(|_| !nothing);
-        let sandbox_ids = open.map(|session| session.sandbox.to_string()).collect();
-        Presence { life: self.life, generation, unchanged, sandbox_ids }
+        let mut presence = Presence { life: self.life, generation, unchanged, ..Presence::default() };
+        if unchanged || is_old {
+            return presence;
+        }
+        for (id, session) in &inner.newest {
+            let heard_ago = session.heard_ago(now);
+            if session.is_connected() {
+                presence.sandbox_ids.push(id.to_string());
+            } else if heard_ago < self.limits.grace {
+                presence.silent.push(SilentSandbox { sandbox_id: id.to_string(), heard_ms: whole_ms(heard_ago) });
+            }
+        }
+        presence
     }
 
     /// Numbers for the metrics page.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use openshell_chaos::{Bug, Point, changes, point};
 use openshell_proto::log::{HistoryEntry, Kind};
 use openshell_raft::{Page, PageLimit};
 use openshell_state::Key;
@@ -155,7 +156,8 @@ impl Hub {
         let state = self.feed.state();
         let mut inner = self.lock();
         let published = entries.iter().take_while(|entry| entry.revision <= applied);
-        for entry in published.clone() {
+        for entry in published.clone().filter(|entry| !changes(Bug::DroppedEvent, entry.node)) {
+            point(Point::WatchBeforeSend);
             let keys = entry.changes.iter().filter_map(|change| Key::from_proto(change.key.as_ref()?).ok());
             let keys: Vec<Key> = keys.collect();
             let cut = inner.offer(entry, &keys);

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use openshell_chaos::{Bug, bug};
 use openshell_proto::datamodel::{CredentialHandle, ObjectMeta, Provider};
 use openshell_proto::v1::{
     CreateProviderRequest, DeleteProviderRequest, DeleteProviderResponse, ProviderResponse, UpdateProviderRequest,
@@ -160,9 +161,12 @@ fn not_redacted(credentials: &BTreeMap<String, String>) -> Result<(), Refusal> {
 /// Credentials are injected by name, so that each key is the name of a variable (`providers.md`
 /// 6.2, step 14).
 fn env_names(credentials: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    match credentials.keys().find(|key| !environment::is_env_name(key)) {
+    match credentials.iter().find(|(key, _)| !environment::is_env_name(key)) {
         None => Ok(()),
-        Some(key) => Err(Refusal::invalid(format!(
+        Some((key, value)) if bug(Bug::SecretInError) => {
+            Err(Refusal::invalid(format!("provider.credentials[{key:?}] is {value:?}, and {key:?} no variable")))
+        }
+        Some((key, _)) => Err(Refusal::invalid(format!(
             "provider.credentials key {key:?} is not the name of an environment variable: a letter or '_' first, then \
              letters, digits and '_'"
         ))),

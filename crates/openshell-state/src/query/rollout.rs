@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use openshell_proto::log::HistoryEntry;
+use openshell_proto::log;
 use openshell_proto::sync::GetRolloutRequest;
 use openshell_proto::v1::Sandbox;
 
@@ -30,20 +30,20 @@ pub fn within<'a>(
     scope(state, principal, &request.workspace, request.all_workspaces)
 }
 
-/// The sandboxes that an entry concerns, in order of their keys. Nobody is concerned by what composes nothing
-/// new, such as a phase or what became of a policy: nothing is sent to a sandbox that nothing has changed for
-/// since, and nobody could wait for it.
+/// The sandboxes that a revision concerns, which wrote the records of these keys, in order of their own. Nobody
+/// is concerned by what composes nothing new, such as a phase or what became of a policy: nothing is sent to a
+/// sandbox that nothing has changed for since, and nobody could wait for it.
 #[must_use]
 pub fn concerned<'a>(
     state: &'a State,
     workspace: Option<&str>,
-    entry: &HistoryEntry,
+    revision: u64,
+    written: &[log::Key],
 ) -> BTreeMap<&'a Key, &'a Sandbox> {
     let is_within = |key: &Key| workspace.is_none_or(|workspace| *key.workspace == *workspace);
-    let is_changed = |key: &Key| state.unchanged_since(key) >= entry.revision;
+    let is_changed = |key: &Key| state.unchanged_since(key) >= revision;
     let mut found = BTreeMap::new();
-    let changed = entry.changes.iter().filter_map(|change| Key::from_proto(change.key.as_ref()?).ok());
-    for key in changed {
+    for key in written.iter().filter_map(|key| Key::from_proto(key).ok()) {
         match state.concerned_by(&key) {
             Concerned::Nobody => {}
             Concerned::Sandboxes(those) => {

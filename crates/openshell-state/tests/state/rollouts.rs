@@ -1,6 +1,6 @@
 //! Which sandboxes a change concerns, for who asks how far it is.
 
-use openshell_proto::log::HistoryEntry;
+use openshell_proto::log::{HistoryEntry, Key};
 use openshell_proto::peer::RecordPresenceRequest;
 use openshell_proto::sync::GetRolloutRequest;
 use openshell_proto::v1::WorkspaceRole;
@@ -40,11 +40,16 @@ fn last_entry(world: &World) -> HistoryEntry {
     history.expect("it changed something")
 }
 
+/// Those whom an entry concerns.
+fn concerned(world: &World, workspace: Option<&str>, entry: &HistoryEntry) -> Vec<String> {
+    let written: Vec<Key> = entry.changes.iter().filter_map(|change| change.key.clone()).collect();
+    let found = rollout::concerned(&world.state, workspace, entry.revision, &written);
+    found.keys().map(|key| format!("{}/{}", key.workspace, key.name)).collect()
+}
+
 #[track_caller]
 fn check(world: &World, workspace: Option<&str>, expected: &[&str]) {
-    let found = rollout::concerned(&world.state, workspace, &last_entry(world));
-    let found: Vec<String> = found.keys().map(|key| format!("{}/{}", key.workspace, key.name)).collect();
-    assert_eq!(found, expected);
+    assert_eq!(concerned(world, workspace, &last_entry(world)), expected);
 }
 
 #[test]
@@ -78,8 +83,7 @@ fn an_entry_that_composes_nothing_new_concerns_nobody() {
     check(&world, None, &[]);
     // Whoever is sent something later has come so far with it.
     world.ok(&attach("c", "p"));
-    let found = rollout::concerned(&world.state, None, &phases);
-    assert_eq!(found.keys().map(|key| &*key.name).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(concerned(&world, None, &phases), ["default/c"]);
 }
 
 #[test]

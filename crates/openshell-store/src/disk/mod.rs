@@ -8,6 +8,7 @@ pub mod simulated;
 
 use std::io;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 /// Beyond every key of every family: keys of fixed width are shorter, and the others begin
 /// with a kind, which is less than 255.
@@ -218,6 +219,11 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As of [`Disk::write`].
     fn set_mark(&self, mark: u64) -> io::Result<()>;
+
+    /// How long a write takes where time is simulated. Elsewhere it takes its time by itself.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use openshell_chaos::{Bug, Point, bug, disk_point};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
     IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
@@ -171,7 +172,10 @@ fn database_options() -> Options {
     options.set_manual_wal_flush(false);
     // The default mode stops silently at the first bad record and drops what was acknowledged
     // after it. This one forgives only an incomplete last record, and otherwise refuses.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_wal_recovery_mode(match bug(Bug::LenientRecovery) {
+        true => DBRecoveryMode::PointInTime,
+        false => DBRecoveryMode::TolerateCorruptedTailRecords,
+    });
     // Recycled files end in old records, which the mode above cannot tell from damage.
     options.set_recycle_log_file_num(0);
     // A closed log file that is missing or too short is noticed.
@@ -269,6 +273,7 @@ impl Disk for RocksDisk {
         file.write_all(&envelope::seal(&mark.to_be_bytes()))?;
         file.sync_all()?;
         drop(file);
+        disk_point(Point::MarkBeforeRename)?;
         fs::rename(&temporary, self.directory.join(MARK))?;
         // The rename itself is durable once the directory is.
         File::open(&self.directory)?.sync_all()

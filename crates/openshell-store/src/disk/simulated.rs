@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{Batch, Disk, Family, Step, Visit};
 
@@ -34,6 +35,7 @@ struct Inner {
     /// High-water marks, each with the length of the journal when it was kept.
     marks: Vec<(usize, u64)>,
     holding: bool,
+    delay: Duration,
     failure: Option<String>,
 }
 
@@ -86,6 +88,11 @@ impl SimulatedDisk {
     pub fn hold_syncs(&self, holding: bool) {
         self.inner().holding = holding;
         self.0.changed.notify_all();
+    }
+
+    /// How long each write takes from now on, for a writer that is a task.
+    pub fn set_delay(&self, delay: Duration) {
+        self.inner().delay = delay;
     }
 
     /// Every write from now on fails with this text.
@@ -202,6 +209,10 @@ impl Disk for SimulatedDisk {
         let length = inner.journal.len();
         inner.marks.push((length, mark));
         Ok(())
+    }
+
+    fn delay(&self) -> Duration {
+        self.inner().delay
     }
 }
 

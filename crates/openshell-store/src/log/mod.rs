@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::{Stream, stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
+use openshell_chaos::{Bug, Point, bug, disk_point, point};
 
 use crate::disk::{Batch, Disk, END, Family};
 use crate::meta;
@@ -198,8 +199,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = Batch::new();
         meta::put_message(&mut batch, meta::VOTE, vote);
         self.tail().vote = Some(*vote);
+        disk_point(Point::VoteBeforeSave)?;
+        if bug(Bug::UnsyncedVote) {
+            return self.submit(batch, None).await;
+        }
         // A vote that is forgotten makes two leaders in one term.
-        self.0.writer.write(batch, true).await
+        self.0.writer.write(batch, true).await?;
+        disk_point(Point::VoteAfterSave)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
@@ -209,7 +215,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             None => batch.delete(Family::Meta, meta::COMMITTED),
         }
         self.tail().committed = committed;
-        self.submit(batch).await
+        self.submit(batch, None).await
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
@@ -231,7 +237,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let index = items.last().map_or(0, |item| item.entry.log_id.index);
             batch.put(Family::Log, entry::key(index), value);
         }
+        disk_point(Point::AppendBeforeWrite)?;
         let append = self.tail().append(items);
+        if bug(Bug::EarlyAcknowledgement) {
+            callback.io_completed(Ok(()));
+            return self.0.writer.submit(batch, true, Box::new(|_result| ())).await;
+        }
         // Weak: the writer must not keep itself alive through what it is to call.
         let shared = Arc::downgrade(&self.0);
         let done = Box::new(move |result: io::Result<()>| {
@@ -241,6 +252,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 let mut tail = shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
                 tail.durable_through(append, shared.cache_bytes);
             }
+            point(Point::AppendAfterSync);
             callback.io_completed(result);
         });
         // Commitment is computed from it: synced before it is reported.
@@ -250,6 +262,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let mut batch = Batch::new();
         let start = last_log_id.map_or(0, |last| last.index + 1);
+        disk_point(Point::TruncateBeforeWrite)?;
         {
             let mut tail = self.tail();
             let end = tail.next_index().unwrap_or(0);
@@ -257,12 +270,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             tail.truncate_after(last_log_id);
         }
         // Not synced: an append that matters is behind it in the same write-ahead log.
-        self.submit(batch).await
+        self.submit(batch, Some(Point::TruncateAfterWrite)).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
         let mut batch = Batch::new();
         meta::put_message(&mut batch, meta::PURGED, &log_id);
+        disk_point(Point::PurgeBeforeWrite)?;
         {
             let mut tail = self.tail();
             // From the last purge on, so that no read crosses the tombstones of all before.
@@ -271,13 +285,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         // Not synced: the state that covers it is before it in the same write-ahead log, and
         // losing the purge only brings entries back.
-        self.submit(batch).await
+        self.submit(batch, Some(Point::PurgeAfterWrite)).await
     }
 }
 
 impl LogStore {
-    async fn submit(&self, batch: Batch) -> io::Result<()> {
-        self.0.writer.submit(batch, false, Box::new(|_result| ())).await
+    /// Queues a batch that need not be synced. `after` is passed once it is written.
+    async fn submit(&self, batch: Batch, after: Option<Point>) -> io::Result<()> {
+        self.0.writer.submit(batch, false, Box::new(move |_result| after.into_iter().for_each(point))).await
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures::{Stream, TryStreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use openshell_chaos::{Bug, Point, bug, disk_point, point};
 use openshell_state::State;
 
 use crate::disk::{Batch, Disk, Half};
@@ -89,7 +90,8 @@ impl Machine {
     ) -> Result<Self, OpenError> {
         let (state, position) = stored::load(&**writer.disk())?;
         let half = stored::half(&**writer.disk()).map_err(OpenError::io("reading the state"))?;
-        Ok(Self { writer, history, identity, on_fault, publisher: Publisher::new(state), position, half })
+        let publisher = Publisher::new(taken_over(state));
+        Ok(Self { writer, history, identity, on_fault, publisher, position, half })
     }
 
     /// The published state, for everyone.
@@ -119,6 +121,7 @@ impl Machine {
         let outcome = match &entry.payload {
             EntryPayload::Blank => None,
             EntryPayload::Membership(membership) => {
+                disk_point(Point::ApplyMembership)?;
                 self.position.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 None
             }
@@ -154,6 +157,7 @@ impl Machine {
             return Ok(());
         }
         stored::put_position(&mut piece.batch, &piece.state, &self.position);
+        disk_point(Point::ApplyBeforeWrite)?;
         let history = self.history.clone();
         let revision = piece.state.revision();
         let done = Box::new(move |result: io::Result<()>| {
@@ -162,7 +166,9 @@ impl Machine {
             }
         });
         self.writer.submit(piece.batch, false, done).await?;
+        disk_point(Point::ApplyAfterWrite)?;
         self.publisher.publish(Arc::new(piece.state));
+        disk_point(Point::ApplyAfterPublish)?;
         for (responder, outcome) in piece.responses {
             responder.send(outcome);
         }
@@ -173,6 +179,7 @@ impl Machine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
+        disk_point(Point::ApplyBegin)?;
         let mut piece = self.begin();
         while let Some((entry, responder)) = entries.try_next().await? {
             let outcome = self.apply_one(&mut piece, &entry)?;
@@ -202,6 +209,7 @@ impl Machine {
         if *meta != data.meta() {
             return Err(io::Error::other(format!("the snapshot {} was announced as {meta}", data.meta())));
         }
+        disk_point(Point::SnapshotInstallBegin)?;
         let (before, half) = (self.half, self.half.other());
         let mut batch = Batch::new();
         // What an installation left behind that did not come to its end.
@@ -211,6 +219,7 @@ impl Machine {
             if batch.bytes() >= PIECE_BYTES_MAX {
                 // One at a time, so that a vote or an append stands behind one piece at most.
                 self.writer.write(std::mem::take(&mut batch), false).await?;
+                disk_point(Point::SnapshotInstallPiece)?;
             }
         }
         // With this batch, and not before, the state is the new one.
@@ -219,13 +228,20 @@ impl Machine {
         stored::put_half(&mut batch, half);
         stored::clear(&mut batch, before);
         History::clear(&mut batch, data.state.revision());
+        disk_point(Point::SnapshotInstallBeforeSwap)?;
         // Synced: the entries that it stands for are not in this node's log.
         self.writer.write(batch, true).await?;
+        disk_point(Point::SnapshotInstallAfterSwap)?;
         (self.position, self.half) = (position, half);
         self.history.begin_at(data.state.revision());
-        self.publisher.publish_install(data.state);
+        self.publisher.publish_install(Arc::new(taken_over(Arc::unwrap_or_clone(data.state))));
         Ok(())
     }
+}
+
+/// A state that was read as a whole, from this disk or from another node, as the node goes on with it.
+fn taken_over(state: State) -> State {
+    if bug(Bug::ForgottenRequests) { state.without_requests() } else { state }
 }
 
 /// Builds one snapshot, captured between two entries.
@@ -235,6 +251,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<StateSnapshot> {
+        disk_point(Point::SnapshotBuildEnd)?;
         Ok(self.0.clone())
     }
 }
@@ -259,6 +276,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        point(Point::SnapshotBuildBegin);
         SnapshotBuilder(self.snapshot())
     }
 

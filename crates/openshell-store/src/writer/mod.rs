@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use openshell_chaos::{Point, disk_point};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::disk::{Batch, Disk};
@@ -28,6 +29,9 @@ pub enum WriterMode {
     Thread,
     /// At once, on the task that submits: for simulation, where nothing may depend on threads.
     Inline,
+    /// On a task of its own, which lets [`Disk::delay`] pass before each write: for simulation as well, of
+    /// disks that take their time. Needs a runtime when the writer starts.
+    Task,
 }
 
 /// Called when a batch is on disk (and synced, when it asked for that), or cannot be.
@@ -39,6 +43,7 @@ pub(crate) struct Writer(Arc<Owner>);
 
 struct Owner {
     core: Arc<Core>,
+    mode: WriterMode,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,7 +55,7 @@ struct Core {
     room_bytes: usize,
     on_fault: FaultHook,
     marker: Marker,
-    /// Inline, one task drains at a time.
+    /// Where there is no thread, one task drains at a time.
     draining: Mutex<()>,
 }
 
@@ -75,12 +80,18 @@ impl Writer {
         });
         let thread = match mode {
             WriterMode::Inline => None,
+            WriterMode::Task => {
+                let core = Arc::clone(&core);
+                // Ends when the queue is closed.
+                tokio::spawn(async move { core.run_as_task().await });
+                None
+            }
             WriterMode::Thread => {
                 let core = Arc::clone(&core);
                 Some(std::thread::Builder::new().name("store-writer".into()).spawn(move || core.run())?)
             }
         };
-        Ok(Self(Arc::new(Owner { core, thread })))
+        Ok(Self(Arc::new(Owner { core, mode, thread })))
     }
 
     /// Queues a batch, once there is room for it. `done` is called in the order of submission.
@@ -89,12 +100,14 @@ impl Writer {
     /// When a write has failed before: then `done` is called with the error, too.
     pub(crate) async fn submit(&self, batch: Batch, sync: bool, done: Done) -> io::Result<()> {
         let core = &self.0.core;
-        let Some(thread) = &self.0.thread else {
+        if self.0.mode == WriterMode::Inline {
             core.queue.push(Job { batch, sync, done, room: None })?;
             core.drain();
             return core.queue.check();
-        };
-        debug_assert!(thread.thread().id() != std::thread::current().id(), "the writer must not submit to itself");
+        }
+        let is_writer =
+            self.0.thread.as_ref().is_some_and(|thread| thread.thread().id() == std::thread::current().id());
+        debug_assert!(!is_writer, "the writer must not submit to itself");
         let bytes = batch.bytes().clamp(1, core.room_bytes);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&core.room).acquire_many_owned(permits).await.map_err(io::Error::other)?;
@@ -145,7 +158,17 @@ impl Core {
         self.marker.finish();
     }
 
-    /// Inline: everything that is queued, now.
+    /// The writer as a task: what gathers while a write takes its time goes with it.
+    async fn run_as_task(&self) {
+        while self.queue.arrival().await {
+            tokio::time::sleep(self.disk.delay()).await;
+            if let Some(jobs) = self.queue.take_now(DRAIN_BYTES_MAX) {
+                self.carry_out(jobs);
+            }
+        }
+    }
+
+    /// Without a thread: everything that is queued, now.
     fn drain(&self) {
         let _one_at_a_time = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(jobs) = self.queue.take_now(DRAIN_BYTES_MAX) {
@@ -178,7 +201,7 @@ impl Core {
         if let Some(counter) = counter {
             meta::put_counter(&mut batch, counter);
         }
-        if let Err(error) = self.disk.write(batch, sync) {
+        if let Err(error) = self.write(batch, sync) {
             let text = format!("a write to the log database failed: {error}");
             self.queue.poison(&text);
             (self.on_fault)(&text);
@@ -188,6 +211,15 @@ impl Core {
             self.marker.note(counter);
         }
         Ok(())
+    }
+
+    fn write(&self, batch: Batch, sync: bool) -> io::Result<()> {
+        if !sync {
+            return self.disk.write(batch, false);
+        }
+        disk_point(Point::BeforeSync)?;
+        self.disk.write(batch, true)?;
+        disk_point(Point::AfterSync)
     }
 }
 

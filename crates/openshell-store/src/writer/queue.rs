@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::Done;
 use crate::disk::Batch;
@@ -21,6 +21,8 @@ pub(super) struct Job {
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// The same for a writer that is a task.
+    awaited: Notify,
 }
 
 struct Inner {
@@ -33,7 +35,7 @@ struct Inner {
 impl Queue {
     pub(super) fn new(counter: u64) -> Self {
         let inner = Inner { jobs: VecDeque::new(), closed: false, failure: None, counter };
-        Self { inner: Mutex::new(inner), arrived: Condvar::new() }
+        Self { inner: Mutex::new(inner), arrived: Condvar::new(), awaited: Notify::new() }
     }
 
     /// Adds a job, or refuses it for good after a failure.
@@ -49,6 +51,7 @@ impl Queue {
         }
         inner.jobs.push_back(job);
         self.arrived.notify_one();
+        self.awaited.notify_one();
         Ok(())
     }
 
@@ -60,6 +63,20 @@ impl Queue {
             inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.take(bytes_max)
+    }
+
+    /// Waits for jobs where the writer is a task; false when the queue is closed and empty.
+    pub(super) async fn arrival(&self) -> bool {
+        loop {
+            let (is_empty, closed) = {
+                let inner = self.lock();
+                (inner.jobs.is_empty(), inner.closed)
+            };
+            if !is_empty || closed {
+                return !is_empty;
+            }
+            self.awaited.notified().await;
+        }
     }
 
     /// As [`Queue::take`], without waiting.
@@ -82,6 +99,7 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_all();
+        self.awaited.notify_one();
     }
 
     /// The number of the next synced batch.

@@ -1,6 +1,7 @@
 //! Order, group commit, and what happens after a failure.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::disk::Family;
@@ -50,6 +51,19 @@ async fn callbacks_come_in_order_and_one_sync_serves_all_that_waited() {
 }
 
 #[tokio::test]
+async fn a_writer_that_is_a_task_writes_at_once_what_came_while_its_disk_took_its_time() {
+    let disk = SimulatedDisk::new();
+    disk.set_delay(Duration::from_millis(5));
+    let (writer, _told) = writer(&disk, WriterMode::Task);
+    for number in 0..7 {
+        writer.submit(batch(number), true, Box::new(|result| result.expect("written"))).await.expect("queued");
+    }
+    assert_eq!(disk.written(), 0, "nothing is written before the time is over");
+    writer.write(batch(7), true).await.expect("written");
+    assert_eq!(disk.boundaries(), [1], "one sync for all");
+}
+
+#[tokio::test]
 async fn who_submits_waits_for_room() {
     let disk = SimulatedDisk::new();
     let (writer, _told) = writer(&disk, WriterMode::Thread);
@@ -73,7 +87,7 @@ async fn who_submits_waits_for_room() {
 
 #[tokio::test]
 async fn after_one_failure_nothing_is_written_again() {
-    for mode in [WriterMode::Thread, WriterMode::Inline] {
+    for mode in [WriterMode::Thread, WriterMode::Inline, WriterMode::Task] {
         let disk = SimulatedDisk::new();
         let (writer, told) = writer(&disk, mode);
         writer.write(batch(1), true).await.expect("written");
@@ -89,7 +103,7 @@ async fn after_one_failure_nothing_is_written_again() {
 
 #[tokio::test]
 async fn dropping_the_last_handle_writes_what_is_queued_and_keeps_the_mark() {
-    for mode in [WriterMode::Thread, WriterMode::Inline] {
+    for mode in [WriterMode::Thread, WriterMode::Inline, WriterMode::Task] {
         let disk = SimulatedDisk::new();
         let (writer, _told) = writer(&disk, mode);
         for number in 0..5 {

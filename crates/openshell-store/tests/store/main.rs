@@ -2,6 +2,8 @@
 
 #[cfg(feature = "rocksdb")]
 mod damage;
+#[cfg(feature = "rocksdb")]
+mod differential;
 mod export;
 mod golden;
 mod history;

@@ -1,4 +1,4 @@
-//! openraft's own storage suite, on every disk and both kinds of writer.
+//! openraft's own storage suite, on every disk and every kind of writer.
 
 use std::sync::Arc;
 
@@ -25,6 +25,11 @@ async fn the_simulated_disk_passes_the_suite_with_a_writer_thread() {
 #[tokio::test]
 async fn the_simulated_disk_passes_the_suite_inline() {
     Suite::test_all(Simulated(WriterMode::Inline)).await.expect("passes");
+}
+
+#[tokio::test]
+async fn the_simulated_disk_passes_the_suite_with_a_writer_task() {
+    Suite::test_all(Simulated(WriterMode::Task)).await.expect("passes");
 }
 
 #[cfg(feature = "rocksdb")]

@@ -7,6 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const AS_OF: AsOf = AsOf { config_ms: 500, environment_ms: 400 };
+
 fn at(revision: u64) -> Configuration {
     let mut environment = openshell_proto::v1::GetSandboxProviderEnvironmentResponse::default();
     environment.environment.insert("ACME_TOKEN".to_owned(), format!("secret of {revision}"));
@@ -26,7 +28,7 @@ fn install(state: &mut StateDir, configuration: &Configuration) {
 
 /// Nobody reads what it replaces.
 fn install_as(state: &mut StateDir, configuration: &Configuration, closed: bool) {
-    let staged = state.stage(configuration, 500).expect("staged");
+    let staged = state.stage(configuration, AS_OF).expect("staged");
     for replaced in state.commit(&staged, closed).expect("in its place") {
         state.discard(&replaced);
     }
@@ -50,9 +52,9 @@ fn what_was_committed_last_is_there_after_a_restart_and_nothing_else() {
     for revision in 1..=3 {
         install(&mut state, &at(revision));
     }
-    let refused = state.stage(&at(4), 500).expect("staged");
+    let refused = state.stage(&at(4), AS_OF).expect("staged");
     state.discard(&refused);
-    let _interrupted = state.stage(&at(5), 500).expect("staged");
+    let _interrupted = state.stage(&at(5), AS_OF).expect("staged");
     drop(state);
     let (mut state, found) = kept(&path);
     assert_eq!(found, Some(at(3)), "what was only staged does not count");
@@ -161,22 +163,25 @@ fn a_restart_makes_nothing_younger() {
     let (mut state, _) = kept(folder.path());
     install(&mut state, &at(1));
     drop(state);
-    let as_of_ms = || StateDir::open(folder.path(), "box").expect("it opens").1.standing.as_of_ms;
-    assert_eq!(as_of_ms(), 500, "as it was written, whatever the file's own time is");
+    let as_of = || StateDir::open(folder.path(), "box").expect("it opens").1.standing.as_of();
+    assert_eq!(as_of(), AS_OF, "as it was written, whatever the file's own time is");
     let (state, _) = kept(folder.path());
-    state.say(&StandingFile { as_of_ms: 900, ..StandingFile::default() }).expect("said");
+    let said = AsOf { config_ms: 900, environment_ms: 300 };
+    let mut standing = StandingFile::default();
+    standing.note(said);
+    state.say(&standing).expect("said");
     drop(state);
-    assert_eq!(as_of_ms(), 900, "what was said later");
+    assert_eq!(as_of(), said.later(AS_OF), "what was known later, of either part");
 }
 
 #[test]
 fn who_followed_the_link_before_it_was_switched_finds_the_files_until_they_are_discarded() {
     let folder = TempDir::new().expect("a folder");
     let (mut state, _) = kept(folder.path());
-    let first = state.stage(&at(1), 500).expect("staged");
+    let first = state.stage(&at(1), AS_OF).expect("staged");
     assert!(state.commit(&first, false).expect("in its place").is_empty(), "there was none before");
     let followed = folder.path().join(fs::read_link(folder.path().join(CURRENT)).expect("a link"));
-    let next = state.stage(&at(2), 500).expect("staged");
+    let next = state.stage(&at(2), AS_OF).expect("staged");
     let replaced = state.commit(&next, false).expect("in its place");
     assert_eq!(replaced, [Staged::at(followed.clone())]);
     assert_eq!(state.read(&followed).expect("both files are there").0, at(1));
@@ -184,7 +189,7 @@ fn who_followed_the_link_before_it_was_switched_finds_the_files_until_they_are_d
     assert_eq!(names(folder.path()), ["configuration-000002", CURRENT, LOCK]);
     // One that was closed as well.
     state.close().expect("closed");
-    let last = state.stage(&at(3), 500).expect("staged");
+    let last = state.stage(&at(3), AS_OF).expect("staged");
     assert_eq!(state.commit(&last, false).expect("in its place"), [next]);
     drop(state);
     assert_eq!(kept(folder.path()).1, Some(at(3)));
@@ -212,4 +217,8 @@ fn a_file_is_replaced_whole_and_for_its_owner_alone() {
     assert_eq!(fs::read(&path).expect("it is there"), b"new\n");
     assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
     assert_eq!(names(folder.path()), ["token"]);
+    let taken = folder.path().join("taken");
+    fs::create_dir(&taken).expect("made");
+    replace_file(&taken, b"a folder is not replaced").expect_err("it is no file");
+    assert_eq!(names(folder.path()), ["taken", "token"], "nothing is left beside it");
 }

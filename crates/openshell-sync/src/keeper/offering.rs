@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Candidate, Keeper, Work};
-use crate::clock;
 use crate::configuration::Configuration;
 use crate::hook::ChangeKind;
+use crate::installed::AsOf;
 
 impl Candidate {
     /// The same has failed before: it is not tried sooner because somebody offers it again.
@@ -26,25 +26,25 @@ impl Keeper {
         }
         self.offers = feed.offers;
         let Some(offer) = feed.offer else { return };
-        let last = self.newest();
-        let (made, partial) = offer.onto(last.as_deref());
+        let (last, before) = self.newest().unzip();
+        let (made, lack) = offer.onto(last.as_deref());
         // A policy that is too old does not come back with a new environment.
-        let is_too_old = self.is_closed && offer.config.is_err();
+        let is_too_old = self.is_closed && lack.config;
         let Some(made) = made.filter(|_| !is_too_old) else {
-            tracing::warn!(problem = partial, "nothing new can be installed");
+            tracing::warn!(problem = lack.reason, "nothing new can be installed");
             self.candidate = None;
-            self.settle(self.offers, partial, None, false);
+            self.settle(self.offers, lack.reason, None, false);
             return;
         };
+        let as_of = lack.as_of(feed.as_of_ms, before.unwrap_or_default());
         // Time may have passed since it was composed.
-        let made = made.without_expired(clock::now_ms()).map_or(made, |(left, _)| left);
+        let left = self.age_policy.usable(&made, &lack, as_of, self.clock.now_ms());
         let mut candidate = Candidate {
-            configuration: Arc::new(made),
+            configuration: Arc::new(left.map_or(made, |(left, _)| left)),
             kind: ChangeKind::Installed,
             offer: self.offers,
-            partial,
-            // With the last policy it is as old as that.
-            as_of_ms: if offer.config.is_ok() { feed.as_of_ms } else { self.as_of_ms },
+            lack,
+            as_of,
             attempts: 0,
             at: Instant::now(),
             problem: String::new(),
@@ -57,14 +57,14 @@ impl Keeper {
         self.candidate = Some(candidate);
     }
 
-    /// What is being installed, or is.
-    fn newest(&self) -> Option<Arc<Configuration>> {
+    /// What is being installed, or is, and as of when.
+    fn newest(&self) -> Option<(Arc<Configuration>, AsOf)> {
         let working = self.applying.as_ref().and_then(|(work, _)| match work {
-            Work::Installing(candidate, _) => Some(&candidate.configuration),
+            Work::Installing(candidate, _) => Some(candidate),
             Work::Telling(_) => None,
         });
-        let waiting = self.candidate.as_ref().map(|candidate| &candidate.configuration);
-        let installed = self.installed.as_ref().map(|installed| &installed.configuration);
-        waiting.or(working).or(installed).cloned()
+        let to_be = self.candidate.as_ref().or(working);
+        let to_be = to_be.map(|candidate| (Arc::clone(&candidate.configuration), candidate.as_of));
+        to_be.or_else(|| self.installed.as_ref().map(|installed| (Arc::clone(&installed.configuration), self.as_of)))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use openshell_proto::sandbox::PolicySource;
 use tokio::time::Instant;
 
-use super::{AGAIN, Keeper};
+use super::{AGAIN, Keeper, Work};
 use crate::configuration::Configuration;
 use crate::disk::StandingFile;
 use crate::feed::Feed;
@@ -47,12 +47,14 @@ impl Keeper {
         let in_force = self.installed.as_ref().filter(|_| !self.is_closed);
         // Before what is said is held: asking for it twice may wait for ever for who follows.
         let (standing, position) = (self.standing(), self.known());
+        let closed = self.closed_for();
+        self.outcome.send_if_modified(|outcome| std::mem::replace(&mut outcome.closed, closed) != closed);
         let feed = self.feed.borrow();
         let status = Status {
             standing,
             configuration: in_force.map(|installed| Arc::clone(&installed.configuration)),
             position,
-            as_of_ms: self.as_of_ms,
+            as_of_ms: self.as_of.config_ms,
             node: feed.node,
             problem: self.problem(&feed),
         };
@@ -61,6 +63,13 @@ impl Keeper {
             *last = Arc::new(status);
             is_news
         });
+    }
+
+    /// The newest offer, when it is closed and nothing of that may open it.
+    fn closed_for(&self) -> Option<u64> {
+        let is_installing = matches!(self.applying, Some((Work::Installing(..), _)));
+        let may_open = is_installing || (self.candidate.is_some() && !self.is_held_back());
+        (self.is_closed && !may_open).then_some(self.offers)
     }
 
     fn problem(&self, feed: &Feed) -> String {
@@ -81,7 +90,8 @@ impl Keeper {
             let file = StandingFile {
                 standing,
                 position: feed.in_force(&outcome).max(outcome.kept),
-                as_of_ms: self.as_of_ms,
+                as_of_ms: self.as_of.config_ms,
+                credentials_as_of_ms: self.as_of.environment_ms,
                 node: feed.node,
                 problem: self.problem(&feed),
                 policy_reported: feed.policy_reported,

@@ -1,8 +1,11 @@
-//! The keeper, step by step: what it says of offers that come while the hook is busy, or fails.
+//! The keeper, step by step, on a clock that stands still unless it is set: what it says of offers that come
+//! while the hook is busy, or fails. What becomes of what grows old is in `ageing`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use openshell_proto::sandbox::GetSandboxConfigResponse;
+use openshell_proto::v1::GetSandboxProviderEnvironmentResponse;
 use tempfile::TempDir;
 
 use super::leaving::LINGER;
@@ -10,7 +13,11 @@ use super::*;
 use crate::installed::{Offer, WhenStale};
 use crate::position::Position;
 
+mod ageing;
+
 const SECRET: &str = "not-a-real-secret";
+/// What the clock says at first.
+const START_MS: i64 = 1_800_000_000_000;
 
 /// Refuses the configuration revisions that are noted here.
 type Refused = Arc<Mutex<Vec<u64>>>;
@@ -21,6 +28,7 @@ struct Scene {
     feed: watch::Sender<Feed>,
     outcome: watch::Receiver<Outcome>,
     refused: Refused,
+    now_ms: Arc<AtomicI64>,
 }
 
 fn at(revision: u64) -> Option<Position> {
@@ -31,9 +39,17 @@ fn config(revision: u64) -> GetSandboxConfigResponse {
     GetSandboxConfigResponse { config_revision: revision, ..Default::default() }
 }
 
+/// A credential that is good for an hour.
+fn credential() -> GetSandboxProviderEnvironmentResponse {
+    let mut environment = GetSandboxProviderEnvironmentResponse { provider_env_revision: 1, ..Default::default() };
+    environment.environment.insert("TOKEN".to_owned(), SECRET.to_owned());
+    environment.credential_expires_at_ms.insert("TOKEN".to_owned(), START_MS + 3_600_000);
+    environment
+}
+
 impl Scene {
     /// What a run finds in a folder, where at most a minute of age is tolerated.
-    async fn open(folder: TempDir, refused: &Refused) -> Self {
+    async fn open(folder: TempDir, refused: &Refused, now_ms: &Arc<AtomicI64>) -> Self {
         let (state, kept) = StateDir::open(folder.path(), "box").expect("it opens");
         let floor = kept.configuration.as_ref().and_then(|(found, _)| found.position).max(kept.standing.position);
         let (feed, heard) = watch::channel(Feed { position: floor, ..Feed::default() });
@@ -45,26 +61,39 @@ impl Scene {
             if is_refused && change.kind != ChangeKind::Closed { Err("no".to_owned()) } else { Ok(()) }
         };
         let age_policy = AgePolicy { max_age: Some(Duration::from_secs(60)), when_stale: WhenStale::FailClosed };
-        let stop = CancellationToken::new();
-        let mut keeper = Keeper::new(state, kept, Arc::new(hook), age_policy, heard, settled, said, stop);
+        let ends = Ends { feed: heard, outcome: settled, status: said, stop: CancellationToken::new() };
+        let told = Arc::clone(now_ms);
+        let clock = Clock::new(move || told.load(Ordering::Relaxed));
+        let mut keeper = Keeper::new(state, kept, Arc::new(hook), age_policy, clock, ends);
         keeper.begin().await;
-        Self { folder, keeper, feed, outcome, refused: Arc::clone(refused) }
+        Self { folder, keeper, feed, outcome, refused: Arc::clone(refused), now_ms: Arc::clone(now_ms) }
     }
 
     async fn new() -> Self {
-        Self::open(TempDir::new().expect("a folder"), &Refused::default()).await
+        let now_ms = Arc::new(AtomicI64::new(START_MS));
+        Self::open(TempDir::new().expect("a folder"), &Refused::default(), &now_ms).await
     }
 
     /// The same folder, as a process finds it that was not asked to stop.
     async fn crashed(self) -> Self {
-        let Self { folder, keeper, refused, .. } = self;
+        let Self { folder, keeper, refused, now_ms, .. } = self;
         drop(keeper);
-        Self::open(folder, &refused).await
+        Self::open(folder, &refused, &now_ms).await
     }
 
     /// A node says what to install, as of so many seconds ago.
     fn offer(&mut self, revision: u64, config: Result<GetSandboxConfigResponse, String>, age_s: u64) {
-        let offer = Offer { position: at(revision), config, environment: Ok(Default::default()) };
+        self.offer_with(revision, config, Ok(Default::default()), age_s);
+    }
+
+    fn offer_with(
+        &mut self,
+        revision: u64,
+        config: Result<GetSandboxConfigResponse, String>,
+        environment: Result<GetSandboxProviderEnvironmentResponse, String>,
+        age_s: u64,
+    ) {
+        let offer = Offer { position: at(revision), config, environment };
         self.feed.send_modify(|feed| {
             (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(revision), at(revision));
             feed.offers += 1;
@@ -75,7 +104,7 @@ impl Scene {
     }
 
     fn beat(&mut self, age_s: u64) {
-        let as_of_ms = clock::now_ms() - clock::ms(Duration::from_secs(age_s));
+        let as_of_ms = self.now_ms.load(Ordering::Relaxed) - clock::ms(Duration::from_secs(age_s));
         self.feed.send_modify(|feed| feed.as_of_ms = as_of_ms);
     }
 
@@ -93,15 +122,7 @@ impl Scene {
     /// A credential is installed, whose value is on disk.
     async fn with_token() -> Self {
         let mut scene = Self::new().await;
-        let mut environment = openshell_proto::v1::GetSandboxProviderEnvironmentResponse::default();
-        environment.environment.insert("TOKEN".to_owned(), SECRET.to_owned());
-        environment.credential_expires_at_ms.insert("TOKEN".to_owned(), clock::now_ms() + 3_600_000);
-        let offer = Offer { position: at(1), config: Ok(config(1)), environment: Ok(environment) };
-        scene.feed.send_modify(|feed| {
-            (feed.offer, feed.said, feed.position) = (Some(Arc::new(offer)), at(1), at(1));
-            (feed.offers, feed.followed, feed.as_of_ms) = (1, true, clock::now_ms());
-        });
-        scene.keeper.take_offer();
+        scene.offer_with(1, Ok(config(1)), Ok(credential()), 0);
         scene.settle().await;
         assert!(scene.holds_secret());
         scene
@@ -134,10 +155,30 @@ impl Scene {
         self.feed.borrow().report(&self.outcome.borrow())
     }
 
-    /// As if what is installed was last known to be current so long ago.
-    fn age(&mut self, age_s: u64) {
-        self.keeper.as_of_ms = clock::now_ms() - clock::ms(Duration::from_secs(age_s));
+    /// So much time goes by, in which nobody says anything.
+    fn pass(&self, seconds: u64) {
+        self.now_ms.fetch_add(clock::ms(Duration::from_secs(seconds)), Ordering::Relaxed);
     }
+
+    /// So much time goes by, in which the node says every two seconds that what it said last is the newest.
+    async fn beats(&mut self, seconds: u64) {
+        for _ in 0..seconds / 2 {
+            self.pass(2);
+            self.beat(0);
+            self.settle().await;
+        }
+    }
+
+    /// The policy that is in force, and whether the credential is.
+    fn in_force(&self) -> Option<(u64, bool)> {
+        let installed = self.keeper.installed.as_ref().filter(|_| !self.keeper.is_closed)?;
+        let configuration = &installed.configuration;
+        Some((configuration.config.config_revision, configuration.environment.environment.contains_key("TOKEN")))
+    }
+}
+
+fn refusal<T>() -> Result<T, String> {
+    Err("the provider is missing".to_owned())
 }
 
 fn applied_at(revision: u64) -> Option<(Position, String)> {
@@ -166,68 +207,6 @@ async fn an_offer_that_comes_while_the_hook_is_told_of_the_restored_one_is_not_r
         scene.settle().await;
         assert_eq!(scene.report(), applied_at(3));
     }
-}
-
-#[tokio::test]
-async fn what_failed_makes_what_is_in_force_older_by_the_minute() {
-    let mut scene = Scene::new().await;
-    scene.offer(1, Ok(config(1)), 0);
-    scene.settle().await;
-    assert_eq!(scene.keeper.standing(), Standing::Current);
-    scene.refused.lock().expect("locked").push(2);
-    scene.offer(2, Ok(config(2)), 0);
-    scene.settle().await;
-    assert_eq!(scene.report(), at(2).map(|position| (position, "no".to_owned())));
-    scene.age(30);
-    scene.beat(0);
-    scene.settle().await;
-    assert_eq!(scene.keeper.standing(), Standing::Stale);
-    scene.age(70);
-    for _ in 0..3 {
-        scene.beat(0);
-        scene.settle().await;
-        assert!(scene.keeper.is_closed, "it is not put into force again because a newer one failed");
-    }
-    assert_eq!(scene.outcome.borrow().applied, None);
-    scene.refused.lock().expect("locked").clear();
-    scene.offer(3, Ok(config(3)), 0);
-    scene.settle().await;
-    assert_eq!((scene.keeper.is_closed, scene.keeper.standing()), (false, Standing::Current));
-}
-
-#[tokio::test]
-async fn what_cannot_be_composed_confirms_nothing() {
-    let mut scene = Scene::new().await;
-    scene.offer(1, Ok(config(1)), 0);
-    scene.settle().await;
-    scene.offer(2, Err("the provider is missing".to_owned()), 0);
-    scene.settle().await;
-    scene.age(70);
-    scene.beat(0);
-    scene.settle().await;
-    assert!(scene.keeper.is_closed);
-    scene.offer(3, Err("the provider is missing".to_owned()), 0);
-    scene.settle().await;
-    assert!(scene.keeper.is_closed, "a new environment does not bring an old policy back");
-}
-
-#[tokio::test]
-async fn a_node_that_is_stale_itself_does_not_keep_anything_open() {
-    let mut scene = Scene::new().await;
-    scene.offer(1, Ok(config(1)), 0);
-    scene.settle().await;
-    scene.age(70);
-    scene.beat(70);
-    scene.settle().await;
-    assert!(scene.keeper.is_closed);
-    scene.offer(2, Ok(config(2)), 70);
-    scene.settle().await;
-    assert!(scene.keeper.is_closed, "what it offers is as old");
-    assert!(!scene.folder.path().join("current").exists());
-    scene.beat(0);
-    scene.settle().await;
-    assert!(!scene.keeper.is_closed, "it has heard of its cluster again");
-    assert_eq!(scene.report(), applied_at(2));
 }
 
 #[tokio::test]
@@ -268,7 +247,8 @@ async fn a_credential_that_expired_leaves_the_disk_at_once() {
     let first = scene.followed();
     let installed = scene.keeper.installed.as_ref().expect("installed");
     let same = Configuration { position: at(2), ..(*installed.configuration).clone() };
-    let next = scene.keeper.on_disk("staging", move |state| state.stage(&same, 0)).await.expect("staged");
+    let as_of = AsOf::default();
+    let next = scene.keeper.on_disk("staging", move |state| state.stage(&same, as_of)).await.expect("staged");
     let committing = next.clone();
     let replaced = scene.keeper.on_disk("installing", move |state| state.commit(&committing, false)).await;
     scene.keeper.linger(replaced.expect("in its place"));
@@ -311,7 +291,7 @@ async fn who_followed_the_link_before_it_was_switched_finds_the_files_for_a_mome
     assert!(scene.keeper.next_tick() <= Instant::now() + LINGER, "it wakes up to remove it");
     while read.exists() {
         assert!(since.elapsed() < LINGER * 20, "it is not removed");
-        tokio::time::sleep_until(scene.keeper.next_tick()).await;
+        sleep_until(scene.keeper.next_tick()).await;
         scene.keeper.advance().await;
     }
     assert!(since.elapsed() >= LINGER, "it was removed after {:?}", since.elapsed());

@@ -8,6 +8,7 @@ mod invariants;
 mod licence;
 mod links;
 mod rules;
+mod shipped;
 mod sources;
 mod tree;
 mod words;
@@ -50,6 +51,7 @@ pub(crate) fn run() -> Result<bool> {
     let tree = Tree::read(cargo.root())?;
     let packages = floors::packages(&cargo.metadata()?, cargo.root())?;
     let mut findings = findings(&tree, &packages);
+    findings.extend(shipped::check(&tree, &shipped::resolved(&cargo, &shipped::SHIPPED)?));
     findings.sort();
     for finding in &findings {
         output::line(&finding.to_string());

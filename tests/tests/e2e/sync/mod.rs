@@ -1,8 +1,10 @@
 //! Sandboxes that follow their configuration, as a client sees it that knows nothing but the API, and what
 //! people see of them.
 
-mod phases;
-mod rollouts;
+mod ending;
+mod older;
+pub(crate) mod phases;
+pub(crate) mod rollouts;
 mod slow;
 mod streams;
 
@@ -16,6 +18,7 @@ use openshell_proto::sync::{
 };
 use openshell_proto::v1::SandboxPhase;
 use openshell_tests::{Access, Api, Cluster, Scene};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
@@ -36,6 +39,9 @@ struct Consumer {
     stream: Streaming<FollowResponse>,
     session: Session,
 }
+
+/// A stream that somebody reads who is there, until it is dropped.
+struct Attended(JoinHandle<()>);
 
 /// A token of a sandbox of the scene.
 async fn supervised(scene: &Scene, name: &str, id: String) -> Supervised {
@@ -125,6 +131,20 @@ impl Consumer {
         }
     }
 
+    /// Goes on beside the test: everything that comes is read and applied, and each time it says that it is there.
+    fn attended(mut self) -> Attended {
+        Attended(tokio::spawn(async move {
+            while let Ok(event) = message(&mut self.stream).await {
+                let at = match event {
+                    Event::Configuration(configuration) => position(configuration.position),
+                    Event::Heartbeat(heartbeat) => position(heartbeat.position),
+                    Event::Session(session) => panic!("said twice: {session:?}"),
+                };
+                self.report(at, "").await.expect("the report is taken");
+            }
+        }))
+    }
+
     /// Takes the next configuration and says that it is applied.
     async fn apply(&mut self) -> Configuration {
         let configuration = self.configuration().await;
@@ -133,11 +153,17 @@ impl Consumer {
     }
 }
 
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 fn position(position: Option<SyncPosition>) -> SyncPosition {
     position.expect("a position")
 }
 
-async fn phase_of(scene: &Scene, name: &str) -> SandboxPhase {
+pub(crate) async fn phase_of(scene: &Scene, name: &str) -> SandboxPhase {
     scene.sandbox(name).await.status.expect("a status").phase()
 }
 

@@ -3,13 +3,16 @@
 use openshell_client::{CallError, methods};
 use openshell_proto::sync::{GetRolloutRequest, GetRolloutResponse, RolloutCounts, RolloutRow, RolloutState};
 use openshell_proto::v1::{ProviderProfile, SandboxPhase};
-use openshell_tests::{Cluster, ClusterOptions, CommandLine, Scene, eventually, policy_allowing, profile};
+use openshell_tests::{
+    Cluster, ClusterOptions, CommandLine, Scene, eventually, policy_allowing, profile, profile_file,
+};
 use tonic::Code;
 
-use super::{Consumer, LIMIT, Supervised, follower, phase_of, position, supervised};
+use super::phases::becomes;
+use super::{Consumer, LIMIT, Supervised, follower, position, supervised};
 
 /// Sandboxes of these names that use one profile.
-async fn users(scene: &Scene, names: &[&str]) -> (ProviderProfile, Vec<Supervised>) {
+pub(super) async fn users(scene: &Scene, names: &[&str]) -> (ProviderProfile, Vec<Supervised>) {
     let stored = scene.import(profile("acme", &["a.example.com"])).await;
     scene.create_provider("main", "acme").await;
     let mut users = Vec::new();
@@ -21,14 +24,15 @@ async fn users(scene: &Scene, names: &[&str]) -> (ProviderProfile, Vec<Supervise
 }
 
 /// Changes the profile; the revision of that.
-async fn changed(scene: &Scene, stored: ProviderProfile, host: &str) -> (ProviderProfile, u64) {
+pub(super) async fn changed(scene: &Scene, stored: ProviderProfile, host: &str) -> (ProviderProfile, u64) {
     let mut edited = stored;
     edited.endpoints[0].host = host.to_owned();
     let answer = scene.update(edited).await;
     (answer.message, answer.seen.revision.expect("a revision"))
 }
 
-async fn rollout(scene: &Scene, revision: u64, stale_after_ms: u32) -> GetRolloutResponse {
+/// How far a change is, as the node that is asked says.
+pub(crate) async fn rollout(scene: &Scene, revision: u64, stale_after_ms: u32) -> GetRolloutResponse {
     let request = GetRolloutRequest {
         workspace: scene.workspace.clone(),
         revision,
@@ -38,7 +42,8 @@ async fn rollout(scene: &Scene, revision: u64, stale_after_ms: u32) -> GetRollou
     scene.api.call(&methods::GET_ROLLOUT, request).await.expect("answered").message
 }
 
-fn row<'a>(answer: &'a GetRolloutResponse, name: &str) -> &'a RolloutRow {
+/// What it says of one sandbox.
+pub(crate) fn row<'a>(answer: &'a GetRolloutResponse, name: &str) -> &'a RolloutRow {
     answer.rows.iter().find(|row| row.sandbox == name).expect("a row of that sandbox")
 }
 
@@ -58,6 +63,7 @@ async fn every_node_tells_how_far_each_sandbox_is() {
     let first = sent.apply().await;
     let mut stale = user("stale").follow(&through(3)).await;
     stale.apply().await;
+    becomes(&scene, "stale", SandboxPhase::Ready).await;
     drop(stale);
     let (_, revision) = changed(&scene, stored, "b.example.com").await;
     applied.apply().await;
@@ -146,10 +152,7 @@ async fn when_a_node_is_killed_its_sandboxes_are_missed_until_they_come_to_anoth
     let mut here = users[0].follow(&cluster.gateway(kept).access()).await;
     here.apply().await;
     for name in ["here", "there"] {
-        let ready = eventually("it to be ready", LIMIT, async || {
-            (phase_of(&scene, name).await == SandboxPhase::Ready).then_some(())
-        });
-        ready.await.expect("it is");
+        becomes(&scene, name, SandboxPhase::Ready).await;
     }
     cluster.kill(lost);
     let scene = scene.through(cluster.api_of_all_from(kept));
@@ -168,12 +171,7 @@ async fn when_a_node_is_killed_its_sandboxes_are_missed_until_they_come_to_anoth
 
 /// The profile as a file with another host.
 fn file(command_line: &CommandLine, host: &str) -> String {
-    let text = format!(
-        "id: acme\ndisplay_name: Profile acme\ncategory: other\ncredentials:\n  - name: token\n    env_vars: [ACME_TOKEN]\n    \
-         required: true\n    auth_style: bearer\n    header_name: authorization\nendpoints:\n  - host: {host}\n    port: \
-         443\n    protocol: rest\n    access: full\n"
-    );
-    command_line.write(&format!("{host}.yaml"), &text).display().to_string()
+    command_line.write(&format!("{host}.yaml"), &profile_file("acme", host)).display().to_string()
 }
 
 /// Takes configurations and reports them, as `failed` says, until it is dropped.
@@ -204,7 +202,7 @@ async fn the_command_line_waits_until_every_connected_sandbox_has_it_or_names_th
     let waited = update("b.example.com", &["--wait", "--wait-timeout", "30s"]).await;
     waited.success();
     assert!(waited.stderr.contains("1 of 1 sandboxes have applied"), "{}", waited.stderr);
-    assert!(waited.stderr.contains("2 never connected"), "{}", waited.stderr);
+    assert!(waited.stderr.contains("2 not connected"), "{}", waited.stderr);
 
     // One more that takes what comes and says nothing.
     let mut idle = users[1].follow(&cluster.gateway(2).access()).await;

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use openshell_client::methods;
-use openshell_proto::sandbox::NetworkBinary;
 use openshell_proto::v1::UpdateConfigRequest;
-use openshell_tests::{Cluster, ClusterOptions, Scene, bool_setting, eventually, policy_allowing};
+use openshell_tests::{Cluster, ClusterOptions, Scene, bool_setting, eventually, large_policy};
 use tonic::Code;
 
 use super::{LIMIT, supervised};
@@ -18,11 +17,7 @@ async fn who_reads_nothing_is_cut_off_holds_one_message_and_can_come_back() {
     let options = ClusterOptions { nodes: 1, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(options).await.expect("a cluster of one");
     let scene = Scene::open(cluster.api(1)).await;
-    let mut policy = policy_allowing("docs.example.com");
-    let rule = policy.network_policies.get_mut("base").expect("a rule");
-    let long = |number: u32| NetworkBinary { path: format!("/{number}/{}", "x".repeat(2_000)), ..Default::default() };
-    rule.binaries = (0..90).map(long).collect();
-    let id = scene.create_sandbox("box", &[], policy).await;
+    let id = scene.create_sandbox("box", &[], large_policy("docs.example.com")).await;
     let sandbox = supervised(&scene, "box", id).await;
     let access = cluster.gateway(1).access();
     let mut following = sandbox.follow(&access).await;

@@ -1,17 +1,28 @@
 //! Sandboxes that are kept current by `openshell-sync`, the library in this process and the program beside
 //! it, on real gateways.
 
+mod acknowledged;
 mod faults;
+mod hooks;
+mod program;
+mod quiet;
 mod released;
 mod restored;
+mod standing_still;
 mod starting;
+mod tokens;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use openshell_client::Tls;
+use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::ProviderProfile;
 use openshell_sync::{Position, Standing};
-use openshell_tests::{Api, Cluster, Follower, Scene, eventually, layered_hosts, policy_allowing, profile};
+use openshell_tests::{
+    Api, Cluster, ClusterOptions, Follower, Scene, eventually, layered_hosts, policy_allowing, profile,
+};
 use tempfile::TempDir;
 
 /// For what no promise is made about.
@@ -38,10 +49,20 @@ impl Stage {
 
     /// So many sandboxes with the provider.
     async fn followers(&self, count: usize) -> Vec<Follower> {
+        self.followers_with(count, &policy_allowing("docs.example.com")).await
+    }
+
+    /// The same with this policy of their own.
+    async fn followers_with(&self, count: usize, policy: &SandboxPolicy) -> Vec<Follower> {
         let names = (0..count).map(|number| format!("box-{number}")).collect();
-        let policy = policy_allowing("docs.example.com");
-        let made = openshell_tests::followers(&self.scene, names, &[PROVIDER], &policy, self.folder.path()).await;
+        let made = openshell_tests::followers(&self.scene, names, &[PROVIDER], policy, self.folder.path()).await;
         made.expect("every sandbox has a token")
+    }
+
+    /// One more token of a sandbox, made now.
+    async fn token_of(&self, follower: &Follower) -> String {
+        let again = Follower::new(&self.scene, &follower.name, &follower.id, self.folder.path()).await;
+        again.expect("an admin gets a token").token
     }
 
     /// Changes the profile, and says the state that this made.
@@ -78,6 +99,18 @@ impl Stage {
     }
 }
 
+async fn one_node() -> Cluster {
+    Cluster::start_with(ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await.expect("it starts")
+}
+
+/// In the zone of each node, a third of the sandboxes; they follow the node beside them.
+async fn start_beside_the_nodes(followers: &mut [Follower], cluster: &Cluster, tls: &Tls) {
+    for (number, follower) in (0_u64..).zip(followers) {
+        let zone = format!("zone-{}", number % 3 + 1);
+        follower.start(&cluster.endpoints(), tls.clone(), Some(zone)).await.expect("it starts");
+    }
+}
+
 /// Whether a sandbox is current and has this host of the profile, no earlier than a position.
 fn has(follower: &Follower, host: &str, position: Position) -> bool {
     let status = follower.status();
@@ -87,15 +120,26 @@ fn has(follower: &Follower, host: &str, position: Position) -> bool {
         && policy.is_some_and(|policy| layered_hosts(policy, PROVIDER) == [host])
 }
 
+/// Whether a sandbox is current, no earlier than a position, at another node than this one.
+fn is_current_elsewhere(follower: &Follower, node: u64, position: Position) -> bool {
+    let status = follower.status();
+    status.standing == Standing::Current
+        && status.position.is_some_and(|found| found >= position)
+        && status.node.is_some_and(|followed| followed != node)
+}
+
 /// Waits until every one has it.
 async fn all_have(followers: &[Follower], host: &str, position: Position, limit: Duration) {
-    let outcome = eventually("every sandbox to have the newest", limit, async || {
-        followers.iter().all(|follower| has(follower, host, position)).then_some(())
-    });
+    let what = format!("every sandbox to have {host} at {position}");
+    all_are(followers, &what, limit, |follower| has(follower, host, position)).await;
+}
+
+/// Waits until every one is so, or says who is not.
+async fn all_are(followers: &[Follower], what: &str, limit: Duration, is_so: impl Fn(&Follower) -> bool) {
+    let outcome = eventually(what, limit, async || followers.iter().all(&is_so).then_some(()));
     if let Err(error) = outcome.await {
-        let late = followers.iter().filter(|follower| !has(follower, host, position));
-        let late: Vec<String> = late.map(|one| format!("{}: {}", one.name, line(one))).collect();
-        panic!("{error}: {host} at {position} is missed by {} of {}\n{}", late.len(), followers.len(), late.join("\n"));
+        let late: Vec<String> = followers.iter().filter(|follower| !is_so(follower)).map(line).collect();
+        panic!("{error}: {} of {} are late\n{}", late.len(), followers.len(), late.join("\n"));
     }
 }
 
@@ -103,7 +147,8 @@ fn line(follower: &Follower) -> String {
     let status = follower.status();
     let found = status.configuration.as_ref().and_then(|configuration| configuration.config.policy.as_ref());
     let hosts = found.map(|policy| layered_hosts(policy, PROVIDER));
-    format!("{:?} at {:?} on node {:?}, {hosts:?}; {}", status.standing, status.position, status.node, status.problem)
+    let (standing, position, node) = (status.standing, status.position, status.node);
+    format!("{}: {standing:?} at {position:?} on node {node:?}, {hosts:?}; {}", follower.name, status.problem)
 }
 
 /// No one ever put into force what is older than what it had; what came last is the newest.

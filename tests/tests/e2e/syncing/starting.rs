@@ -1,43 +1,14 @@
-//! The program, started under whatever conditions: without a gateway, too old, with a wrong token, with a
-//! hook that fails.
-
-use std::path::Path;
+//! Started under whatever conditions: without a gateway, too old, with a credential that expires, from the
+//! nodes that it is given.
 
 use openshell_client::methods;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
-use openshell_proto::v1::{GetSandboxPolicyStatusRequest, PolicyStatus, SandboxPolicyRevision, UpdateProviderRequest};
-use openshell_sync::{ChangeKind, Options, Standing, TokenSource};
-use openshell_tests::{Cluster, ClusterOptions, Follower, SyncProcess, eventually, free_ports};
-use serde_json::Value;
+use openshell_proto::v1::UpdateProviderRequest;
+use openshell_sync::ChangeKind;
+use openshell_tests::{Cluster, Follower, eventually, free_ports};
 
-use super::{LIMIT, PROVIDER, Stage, all_have};
-
-async fn one_node() -> Cluster {
-    Cluster::start_with(ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await.expect("it starts")
-}
-
-fn start(stage: &Stage, follower: &Follower, cluster: &Cluster, more: &[&str]) -> SyncProcess {
-    let words = stage.words(follower, cluster);
-    let words: Vec<&str> = words.iter().map(String::as_str).chain(more.iter().copied()).collect();
-    SyncProcess::start(&stage.folder, &words).expect("it starts")
-}
-
-fn json(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-/// Waits until `standing.json` says this word, and gives all of it.
-async fn stands(follower: &Follower, word: &str, program: &SyncProcess) -> Value {
-    let path = follower.state_dir.join("standing.json");
-    let what = format!("the standing {word}");
-    let said = eventually(&what, LIMIT, async || json(&path).filter(|standing| standing["standing"] == word)).await;
-    said.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", json(&path), program.log_text()))
-}
-
-/// What the hook noted, a word a call.
-fn noted(path: &Path) -> Vec<String> {
-    std::fs::read_to_string(path).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-}
+use super::program::{holds, noted, stands, start};
+use super::{LIMIT, PROVIDER, Stage, all_have, one_node};
 
 #[tokio::test]
 async fn without_a_gateway_it_runs_from_its_last_good_state_and_follows_the_declared_mode_when_that_is_old() {
@@ -81,84 +52,10 @@ async fn without_a_gateway_it_runs_from_its_last_good_state_and_follows_the_decl
     cluster.restart_all().await;
     stands(&follower, "current", &program).await;
     let reopened = eventually("what is current to be in force", LIMIT, async || {
-        let is_there = std::fs::read_to_string(&config).is_ok_and(|config| config.contains("a0.example.com"));
         let last = noted(&notes).pop().unwrap_or_default();
-        (is_there && ["reopened", "installed"].contains(&last.as_str())).then_some(())
+        (holds(&follower, "a0.example.com") && ["reopened", "installed"].contains(&last.as_str())).then_some(())
     });
     reopened.await.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", noted(&notes), program.log_text()));
-}
-
-#[tokio::test]
-async fn a_wrong_token_gets_nothing_and_a_right_one_in_its_place_is_taken() {
-    let cluster = Cluster::shared().await;
-    let stage = Stage::open(cluster.api_of_all()).await;
-    let mut both = stage.followers(2).await;
-    let (other, mut follower) = (both.remove(1), both.remove(0));
-    let right = follower.token.clone();
-    for wrong in ["no-token".to_owned(), format!("{}AAAA", &right[..right.len() - 4]), other.token.clone()] {
-        follower.token = wrong;
-        let program = start(&stage, &follower, &cluster, &[]);
-        let path = follower.state_dir.join("standing.json");
-        let refused = eventually("the refusal to be told", LIMIT, async || {
-            json(&path).filter(|said| said["problem"].as_str().is_some_and(|problem| problem.contains("(")))
-        });
-        let refused = refused.await.unwrap_or_else(|error| panic!("{error}: {}", program.log_text()));
-        assert_eq!(refused["standing"], "empty", "{refused}");
-        let said = refused["problem"].as_str().expect("text");
-        assert!(said.contains("Unauthenticated") || said.contains("PermissionDenied"), "{said}");
-        assert!(!follower.state_dir.join("current").exists());
-        drop(program);
-        std::fs::remove_file(path).expect("it is there");
-    }
-    let program = start(&stage, &follower, &cluster, &[]);
-    follower.token = right;
-    stage.words(&follower, &cluster);
-    stands(&follower, "current", &program).await;
-}
-
-#[tokio::test]
-async fn a_hook_that_fails_leaves_the_last_good_one_and_is_told_upward_until_it_succeeds() {
-    let cluster = Cluster::shared().await;
-    let mut stage = Stage::open(cluster.api_of_all()).await;
-    let follower = stage.followers(1).await.remove(0);
-    let obstacle = stage.folder.path().join("obstacle");
-    let hook = format!("test ! -e {} || {{ echo there is an obstacle >&2; exit 7; }}", obstacle.display());
-    let program = start(&stage, &follower, &cluster, &["--on-change", &hook]);
-    stands(&follower, "current", &program).await;
-    loaded(&stage, &follower.name, 1, PolicyStatus::Loaded).await;
-    std::fs::write(&obstacle, "").expect("written");
-    stage.update().await;
-    let path = follower.state_dir.join("standing.json");
-    let told = eventually("the failure to be told", LIMIT, async || {
-        json(&path).filter(|said| said["problem"].as_str().is_some_and(|problem| problem.contains("an obstacle")))
-    });
-    told.await.unwrap_or_else(|error| panic!("{error}: {}", program.log_text()));
-    let config = std::fs::read_to_string(follower.state_dir.join("current/config.json")).expect("installed");
-    assert!(config.contains("a0.example.com"), "the last good one stays");
-    let failed = loaded(&stage, &follower.name, 1, PolicyStatus::Loaded).await;
-    assert_eq!(failed.load_error, "", "the policy of its own is as it was");
-    std::fs::remove_file(&obstacle).expect("removed");
-    let host = stage.host();
-    let installed = eventually("the newest to be installed", LIMIT, async || {
-        let config = std::fs::read_to_string(follower.state_dir.join("current/config.json")).ok()?;
-        config.contains(&host).then_some(())
-    });
-    installed.await.unwrap_or_else(|error| panic!("{error}: {}", program.log_text()));
-}
-
-/// The record of a policy of the sandbox's own, once its status is this one.
-async fn loaded(stage: &Stage, sandbox: &str, version: u32, status: PolicyStatus) -> SandboxPolicyRevision {
-    let found = eventually("the policy's status", LIMIT, async || {
-        let request = GetSandboxPolicyStatusRequest {
-            name: sandbox.to_owned(),
-            workspace: stage.scene.workspace.clone(),
-            version,
-            ..GetSandboxPolicyStatusRequest::default()
-        };
-        let answer = stage.scene.api.call(&methods::GET_SANDBOX_POLICY_STATUS, request).await.ok()?;
-        answer.message.revision.filter(|revision| revision.status() == status)
-    });
-    found.await.expect("the policy's status")
 }
 
 #[tokio::test]
@@ -199,39 +96,6 @@ async fn a_credential_that_expires_is_dropped_also_while_no_gateway_can_be_reach
 fn now_ms() -> i64 {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     i64::try_from(elapsed.as_millis()).expect("not so late")
-}
-
-#[tokio::test]
-async fn a_token_is_exchanged_before_it_expires_and_its_file_is_replaced() {
-    let mut cluster = one_node().await;
-    let log = cluster.file("short.log");
-    let mut short = cluster.gateway(1).changed(&[("--sandbox-token-ttl", "6")], log);
-    cluster.kill(1);
-    short.start().expect("it starts");
-    let ready = eventually("the node to be ready", LIMIT, async || {
-        short.page("/readyz").await.ok().filter(|(status, _)| *status == 200).map(drop)
-    });
-    ready.await.expect("ready");
-    let stage = Stage::open(short.api()).await;
-    let mut follower = stage.followers(1).await.remove(0);
-    let path = stage.folder.path().join("short.token");
-    std::fs::write(&path, &follower.token).expect("written");
-    let endpoints = openshell_client::parse_endpoints(&short.endpoint()).expect("a URL");
-    let options = Options::new(&follower.id, TokenSource::File(path.clone()), endpoints, follower.state_dir.clone());
-    follower.start_with(options).await.expect("it starts");
-    let mut seen = vec![follower.token.clone()];
-    // Twice, so that a new one is exchanged, too.
-    for _ in 0..2 {
-        let renewed = eventually("a new token in the file", LIMIT, async || {
-            let text = std::fs::read_to_string(&path).ok()?.trim().to_owned();
-            (!text.is_empty() && !seen.contains(&text)).then_some(text)
-        });
-        seen.push(renewed.await.expect("a new token"));
-    }
-    let current =
-        eventually("it to be current", LIMIT, async || (follower.status().standing == Standing::Current).then_some(()));
-    current.await.expect("current");
-    follower.stop().await;
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ pub(super) struct Progress {
     pub(super) done: u32,
     /// And those that could not take it.
     pub(super) failed: u32,
-    /// Sandboxes that were never connected, and do not count.
+    /// Sandboxes that are not connected, and do not count.
     pub(super) absent: u32,
-    /// Nodes could not be asked: who seems never connected may be connected to one of them.
+    /// Nodes could not be asked: who seems not connected may be connected to one of them.
     pub(super) is_partial: bool,
 }
 

@@ -122,7 +122,7 @@ pub(super) fn conclude(
         context.console.warn(&show::missing(unasked));
     }
     if progress.is_complete() {
-        let besides = if absent == 0 { String::new() } else { format!("; {absent} never connected") };
+        let besides = if absent == 0 { String::new() } else { format!("; {absent} not connected") };
         let text = match live {
             0 => format!("No sandbox that revision {revision} concerns is connected{besides}"),
             _ => format!("{done} of {live} sandboxes have {word} revision {revision}{besides}"),

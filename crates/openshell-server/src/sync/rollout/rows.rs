@@ -55,36 +55,38 @@ pub(super) fn rows(
 
 fn row(target: Target, parts: &BTreeMap<String, Vec<Part>>, asked: &Asked) -> RolloutRow {
     let parts = parts.get(&target.id).map_or(&[][..], Vec::as_slice);
+    let is_followed = |part: &Part| part.session.heard_ms.is_some_and(|heard_ms| heard_ms <= asked.stale_after_ms);
+    // A stream whose sandbox says nothing may have been left behind: its node does not know yet.
+    let goes_on = |part: &Part| part.session.open && is_followed(part);
     // Of several, the one that goes on and began last; else the one that was heard of last.
     let streams = parts.iter().filter(|part| part.session.opened_ms.is_some());
     let stream = streams.min_by_key(|part| {
-        let since_ms = if part.session.open { part.session.opened_ms } else { part.session.heard_ms };
-        (!part.session.open, since_ms)
+        let goes_on = goes_on(part);
+        (!goes_on, if goes_on { part.session.opened_ms } else { part.session.heard_ms })
     });
     let poll = parts.iter().filter(|part| part.session.polled_ms.is_some()).min_by_key(|part| part.session.polled_ms);
-    let applied = parts.iter().max_by_key(|part| part.session.applied_revision);
-    let applied = applied.filter(|part| part.session.applied_revision >= asked.revision);
-    // What the stream that goes on says of itself is newer than what another one remembers.
+    // A stream that goes on speaks for itself: what another one remembers may be of a program that has ended since.
+    let newest = match stream {
+        Some(stream) if goes_on(stream) => Some(stream),
+        _ => parts.iter().max_by_key(|part| part.session.applied_revision),
+    };
+    let applied = newest.filter(|part| part.session.applied_revision >= asked.revision);
     let applied = applied.filter(|applied| {
         !stream.is_some_and(|stream| outweighs(&stream.session, applied.session.applied_revision, asked.revision))
     });
-    let is_followed = |part: &Part| part.session.heard_ms.is_some_and(|heard_ms| heard_ms <= asked.stale_after_ms);
     let is_polled =
         |part: &Part| part.session.polled_ms.is_some_and(|polled_ms| polled_ms <= asked.stale_after_ms.max(POLL_MS));
     let (state, shown) = match (applied, stream, poll) {
         (Some(applied), _, _) => (RolloutState::Applied, Some(applied)),
         (None, Some(stream), _) if is_followed(stream) => (following(&stream.session, asked.revision), Some(stream)),
         (None, _, Some(poll)) if is_polled(poll) => (RolloutState::Unsupported, Some(poll)),
-        (None, stream @ Some(_), _) | (None, None, stream @ Some(_)) => (RolloutState::Stale, stream),
-        // A node that had it does not say so any more.
-        (None, None, None) if target.is_ready => (RolloutState::Stale, None),
-        (None, None, None) => (RolloutState::Absent, None),
+        (None, _, _) => {
+            // Whose record does not say any more that it is connected is gone for good, as far as anybody knows.
+            let state = if target.is_ready { RolloutState::Stale } else { RolloutState::Absent };
+            (state, parts.iter().min_by_key(|part| seen_ms(part).unwrap_or(u64::MAX)))
+        }
     };
     let session = shown.map(|part| &part.session);
-    let heard = |session: &SandboxSession| match state {
-        RolloutState::Unsupported => session.polled_ms,
-        _ => session.heard_ms.or(session.polled_ms),
-    };
     RolloutRow {
         workspace: target.workspace,
         sandbox: target.name,
@@ -92,11 +94,16 @@ fn row(target: Target, parts: &BTreeMap<String, Vec<Part>>, asked: &Asked) -> Ro
         state: state as i32,
         reason: session.filter(|_| state == RolloutState::Failed).map_or_else(String::new, |it| it.failure.clone()),
         node: shown.map_or(0, |part| part.node),
-        last_seen_ms: session.and_then(heard),
+        last_seen_ms: parts.iter().filter_map(seen_ms).min(),
         sent_revision: session.map_or(0, |session| session.sent_revision),
-        applied_revision: parts.iter().map(|part| part.session.applied_revision).max().unwrap_or(0),
+        applied_revision: newest.map_or(0, |part| part.session.applied_revision),
         fetched_revision: poll.map_or(0, |poll| poll.session.polled_revision),
     }
+}
+
+/// How long ago a node heard of the sandbox, in whichever way.
+fn seen_ms(part: &Part) -> Option<u64> {
+    [part.session.heard_ms, part.session.polled_ms].into_iter().flatten().min()
 }
 
 /// Whether the failure that an open stream has is the last word about a revision that `applied` stands for: the

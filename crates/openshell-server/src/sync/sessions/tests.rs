@@ -24,7 +24,7 @@ fn refusal(sessions: &Arc<Sessions>, sandbox: &str) -> String {
 }
 
 fn connected(sessions: &Sessions) -> Vec<String> {
-    let presence = sessions.presence(&ReadPresenceRequest::default(), false);
+    let presence = sessions.presence(&ReadPresenceRequest::default(), false, Instant::now());
     assert!(!presence.unchanged);
     let mut connected = presence.sandbox_ids;
     connected.sort();
@@ -57,13 +57,13 @@ fn a_newer_stream_takes_the_place_of_the_older_one_whose_end_changes_nothing() {
     let newer = sessions.begin("a", "newer".to_owned(), 0).map_err(drop).expect("there is room");
     assert_eq!(older.session.end(), Some(End::Replaced));
     assert!(sessions.find("a", "a-session").is_none() && sessions.find("a", "newer").is_some());
-    let known = sessions.presence(&ReadPresenceRequest::default(), false);
+    let known = sessions.presence(&ReadPresenceRequest::default(), false, Instant::now());
     drop(older);
     assert_eq!(connected(&sessions), ["a"]);
     let asked = ReadPresenceRequest { life: known.life, generation: known.generation };
-    assert!(sessions.presence(&asked, false).unchanged);
+    assert!(sessions.presence(&asked, false, Instant::now()).unchanged);
     drop(newer);
-    assert!(!sessions.presence(&asked, false).unchanged);
+    assert!(!sessions.presence(&asked, false, Instant::now()).unchanged);
     assert_eq!(connected(&sessions), Vec::<String>::new());
 }
 
@@ -87,7 +87,7 @@ fn who_reads_nothing_is_cut_off_with_its_beat() {
     let beat = sessions.beat(&held.session);
     for beat in 0..BEATS {
         std::thread::yield_now();
-        sessions.strike(beat);
+        sessions.strike(beat, Instant::now());
     }
     assert_eq!(held.session.end(), Some(End::Slow));
     assert!(beat.has_changed().expect("the node is there"));
@@ -99,12 +99,48 @@ fn who_reads_nothing_is_cut_off_with_its_beat() {
 fn a_node_that_is_old_has_nobody_and_says_so_only_for_as_long() {
     let sessions = Sessions::new(limits(), LIFE);
     let _held = begin(&sessions, "a");
-    let old = sessions.presence(&ReadPresenceRequest::default(), true);
+    let old = sessions.presence(&ReadPresenceRequest::default(), true, Instant::now());
     assert_eq!((old.unchanged, old.sandbox_ids.len()), (false, 0));
     let asked = ReadPresenceRequest { life: old.life, generation: old.generation };
-    assert!(sessions.presence(&asked, true).unchanged);
-    let well = sessions.presence(&asked, false);
+    assert!(sessions.presence(&asked, true, Instant::now()).unchanged);
+    let well = sessions.presence(&asked, false, Instant::now());
     assert_eq!((well.unchanged, well.sandbox_ids), (false, vec!["a".to_owned()]));
+}
+
+/// What is said of who is connected, and of who is not with the seconds since it was heard of, unless it is known.
+fn told(sessions: &Sessions, known: ReadPresenceRequest, now: Instant) -> Option<Vec<String>> {
+    let presence = sessions.presence(&known, false, now);
+    let silent =
+        presence.silent.iter().map(|silent| format!("{} {} s ago", silent.sandbox_id, silent.heard_ms / 1_000));
+    (!presence.unchanged).then(|| presence.sandbox_ids.iter().cloned().chain(silent).collect())
+}
+
+#[test]
+fn who_says_nothing_itself_is_not_connected_however_long_its_stream_goes_on() {
+    let sessions = Sessions::new(limits(), LIFE);
+    let (held, began) = (begin(&sessions, "a"), Instant::now());
+    sessions.heard(&held.session, began);
+    let known = || {
+        let presence = sessions.presence(&ReadPresenceRequest::default(), false, began);
+        ReadPresenceRequest { life: presence.life, generation: presence.generation }
+    };
+    let strike = |now| (0..BEATS).for_each(|beat| sessions.strike(beat, now));
+    let (whole, later) = (sessions.limits.grace, began + sessions.limits.silence() + Duration::from_secs(2));
+    let asked = known();
+    strike(began + sessions.limits.silence() / 2);
+    assert_eq!(told(&sessions, asked, later), None, "who is only slow is not silent");
+    strike(later);
+    assert_eq!(told(&sessions, asked, later), Some(vec!["a 12 s ago".to_owned()]));
+    assert!(held.session.is_open(), "it may still come back");
+    let asked = known();
+    strike(later);
+    assert_eq!(told(&sessions, asked, later), None, "nothing is new");
+    assert_eq!(told(&sessions, ReadPresenceRequest::default(), began + whole + whole), Some(vec![]));
+    sessions.heard(&held.session, later);
+    assert_eq!(told(&sessions, asked, later), Some(vec!["a".to_owned()]));
+    drop(held);
+    let gone = later + Duration::from_secs(3);
+    assert_eq!(told(&sessions, asked, gone), Some(vec!["a 3 s ago".to_owned()]), "since it was heard of");
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use openshell_proto::log::HistoryEntry;
+use openshell_proto::peer::ChangedKeys;
 use openshell_raft::{Page, PageLimit};
-use tonic::Status;
 
 use super::{Hub, PAGE};
 
@@ -17,19 +16,24 @@ impl Hub {
         self.page_after(revision, PAGE).await
     }
 
-    /// What one revision changed; none when it changed nothing.
+    /// Which records the entry at a revision wrote, when this node keeps that; another one may.
     ///
     /// # Errors
-    /// `OUT_OF_RANGE` when it is kept no more: other nodes may have it. `UNAVAILABLE` when the disk does not
-    /// give it.
-    pub(crate) async fn entry_at(&self, revision: u64) -> Result<Option<Arc<HistoryEntry>>, Status> {
+    /// The disk's, in words.
+    pub(crate) async fn changed_keys(&self, revision: u64) -> Result<ChangedKeys, String> {
         const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
-        match self.page_after(revision.saturating_sub(1), ONE).await {
-            Ok(Page::Entries(entries)) => Ok(entries.into_iter().next().filter(|entry| entry.revision == revision)),
-            Ok(Page::Gone { floor }) => Err(Status::out_of_range(format!(
-                "this node does not keep what revision {revision} changed: its history begins after revision {floor}"
-            ))),
-            Err(reason) => Err(Status::unavailable(format!("this node cannot read its change history: {reason}"))),
+        // The history has no entry of what is still to come either, which does not mean that it changes nothing.
+        if self.feed.state().revision() < revision {
+            return Ok(ChangedKeys::default());
+        }
+        match self.page_after(revision.saturating_sub(1), ONE).await? {
+            Page::Entries(entries) => {
+                let entry = entries.first().filter(|entry| entry.revision == revision);
+                let changes = entry.into_iter().flat_map(|entry| &entry.changes);
+                let keys = changes.filter_map(|change| change.key.clone()).collect();
+                Ok(ChangedKeys { kept: true, keys, floor: 0 })
+            }
+            Page::Gone { floor } => Ok(ChangedKeys { floor, ..ChangedKeys::default() }),
         }
     }
 

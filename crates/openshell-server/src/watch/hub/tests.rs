@@ -46,6 +46,23 @@ async fn a_history_that_jumped_rings_only_once_the_state_that_it_jumped_to_is_pu
 }
 
 #[tokio::test]
+async fn what_an_entry_changed_is_told_as_long_as_it_is_kept_and_not_before_it_is_applied() {
+    let node = Standing::new();
+    let (key, _) = node.create_sandbox("box");
+    let revision = node.publish();
+    let hub = node.hub(Limits::default());
+    let told = hub.changed_keys(revision).await.expect("memory has it");
+    assert!(told.kept && told.keys.contains(&key.to_proto()), "{told:?}");
+    let ahead = hub.changed_keys(revision + 1).await.expect("nothing is read");
+    assert!(!ahead.kept && ahead.floor == 0, "nobody knows yet what it changes: {ahead:?}");
+    node.create_sandbox("another");
+    let floor = node.forget();
+    node.publish();
+    let gone = hub.changed_keys(revision).await.expect("nothing is read");
+    assert_eq!((gone.kept, gone.floor), (false, floor));
+}
+
+#[tokio::test]
 async fn who_follows_a_sandbox_hears_of_what_concerns_it_and_of_nothing_else() {
     let node = Standing::new();
     let [(a, _), (b, _)] = ["a", "b"].map(|name| node.create_sandbox(name));

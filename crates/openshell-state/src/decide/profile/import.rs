@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use openshell_chaos::{Bug, bug};
 use openshell_proto::v1::{ImportProviderProfilesRequest, ImportProviderProfilesResponse, ProviderProfileDiagnostic};
 use openshell_providers::validate;
 
@@ -48,6 +49,9 @@ pub fn import(call: Call<'_>, request: &ImportProviderProfilesRequest) -> Result
         let stored = accepted(metadata, profile, false);
         draft.put(&key, &stored);
         imported.push(answered(&stored));
+    }
+    if bug(Bug::TornImport) && imported.len() > 1 && call.state.revision().is_multiple_of(4) {
+        draft.writes.pop();
     }
     if !scope.is_empty() {
         draft.touch(Key::workspace_contents(scope));

@@ -1,6 +1,8 @@
 //! Damage to the files of a database, done to a copy that looks as after a crash.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Numbers that a seed determines (SplitMix64): no more is asked of them than to differ.
@@ -99,7 +101,24 @@ pub fn crashed_copy(directory: &Path) -> tempfile::TempDir {
     copy
 }
 
-/// Copies what is in a directory into another one, made when it is not there.
+/// The same while the database is open: again, until nothing was made or removed while it was copied.
+pub fn crashed_copy_of_an_open_one(directory: &Path) -> tempfile::TempDir {
+    let names = || {
+        let entries = fs::read_dir(directory.join("db")).expect("listed");
+        entries.map(|entry| entry.expect("listed").file_name()).collect::<BTreeSet<_>>()
+    };
+    for _ in 0..100 {
+        let before = names();
+        let copy = crashed_copy(directory);
+        if names() == before {
+            return copy;
+        }
+    }
+    panic!("{} never stands still", directory.display());
+}
+
+/// Copies what is in a directory into another one, made when it is not there. What RocksDB removes meanwhile,
+/// because it needs it no more, is left out.
 pub fn copy_into(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("listed") {
@@ -107,8 +126,8 @@ pub fn copy_into(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_into(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copied");
+        } else if let Err(error) = fs::copy(entry.path(), target) {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "copied: {error}");
         }
     }
 }

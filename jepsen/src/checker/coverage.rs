@@ -1,0 +1,139 @@
+//! Whether a run tested anything: the faults that it must have seen took effect while calls were answered,
+//! and every workload came to do what it is there for. A run that proves too little is not passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::findings::Finding;
+use super::windows::windows;
+use crate::history::{Action, Edit, Line, Operation, Outcome, Stage, Story};
+use crate::workload::{Workload, mutating_methods};
+
+/// The name of the checker.
+pub(crate) const NAME: &str = "coverage";
+/// A fault counts when so many calls were answered within this before it.
+const FLOW_BEFORE: Duration = Duration::from_secs(3);
+const FLOW_MIN: usize = 5;
+
+/// A fault that a run must have seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Required {
+    /// As its lines call it.
+    pub(crate) kind: String,
+    /// So often at least.
+    pub(crate) least: usize,
+}
+
+/// Whether the run saw what it must.
+pub(super) fn check(
+    story: &Story<'_>,
+    workloads: &[Workload],
+    required: &[Required],
+    acknowledged_min: usize,
+) -> Finding {
+    let mut finding = Finding::of(NAME);
+    let acknowledged = story
+        .operations
+        .iter()
+        .filter(|one| matches!(one.outcome, Outcome::Done { .. } | Outcome::Made { .. }))
+        .count();
+    finding.at_least("acknowledged changes", acknowledged, acknowledged_min);
+    faults(story, required, &mut finding);
+    for workload in workloads {
+        for lacks in lacking(story, *workload) {
+            finding.unknown(format!("{workload}: {lacks}"));
+        }
+    }
+    finding
+}
+
+fn faults(story: &Story<'_>, required: &[Required], finding: &mut Finding) {
+    let mut answered: Vec<u64> =
+        story.operations.iter().filter(|operation| operation.outcome.is_ok()).map(|one| one.returned_ns).collect();
+    answered.sort_unstable();
+    let before_ns = u64::try_from(FLOW_BEFORE.as_nanos()).unwrap_or(u64::MAX);
+    let mut felt: BTreeMap<&str, usize> = BTreeMap::new();
+    for window in windows(story.lines).into_iter().filter(|window| window.is_felt) {
+        let earlier = answered.partition_point(|at| *at + before_ns < window.from_ns);
+        let by_then = answered.partition_point(|at| *at <= window.from_ns);
+        *felt.entry(window.kind).or_default() += usize::from(by_then - earlier >= FLOW_MIN);
+    }
+    for Required { kind, least } in required {
+        let seen = felt.get(kind.as_str()).copied().unwrap_or_default();
+        if seen < *least {
+            finding.unknown(format!("{kind} was felt {seen} times; below {least} the run proves too little"));
+        }
+    }
+    for (kind, seen) in felt {
+        finding.count(&format!("times {kind}"), seen);
+    }
+    let skipped = story
+        .lines
+        .iter()
+        .filter(|line| matches!(line, Line::Fault { stage: Stage::Skipped | Stage::Indeterminate, .. }));
+    finding.count("faults skipped or indeterminate", skipped.count());
+}
+
+/// What a workload is there for and did not come to, in words.
+fn lacking(story: &Story<'_>, workload: Workload) -> Vec<String> {
+    let own: Vec<&Operation<'_>> = story.operations.iter().filter(|one| one.workload == workload).collect();
+    let mut lacks: Vec<String> = needs(workload)
+        .iter()
+        .filter(|(_, is_met)| !own.iter().any(|one| one.outcome.is_ok() && is_met(one)))
+        .map(|(what, _)| format!("no {what} was acknowledged"))
+        .collect();
+    if workload == Workload::Mixed {
+        lacks.extend(unanswered(&own));
+    }
+    lacks
+}
+
+type Need = (&'static str, fn(&Operation<'_>) -> bool);
+
+const CREATION: Need = ("creation", |one| has(one, |edit| matches!(edit, Edit::Create { .. })));
+const REPLACEMENT: Need = ("update", |one| has(one, |edit| matches!(edit, Edit::Replace { .. })));
+const REMOVAL: Need = ("removal", |one| has(one, |edit| matches!(edit, Edit::Remove { .. })));
+const READ: Need = ("read", |one| matches!(one.action, Action::Read { .. }));
+const LOCAL_READ: Need = ("read of what a node has", |one| matches!(one.action, Action::ReadLocal { .. }));
+const BATCH_CREATION: Need = ("creation of several", |one| is_batch(one) && (CREATION.1)(one));
+const BATCH_REPLACEMENT: Need = ("update of several", |one| is_batch(one) && (REPLACEMENT.1)(one));
+const COMPOSITION: Need = ("composition", |one| matches!(one.action, Action::Call { .. }));
+const MAKING: Need = ("creation under an id", |one| matches!(one.action, Action::Make { .. }));
+const LOOK: Need = ("look", |one| matches!(one.action, Action::Look { .. }));
+
+fn needs(workload: Workload) -> &'static [Need] {
+    match workload {
+        Workload::Register => &[CREATION, REPLACEMENT, REMOVAL, READ],
+        Workload::Batch => &[BATCH_CREATION, BATCH_REPLACEMENT, REMOVAL, READ],
+        Workload::Attach => &[CREATION, REMOVAL, REPLACEMENT, READ, COMPOSITION],
+        Workload::Dedup => &[MAKING, LOOK],
+        Workload::Session => &[CREATION, REPLACEMENT, LOCAL_READ],
+        Workload::Sync => &[REPLACEMENT, READ],
+        Workload::List => &[CREATION, REMOVAL],
+        // Their own checkers say whether they saw enough.
+        Workload::Watch | Workload::Environment | Workload::Mixed => &[],
+    }
+}
+
+fn has(operation: &Operation<'_>, is: impl Fn(&Edit) -> bool) -> bool {
+    matches!(operation.action, Action::Write { edits } if edits.iter().any(is))
+}
+
+fn is_batch(operation: &Operation<'_>) -> bool {
+    matches!(operation.action, Action::Write { edits } if edits.len() > 1)
+}
+
+/// Methods that change something and were neither answered nor refused.
+fn unanswered(own: &[&Operation<'_>]) -> Vec<String> {
+    let heard: BTreeSet<&str> = own
+        .iter()
+        .filter_map(|one| match (one.action, one.outcome) {
+            (Action::Call { rpc }, Outcome::Answered | Outcome::Refused { .. }) => Some(rpc.as_str()),
+            _ => None,
+        })
+        .collect();
+    let methods = mutating_methods();
+    methods.iter().filter(|rpc| !heard.contains(rpc.as_str())).map(|rpc| format!("{rpc} was never answered")).collect()
+}

@@ -1,0 +1,79 @@
+//! What Raft promises, as far as it can be seen from outside: terms never go back, over restarts too, since
+//! votes are on disk; within one life of a process, neither do the leader of a term and what is applied, and
+//! what was applied stays known to be committed. More than that a node may hear of and forget again: a new
+//! leader knows of less until it has committed an entry of its own.
+//!
+//! Leaders are ordered by term, then by node: openraft lets a node of a higher id take over within a term.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::Finding;
+use crate::history::{Line, Story};
+
+/// The name of the checker.
+pub(crate) const NAME: &str = "raft";
+/// Of so many samples at least something is said.
+const SAMPLES_MIN: usize = 20;
+
+/// What a node said last.
+#[derive(Clone, Copy)]
+struct Sample {
+    process: u32,
+    term: u64,
+    leader: u64,
+    committed: u64,
+    applied: u64,
+}
+
+/// Whether nodes stand as they may.
+pub(super) fn check(story: &Story<'_>) -> Finding {
+    let mut finding = Finding::of(NAME);
+    let mut nodes: BTreeMap<u64, Sample> = BTreeMap::new();
+    let mut leaders = BTreeSet::new();
+    let mut samples = 0;
+    for line in story.lines {
+        let Line::Raft { node, process, term, leader, committed, applied, .. } = *line else { continue };
+        samples += 1;
+        if leader != 0 {
+            leaders.insert((term, leader));
+        }
+        let now = Sample { process, term, leader, committed, applied };
+        if let Some(before) = nodes.insert(node, now) {
+            for said in went_back(before, now) {
+                finding.violated(format!("node {node}: {said}"));
+            }
+        }
+    }
+    finding.count("leader changes", changes(&leaders));
+    finding.count("nodes", nodes.len());
+    finding.at_least("samples", samples, SAMPLES_MIN);
+    finding
+}
+
+fn went_back(before: Sample, now: Sample) -> Vec<String> {
+    let mut found = Vec::new();
+    if now.term < before.term {
+        found.push(format!("the term went back from {} to {}", before.term, now.term));
+    }
+    if now.process != before.process {
+        return found;
+    }
+    if now.term == before.term && now.leader != 0 && now.leader < before.leader {
+        let (term, one, other) = (now.term, before.leader, now.leader);
+        found.push(format!("in term {term}, node {one} led, and then node {other}"));
+    }
+    if now.applied < before.applied {
+        found.push(format!("what is applied went back from {} to {}", before.applied, now.applied));
+    }
+    if now.committed < before.applied {
+        let (applied, committed) = (before.applied, now.committed);
+        found.push(format!("{applied} was applied, and then only {committed} was known to be committed"));
+    }
+    found
+}
+
+/// Changes of the leading node from one leadership to the next.
+fn changes(leaders: &BTreeSet<(u64, u64)>) -> usize {
+    let leaders: Vec<u64> = leaders.iter().map(|(_, leader)| *leader).collect();
+    leaders.windows(2).filter(|pair| pair[0] != pair[1]).count()
+}

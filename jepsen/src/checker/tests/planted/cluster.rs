@@ -1,0 +1,163 @@
+//! What nodes cannot be: of two minds at one revision, back in an earlier term, silent without a fault, broken;
+//! and runs that saw too little.
+
+use super::is;
+use crate::checker::findings::Finding;
+use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
+use crate::checker::tests::tale::{SECOND, Tale, at};
+use crate::checker::{Limits, Required, agreement, availability, coverage, crash, raft, suspicious};
+use crate::history::{Line, Stage, Story, Topic};
+use crate::workload::Workload;
+
+fn judged(tale: &Tale, check: impl Fn(&Story<'_>) -> Finding) -> Finding {
+    check(&Story::of(&tale.lines).expect("a history"))
+}
+
+impl Tale {
+    fn fact(self, topic: Topic, node: u64, revision: u64, values: &[(&str, &str)]) -> Self {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (time_ns, subject) = (self.now_ns(), "state".to_owned());
+        self.line(Line::Fact { time_ns, node, topic, subject, at: at(revision), values })
+    }
+
+    /// Two nodes that say the same at thirty revisions.
+    fn agreeing(self, topic: Topic, values: &[(&str, &str)]) -> Self {
+        (10..40).fold(self, |tale, revision| tale.fact(topic, 1, revision, values).fact(topic, 2, revision, values))
+    }
+
+    fn raft(self, process: u32, term: u64, leader: u64, committed: u64, applied: u64) -> Self {
+        let time_ns = self.now_ns();
+        self.line(Line::Raft { time_ns, node: 1, process, term, leader, committed, applied })
+    }
+
+    fn steady(self, samples: u64) -> Self {
+        (0..samples).fold(self, |tale, number| tale.raft(1, 5, 2, 10 + number, 10 + number))
+    }
+
+    fn fault(self, number: u64, kind: &str, stage: Stage) -> Self {
+        let (time_ns, kind) = (self.now_ns(), kind.to_owned());
+        self.line(Line::Fault { time_ns, number, kind, nodes: vec![1], stage, said: String::new() })
+    }
+
+    /// So many writes, a tenth of a second apart.
+    fn flow(self, from: u64, count: u64) -> Self {
+        let write = |tale: Self, number| tale.pass(SECOND / 10).write("a", number, &format!("v{number}"), 10 + number);
+        (from..from + count).fold(self, write)
+    }
+
+    fn log(self, node: u64, suspicious: Vec<String>) -> Self {
+        self.line(Line::Log { node, lines: 10, suspicious })
+    }
+
+    fn resources(self, megabytes: u64, descriptors: u64) -> Self {
+        let (time_ns, resident_bytes) = (self.now_ns(), megabytes * 1024 * 1024);
+        self.line(Line::Resources { time_ns, node: 1, process: 7, resident_bytes, descriptors })
+    }
+}
+
+#[test]
+fn nodes_that_differ_at_one_revision_are_found() {
+    for topic in [Topic::Digest, Topic::Environment] {
+        let check = |tale: Tale| judged(&tale, |story| agreement::check(story, topic));
+        let agreeing = || Tale::new().agreeing(topic, &[("digest", "ab")]);
+        is(&check(agreeing()), Passed, "");
+        is(
+            &check(agreeing().fact(topic, 3, 12, &[("digest", "cd")])),
+            Violated,
+            "digest is ab on node 1, and cd on node 3",
+        );
+        is(&check(agreeing().fact(topic, 3, 99, &[("digest", "cd")])), Passed, "");
+        is(&check(Tale::new().fact(topic, 1, 9, &[("digest", "ab")])), Unknown, "0 facts compared");
+    }
+}
+
+#[test]
+fn pages_that_do_not_fit_together_are_found() {
+    let check = |tale: Tale| judged(&tale, |story| agreement::check(story, Topic::List));
+    let agreeing = || Tale::new().agreeing(Topic::List, &[("0", "a 1"), ("1", "b 1"), ("2", "")]);
+    is(&check(agreeing()), Passed, "");
+    let page = |values: &[(&str, &str)]| agreeing().fact(Topic::List, 3, 50, values);
+    is(&check(page(&[("0", "a 1"), ("1", "a 1")])), Violated, "a stands at index 0, and a at index 1");
+    is(&check(page(&[("0", "b 1"), ("1", "a 1")])), Violated, "b stands at index 0");
+    is(&check(page(&[("0", ""), ("1", "a 1")])), Violated, "stands at index 0");
+    is(&check(agreeing().fact(Topic::List, 3, 12, &[("1", "c 1")])), Violated, "1 is b 1 on node 1");
+}
+
+#[test]
+fn a_node_that_goes_back_is_found() {
+    let check = |tale: Tale| judged(&tale, raft::check);
+    let steady = || Tale::new().steady(30);
+    is(&check(steady().raft(1, 6, 3, 40, 40)), Passed, "");
+    is(&check(steady().raft(1, 4, 2, 50, 50)), Violated, "the term went back from 5 to 4");
+    is(&check(steady().raft(2, 4, 2, 50, 50)), Violated, "the term went back from 5 to 4");
+    is(&check(steady().raft(1, 5, 1, 50, 50)), Violated, "node 2 led, and then node 1");
+    is(&check(steady().raft(1, 5, 2, 50, 20)), Violated, "what is applied went back");
+    is(&check(steady().raft(1, 5, 2, 20, 39)), Violated, "then only 20 was known");
+    is(&check(steady().raft(2, 5, 0, 0, 12)), Passed, "");
+    is(&check(Tale::new().steady(3)), Unknown, "3 samples");
+    assert_eq!(check(steady().raft(1, 6, 3, 40, 40)).counts["leader changes"], 1);
+}
+
+#[test]
+fn silence_without_a_fault_is_found() {
+    let check = |tale: Tale| judged(&tale, |story| availability::check(story, Limits::default()));
+    is(&check(Tale::new().flow(2, 50)), Passed, "");
+    is(&check(Tale::new().flow(2, 20).pass(15 * SECOND).flow(22, 20)), Violated, "without a fault, no write");
+    let hurt = |pause: u64| {
+        let hurt = Tale::new().flow(2, 20).fault(0, "kill", Stage::Installed).pass(12 * SECOND);
+        hurt.fault(0, "kill", Stage::Healed).pass(pause).flow(22, 20)
+    };
+    is(&check(hurt(0)), Passed, "");
+    assert_eq!(check(hurt(0)).counts["ms of the longest gap at kill"], 12_100);
+    is(&check(hurt(40 * SECOND)), Violated, "after the last fault took 40.1 s");
+    let silent =
+        Tale::new().flow(2, 20).fault(0, "kill", Stage::Installed).pass(SECOND).fault(0, "kill", Stage::Healed);
+    is(&check(silent), Unknown, "no write was acknowledged after the last fault");
+    let failing = (0..20).fold(Tale::new().flow(2, 100), |tale, _| tale.doubt("b", 2, "never"));
+    is(&check(failing.flow(102, 1)), Violated, "calls were answered");
+}
+
+#[test]
+fn a_broken_process_is_found() {
+    let check = |tale: Tale| judged(&tale, |story| crash::check(story, 1));
+    let sound = || Tale::new().log(1, Vec::new());
+    is(&check(sound()), Passed, "");
+    let ended = Line::Ended { time_ns: 5, node: 1, said: "signal 6".to_owned() };
+    is(&check(sound().line(ended)), Violated, "ended by itself: signal 6");
+    is(&check(sound().log(1, vec!["thread main panicked at x.rs".to_owned()])), Violated, "panicked at");
+    is(&check(Tale::new()), Unknown, "of 1 nodes' logs, 0 were read");
+    let grown = |megabytes: u64, descriptors| {
+        (0..100).fold(sound(), |tale, number| tale.resources(100 + number * megabytes, 50 + number * descriptors))
+    };
+    is(&check(grown(1, 1)), Passed, "");
+    is(&check(grown(20, 1)), Violated, "bytes");
+    is(&check(grown(1, 20)), Violated, "descriptors");
+}
+
+#[test]
+fn a_log_is_read_for_what_only_a_broken_program_says() {
+    let log = "INFO all is well\nthread 'main' panicked at src/x.rs:1\nthread 'main' panicked at a trap\n";
+    assert_eq!(suspicious(log, &["a trap"]), ["thread 'main' panicked at src/x.rs:1"]);
+    assert_eq!(suspicious("INFO all is well", &[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_saw_too_little_proves_nothing() {
+    let required = [Required { kind: "kill".to_owned(), least: 1 }];
+    let check = |tale: Tale| judged(&tale, |story| coverage::check(story, &[Workload::Register], &required, 10));
+    let seen = |tale: Tale| tale.remove("b", 500).write("b", 1, "again", 501).read("b", 1, "again", 501);
+    let killed = |tale: Tale| tale.fault(0, "kill", Stage::Installed).fault(0, "kill", Stage::Healed);
+    is(&check(seen(killed(Tale::new().flow(2, 20)))), Passed, "");
+    is(&check(seen(Tale::new().flow(2, 20))), Unknown, "kill was felt 0 times");
+    is(&check(seen(killed(Tale::new()).flow(2, 20))), Unknown, "kill was felt 0 times");
+    is(&check(killed(Tale::new().flow(2, 20))), Unknown, "register: no removal");
+    is(&check(seen(killed(Tale::new().flow(2, 5)))), Unknown, "acknowledged changes prove too little");
+    let skipped = Tale::new().flow(2, 20).fault(0, "kill", Stage::Skipped);
+    is(&check(seen(skipped)), Unknown, "kill was felt 0 times");
+}
+
+#[test]
+fn a_method_that_nobody_answered_is_named() {
+    let check = |tale: Tale| judged(&tale, |story| coverage::check(story, &[Workload::Mixed], &[], 0));
+    is(&check(Tale::new()), Unknown, "mixed: openshell.v1.OpenShell/CreateSandbox was never answered");
+}

@@ -1,0 +1,207 @@
+//! What a node sends: through a thin link, late, or out of order; and its connections, reset. All of it happens inside
+//! of the node's network namespace, and goes with it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use nfq::{Message, Queue, Verdict};
+use nix::sched::{CloneFlags, setns};
+use openshell_tests::run_program;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// The device that leads out of a node's namespace.
+const DEVICE: &str = "eth0";
+const QUEUE: u16 = 0;
+const QUEUE_MAX: u32 = 4_096;
+/// Between two looks into the queue.
+const LOOK_EVERY: Duration = Duration::from_micros(500);
+
+/// A thin link. Dropping it makes it wide again.
+#[derive(Debug)]
+pub(crate) struct Thin {
+    namespace: String,
+}
+
+impl Thin {
+    /// Makes the link of a node one of so many kilobits a second.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn new(namespace: &str, kbit: i64) -> anyhow::Result<Self> {
+        let rate = format!("{kbit}kbit");
+        let shape = ["root", "tbf", "rate", &rate, "burst", "8kb", "latency", "400ms"];
+        tc(namespace, &[&["qdisc", "replace", "dev", DEVICE][..], &shape].concat())?;
+        let link = Self { namespace: namespace.to_owned() };
+        let shown = tc(namespace, &["qdisc", "show", "dev", DEVICE])?;
+        ensure!(shown.contains("tbf"), "the link has no rate: {shown}");
+        Ok(link)
+    }
+
+    /// Makes it wide again, and says how often somebody had to wait.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn widen(self) -> anyhow::Result<u64> {
+        let shown = tc(&self.namespace, &["-s", "qdisc", "show", "dev", DEVICE])?;
+        let (_, rest) = shown.split_once("overlimits ").context("no count of packets that waited")?;
+        let waited = rest.split_whitespace().next().context("no count of packets that waited")?.parse()?;
+        self.remove()?;
+        Ok(waited)
+    }
+
+    fn remove(&self) -> anyhow::Result<()> {
+        tc(&self.namespace, &["qdisc", "delete", "dev", DEVICE, "root"]).map(drop)
+    }
+}
+
+impl Drop for Thin {
+    fn drop(&mut self) {
+        // It fails where it was widened before; else nobody is left to hear of a failure.
+        let _ = self.remove();
+    }
+}
+
+fn tc(namespace: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    run_program("tc", &[&["-n", namespace][..], arguments].concat(), "")
+}
+
+/// Resets all connections of a node, and says how many there were.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn reset_connections(namespace: &str) -> anyhow::Result<usize> {
+    let shown = run_program("ip", &["netns", "exec", namespace, "ss", "-HtK", "state", "established"], "")?;
+    Ok(shown.lines().count())
+}
+
+/// Packets that come late: a thread of this process, with a queue in the node's namespace, keeps each for its time.
+/// Dropping it lets them pass again.
+#[derive(Debug)]
+pub(crate) struct Late {
+    namespace: String,
+    stop: Arc<AtomicBool>,
+    passed: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Late {
+    /// Delays everything that a node sends by so many milliseconds, give or take `jitter_ms`: those that are given
+    /// less overtake the others.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn new(namespace: &str, delay_ms: i64, jitter_ms: i64, seed: u64) -> anyhow::Result<Self> {
+        let (stop, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let queue = inside(namespace, open)?;
+        let delays = Delays { delay_ms, jitter_ms, random: StdRng::seed_from_u64(seed) };
+        let (until, count) = (Arc::clone(&stop), Arc::clone(&passed));
+        let thread = std::thread::Builder::new().name("packets".to_owned());
+        let thread = thread.spawn(move || delays.work(queue, &until, &count))?;
+        let late = Self { namespace: namespace.to_owned(), stop, passed, thread: Some(thread) };
+        late.rule("-A")?;
+        Ok(late)
+    }
+
+    /// Lets packets pass at once again, and says how many were late.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn end(mut self) -> anyhow::Result<u64> {
+        self.rule("-D")?;
+        self.join();
+        Ok(self.passed.load(Ordering::Relaxed))
+    }
+
+    /// Adds the rule that queues what is sent, or takes it away. Without this process, packets pass.
+    fn rule(&self, act: &str) -> anyhow::Result<()> {
+        let queue = QUEUE.to_string();
+        let rule = ["OUTPUT", "-o", DEVICE, "-j", "NFQUEUE", "--queue-num", &queue, "--queue-bypass"];
+        let inside = ["netns", "exec", &self.namespace, "iptables", "-w", "5", act];
+        run_program("ip", &[&inside[..], &rule].concat(), "").map(drop)
+    }
+
+    fn join(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // One that failed has let go of its packets.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            // Nobody is left to hear of a failure.
+            let _ = self.rule("-D");
+            self.join();
+        }
+    }
+}
+
+/// Does something on a thread that stands in a network namespace. Sockets stay where they were made.
+///
+/// # Errors
+/// When the namespace cannot be entered, and as `work` does.
+pub(crate) fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    let place = File::open(format!("/run/netns/{namespace}")).context("the namespace")?;
+    let entered = || {
+        setns(place, CloneFlags::CLONE_NEWNET).context("entering the namespace")?;
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(entered).join()).map_err(|_| anyhow!("the thread ended"))?
+}
+
+/// The queue of a namespace.
+fn open() -> anyhow::Result<Queue> {
+    let mut queue = Queue::open().context("a packet queue")?;
+    queue.bind(QUEUE).context("a packet queue")?;
+    queue.set_queue_max_len(QUEUE, QUEUE_MAX)?;
+    queue.set_nonblocking(true);
+    Ok(queue)
+}
+
+struct Delays {
+    delay_ms: i64,
+    jitter_ms: i64,
+    random: StdRng,
+}
+
+impl Delays {
+    /// Keeps packets for their time until it is stopped; then all that are left pass.
+    fn work(mut self, mut queue: Queue, stop: &AtomicBool, passed: &AtomicU64) {
+        let mut waiting: BTreeMap<(Instant, u64), Message> = BTreeMap::new();
+        let mut number = 0;
+        loop {
+            let is_over = stop.load(Ordering::Relaxed);
+            while let Ok(message) = queue.recv() {
+                number += 1;
+                waiting.insert((Instant::now() + self.draw(), number), message);
+            }
+            let now = Instant::now();
+            while let Some(entry) = waiting.first_entry().filter(|entry| is_over || entry.key().0 <= now) {
+                let mut message = entry.remove();
+                message.set_verdict(Verdict::Accept);
+                passed.fetch_add(1, Ordering::Relaxed);
+                if queue.verdict(message).is_err() {
+                    return;
+                }
+            }
+            if is_over {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn draw(&mut self) -> Duration {
+        let jitter = if self.jitter_ms > 0 { self.random.random_range(-self.jitter_ms..=self.jitter_ms) } else { 0 };
+        Duration::from_millis(u64::try_from(self.delay_ms + jitter).unwrap_or(0))
+    }
+}

@@ -1,0 +1,140 @@
+//! The machine: what it can do (`doctor`), and the handles with which a node's clock, disk, link and system calls are
+//! spoiled. When they are is in `nemesis`.
+
+mod clock;
+mod disk;
+mod doctor;
+mod facts;
+mod link;
+mod mark;
+mod rootless;
+mod tracer;
+mod trial;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub(crate) use clock::{Clock, NOTICED_AFTER_S, Shift};
+pub(crate) use disk::{Disk, sweep as sweep_disks};
+pub(crate) use doctor::{Format, doctor};
+pub(crate) use facts::facts;
+pub(crate) use link::{Late, Thin, inside, reset_connections};
+pub(crate) use rootless::{Entered, enter};
+pub(crate) use tracer::{Spoil, Tracer};
+
+/// Something that a machine can do, or cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Capability {
+    /// Network namespaces with a bridge between them, and rules there that drop packets.
+    Namespaces,
+    /// The same for who is not root.
+    RootlessNamespaces,
+    /// Processes on one address.
+    Loopback,
+    /// Packets that this process passes on when it likes.
+    PacketQueue,
+    /// A link with a rate.
+    ThinLinks,
+    /// Shares of a link.
+    LinkShares,
+    /// Resetting the connections of a node.
+    SocketReset,
+    /// A file system in a file, for each node.
+    LoopMounts,
+    /// A file system that loses what was not synced.
+    Shutdown,
+    /// A file system that answers nothing.
+    Freeze,
+    /// A file system that becomes read-only while files are open.
+    EmergencyReadOnly,
+    /// A file system in memory.
+    MemoryFiles,
+    /// System calls of a process that take longer, or fail.
+    SystemCallFaults,
+    /// A clock of its own for a process.
+    FakeClock,
+    /// Groups of processes with limits.
+    ControlGroups,
+    /// Gateways that end at points of their own code.
+    CrashPoints,
+}
+
+impl Capability {
+    /// All of them, as they are listed.
+    pub(crate) const ALL: [Capability; 16] = [
+        Capability::Namespaces,
+        Capability::RootlessNamespaces,
+        Capability::Loopback,
+        Capability::PacketQueue,
+        Capability::ThinLinks,
+        Capability::LinkShares,
+        Capability::SocketReset,
+        Capability::LoopMounts,
+        Capability::Shutdown,
+        Capability::Freeze,
+        Capability::EmergencyReadOnly,
+        Capability::MemoryFiles,
+        Capability::SystemCallFaults,
+        Capability::FakeClock,
+        Capability::ControlGroups,
+        Capability::CrashPoints,
+    ];
+
+    /// What it is, for people.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Capability::Namespaces => "network namespaces, and partitions (ip, nft)",
+            Capability::RootlessNamespaces => "the same without root (unshare -Urnm)",
+            Capability::Loopback => "loopback",
+            Capability::PacketQueue => "late and reordered packets (iptables, NFQUEUE)",
+            Capability::ThinLinks => "thin links (tc, tbf)",
+            Capability::LinkShares => "shares of a link (tc, htb)",
+            Capability::SocketReset => "resetting connections (ss -K)",
+            Capability::LoopMounts => "a file system for each node (mkfs.ext4, loop mounts)",
+            Capability::Shutdown => "power loss (ext4 shutdown by xfs_io or python3)",
+            Capability::Freeze => "hung disks (fsfreeze)",
+            Capability::EmergencyReadOnly => "file systems that become read-only (remount,abort)",
+            Capability::MemoryFiles => "file systems in memory (tmpfs)",
+            Capability::SystemCallFaults => "slow and failing syncs (strace)",
+            Capability::FakeClock => "clocks of their own (libfaketime)",
+            Capability::ControlGroups => "control groups",
+            Capability::CrashPoints => "crash points (a build of the whole workspace)",
+        }
+    }
+}
+
+/// What a machine was found to do: for each capability what was tried, or why it does not work.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Machine(BTreeMap<Capability, Result<String, String>>);
+
+impl Machine {
+    /// Tries each of these, and cleans up.
+    pub(crate) fn tried(capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        let mut machine = Self::default();
+        for capability in capabilities {
+            machine.attempt(capability);
+        }
+        machine
+    }
+
+    /// Tries one more, and cleans up.
+    pub(crate) fn attempt(&mut self, capability: Capability) {
+        self.0.entry(capability).or_insert_with(|| trial::attempt(capability).map_err(|why| format!("{why:#}")));
+    }
+
+    /// Has it do without something.
+    pub(crate) fn without(&mut self, capability: Capability, why: &str) {
+        self.0.insert(capability, Err(why.to_owned()));
+    }
+
+    /// Why the first of these that does not work does not.
+    pub(crate) fn lacks(&self, capabilities: &[Capability]) -> Option<String> {
+        capabilities.iter().find_map(|capability| match self.0.get(capability) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(format!("{} not here: {why}", capability.what())),
+            None => Some(format!("{}: not tried", capability.what())),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! Whether something works here is found out by doing it, and undoing it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use openshell_tests::{Cut, Network, binary, on_path, run_program};
+
+use super::clock::{self, Clock, Shift};
+use super::link::{Late, Thin, inside, reset_connections};
+use super::tracer::{Spoil, Tracer};
+use super::{Capability, Disk, mark, rootless};
+
+/// For a socket that is to hear of its end.
+const PATIENCE: Duration = Duration::from_secs(2);
+const SYNCS_TRACED_FOR: Duration = Duration::from_millis(700);
+const AN_HOUR_S: i64 = 3_600;
+
+/// Tries it, and says what was tried.
+///
+/// # Errors
+/// Why it does not work.
+pub(super) fn attempt(capability: Capability) -> anyhow::Result<String> {
+    let said = match capability {
+        Capability::Namespaces => namespaces()?,
+        Capability::RootlessNamespaces => rootless::attempt()?,
+        Capability::Loopback => {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            "listened"
+        }
+        Capability::PacketQueue => {
+            let network = Network::new(1)?;
+            Late::new(&network.namespace(1), 1, 0, 0)?.end()?;
+            "queued and passed on"
+        }
+        Capability::ThinLinks => {
+            let network = Network::new(1)?;
+            Thin::new(&network.namespace(1), 64)?.widen()?;
+            "made thin and wide again"
+        }
+        Capability::LinkShares => {
+            let network = Network::new(1)?;
+            let shares = ["qdisc", "add", "dev", "eth0", "root", "handle", "1:", "htb"];
+            run_program("tc", &[&["-n", &network.namespace(1)][..], &shares].concat(), "")?;
+            "made in a namespace"
+        }
+        Capability::SocketReset => socket_reset()?,
+        Capability::LoopMounts => {
+            Disk::new("trial")?;
+            "made, mounted and unmounted"
+        }
+        Capability::Shutdown => shutdown()?,
+        Capability::Freeze => {
+            let disk = Disk::new("trial")?;
+            disk.freeze()?;
+            disk.thaw()?;
+            "frozen and thawed"
+        }
+        Capability::EmergencyReadOnly => {
+            let disk = Disk::new("trial")?;
+            let _open = File::create(disk.data())?;
+            disk.make_read_only()?;
+            "refused writes while a file was open"
+        }
+        Capability::MemoryFiles => memory_files()?,
+        Capability::SystemCallFaults => system_calls()?,
+        Capability::FakeClock => fake_clock()?,
+        Capability::ControlGroups => control_groups()?,
+        Capability::CrashPoints => crash_points()?,
+    };
+    Ok(said.to_owned())
+}
+
+fn namespaces() -> anyhow::Result<&'static str> {
+    let network = Network::new(2)?;
+    let address = network.address(1);
+    let listener = inside(&network.namespace(1), || Ok(TcpListener::bind((address, 0))?))?;
+    let place = listener.local_addr()?;
+    let reaches = || {
+        let connect = || Ok(TcpStream::connect_timeout(&place, Duration::from_millis(300)).is_ok());
+        inside(&network.namespace(2), connect)
+    };
+    ensure!(reaches()?, "two nodes do not reach each other");
+    network.cut(&Cut::Pairs(vec![(1, 2)]))?;
+    ensure!(!reaches()?, "two nodes reach each other although they are cut apart");
+    network.heal()?;
+    ensure!(reaches()?, "two nodes do not reach each other although they are no longer cut apart");
+    Ok("two nodes were connected, cut apart and healed")
+}
+
+fn socket_reset() -> anyhow::Result<&'static str> {
+    let network = Network::new(1)?;
+    let address = network.address(1);
+    let listener = inside(&network.namespace(1), || Ok(TcpListener::bind((address, 0))?))?;
+    let mut client = TcpStream::connect_timeout(&listener.local_addr()?, PATIENCE)?;
+    let _server = listener.accept()?;
+    let reset = reset_connections(&network.namespace(1))?;
+    ensure!(reset > 0, "no connection was reset");
+    client.set_read_timeout(Some(PATIENCE))?;
+    let heard = client.read(&mut [0]);
+    let is_reset = heard.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+    ensure!(is_reset, "the other side heard {heard:?}");
+    Ok("a connection was reset")
+}
+
+/// What was synced is there afterwards, and what was not is gone.
+fn shutdown() -> anyhow::Result<&'static str> {
+    let disk = Disk::new("trial")?;
+    let data = disk.data();
+    fs::create_dir(&data)?;
+    let mut synced = File::create(data.join("synced"))?;
+    synced.write_all(b"synced")?;
+    synced.sync_all()?;
+    File::open(&data)?.sync_all()?;
+    let mut lost = File::create(data.join("lost"))?;
+    lost.write_all(b"not synced")?;
+    drop((synced, lost));
+    disk.lose_power()?;
+    disk.remount()?;
+    ensure!(fs::read(data.join("synced")).is_ok_and(|text| text == b"synced"), "what was synced is lost");
+    ensure!(fs::read(data.join("lost")).is_err(), "what was not synced is there");
+    Ok("kept what was synced and lost what was not")
+}
+
+fn memory_files() -> anyhow::Result<&'static str> {
+    let folder = tempfile::Builder::new().prefix(&mark::own()?).tempdir()?;
+    let place = folder.path().to_str().context("a path that is no text")?;
+    run_program("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", place], "")?;
+    let full = fs::write(folder.path().join("file"), vec![0; 2 << 20]);
+    run_program("umount", &[place], "")?;
+    ensure!(full.is_err(), "two MiB went into one");
+    Ok("mounted, filled and unmounted")
+}
+
+fn system_calls() -> anyhow::Result<&'static str> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("file");
+    let script = "while true; do dd if=/dev/zero of=\"$0\" bs=1 count=1 conv=fdatasync 2>/dev/null; sleep 0.02; done";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut shell = shell.spawn().context("starting a shell")?;
+    let traced = Tracer::attach(shell.id(), Spoil::Fail, &folder.path().join("record")).and_then(|tracer| {
+        std::thread::sleep(SYNCS_TRACED_FOR);
+        tracer.detach()
+    });
+    shell.kill()?;
+    shell.wait()?;
+    let spoiled = traced?;
+    ensure!(spoiled > 0, "no sync was spoiled");
+    Ok("syncs of a process failed")
+}
+
+fn fake_clock() -> anyhow::Result<&'static str> {
+    let library = clock::library().context("the package faketime is not installed")?;
+    let folder = tempfile::tempdir()?;
+    let wrong = Clock::in_file(folder.path().join("clock"));
+    wrong.set(Shift::By(AN_HOUR_S))?;
+    let now = |variables: &[(&str, String)]| -> anyhow::Result<i64> {
+        let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+        let output = Command::new("date").arg("+%s").envs(variables).output().context("starting date")?;
+        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    };
+    let ahead = now(&wrong.variables(&library))? - now(&[])?;
+    ensure!((AN_HOUR_S - 60..AN_HOUR_S + 60).contains(&ahead), "a clock was {ahead} s ahead and not an hour");
+    Ok("a process was an hour ahead")
+}
+
+fn control_groups() -> anyhow::Result<&'static str> {
+    let name = mark::own()?;
+    for (folder, said) in [("/sys/fs/cgroup", "version 2"), ("/sys/fs/cgroup/memory", "version 1")] {
+        let is_one = std::path::Path::new(folder).join("cgroup.procs").exists();
+        let group = std::path::Path::new(folder).join(&name);
+        if is_one && fs::create_dir(&group).is_ok() {
+            fs::remove_dir(&group)?;
+            return Ok(said);
+        }
+    }
+    bail!("none can be made")
+}
+
+fn crash_points() -> anyhow::Result<&'static str> {
+    let output = Command::new(binary("openshell-gateway")?).arg("--version").stdin(Stdio::null()).output()?;
+    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(version.contains("chaos build"), "{} was built without them", version.trim());
+    Ok("the gateway says so")
+}
+
+/// Which of these programs are missing; nothing when none is.
+pub(super) fn missing(programs: &[&str]) -> Option<String> {
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| !on_path(program)).collect();
+    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+}

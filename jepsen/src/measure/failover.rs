@@ -1,0 +1,97 @@
+//! From the loss of the leader to the next acknowledged write, asked for by a client of a node that lives on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use openshell_tests::{ClusterOptions, Cut, eventually};
+
+use super::figures::{Times, skipped};
+use crate::env::{Capability, Machine};
+use crate::ledger::Ledger;
+use crate::run::{Equipment, Rig};
+use crate::scoreboard::Measured;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Snapshots are no part of it.
+const SNAPSHOT_EVERY: u64 = 10_000;
+/// Of the cut that loses the leader.
+const CUT: &str = "failover";
+
+/// How the leader is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    /// SIGKILL: the connections to it break at once.
+    Kill,
+    /// Nobody reaches it, and nobody is told.
+    Partition,
+    /// SIGSTOP: it is there, and says nothing.
+    Pause,
+    /// SIGTERM: it hands over.
+    Stop,
+}
+
+/// Loses the leader so often by SIGKILL, and so often in each other way.
+///
+/// # Errors
+/// When it does not come about.
+pub(super) async fn measure(kills: u64, others: u64, seed: u64) -> anyhow::Result<Vec<Measured>> {
+    let machine = Machine::tried([Capability::Namespaces]);
+    let why = machine.lacks(&[Capability::Namespaces]);
+    let options = ClusterOptions {
+        snapshot_after_entries: SNAPSHOT_EVERY,
+        log_entries_kept: SNAPSHOT_EVERY,
+        ..Default::default()
+    };
+    let rig = Rig::new(options, Equipment { apart: why.is_none(), disks: false, clocks: false }).await?;
+    let mut ledger = Ledger::open(rig.nodes[0].access.api()).await?;
+    let killed = lose(&rig, &mut ledger, Loss::Kill, kills).await?;
+    let mut figures =
+        vec![killed.figure("3.p50", 50, seed), killed.figure("3.p99", 99, seed), killed.figure("3.max", 100, seed)];
+    match why {
+        None => figures.push(lose(&rig, &mut ledger, Loss::Partition, others).await?.figure("4.partition", 99, seed)),
+        Some(why) => figures.push(skipped("4.partition", "s", &why)),
+    }
+    figures.push(lose(&rig, &mut ledger, Loss::Pause, others).await?.figure("4.pause", 99, seed));
+    figures.push(lose(&rig, &mut ledger, Loss::Stop, others).await?.figure("4.graceful", 99, seed));
+    for node in &rig.nodes {
+        ledger.check(&node.access.api()).await.context("after all losses")?;
+    }
+    Ok(figures)
+}
+
+async fn lose(rig: &Rig, ledger: &mut Ledger, loss: Loss, rounds: u64) -> anyhow::Result<Times> {
+    let mut times = Times::default();
+    for _ in 0..rounds {
+        let leader = rig.leader(LIMIT).await.context("no leader")?;
+        let survivor = rig.nodes.iter().find(|node| node.id != leader).context("no other node")?;
+        // The connection stands before the loss, as a client's would.
+        ledger.scene = ledger.scene.through(survivor.access.api());
+        ledger.write_all(1).await?;
+        let begin = Instant::now();
+        let lost = rig.with(|machinery| match loss {
+            Loss::Kill => machinery.kill(leader),
+            Loss::Partition => machinery.network()?.cut_as(CUT, &Cut::Gone(vec![leader])),
+            Loss::Pause => machinery.cluster.gateway(leader).pause(),
+            Loss::Stop => machinery.cluster.gateway(leader).ask_to_stop(),
+        });
+        lost.await?;
+        ledger.write_all(1).await?;
+        times.add(begin.elapsed());
+        bring_back(rig, leader, loss).await?;
+        rig.whole(LIMIT).await?;
+    }
+    Ok(times)
+}
+
+async fn bring_back(rig: &Rig, leader: u64, loss: Loss) -> anyhow::Result<()> {
+    if loss == Loss::Stop {
+        let ended = async || rig.with(|machinery| Ok(machinery.ended(leader))).await.ok().flatten();
+        eventually("the node that was asked to stop to end", LIMIT, ended).await?;
+    }
+    let back = rig.with(|machinery| match loss {
+        Loss::Kill | Loss::Stop => machinery.start(leader),
+        Loss::Partition => machinery.network()?.heal_of(CUT).map(drop),
+        Loss::Pause => machinery.cluster.gateway(leader).resume(),
+    });
+    back.await
+}

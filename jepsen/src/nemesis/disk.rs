@@ -1,0 +1,145 @@
+//! Disks that are slow, fail, hang, are full, or become read-only. A node may end of it, and must never go on as if it
+//! had not happened (`reliability.md` 3.6).
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use super::{Nemesis, Scope};
+use crate::env::{Spoil, Tracer};
+use crate::plan::Kind;
+
+/// A process whose sync failed has ended after so long.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+impl Scope {
+    /// That its processes end is not their own doing from now on, until they are started again.
+    async fn excuse(&self) -> anyhow::Result<()> {
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            machinery.excused.insert(id);
+            Ok(())
+        });
+        each.await
+    }
+
+    /// Those that have ended.
+    async fn ended(&self) -> anyhow::Result<Vec<u64>> {
+        let mut ended = Vec::new();
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            ended.extend(machinery.ended(id).map(|_| id));
+            Ok(())
+        });
+        each.await?;
+        Ok(ended)
+    }
+}
+
+/// Syncs that take longer, or fail.
+pub(super) struct SpoiledSyncs {
+    scope: Scope,
+    tracers: Vec<(u64, Tracer)>,
+}
+
+impl SpoiledSyncs {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, tracers: Vec::new() }
+    }
+
+    fn fails(&self) -> bool {
+        self.scope.planned.kind == Kind::DiskError
+    }
+}
+
+impl Nemesis for SpoiledSyncs {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        if self.fails() {
+            self.scope.excuse().await?;
+        }
+        let spoil = if self.fails() { Spoil::Fail } else { Spoil::Late(self.scope.planned.amount) };
+        for id in self.scope.victims.clone() {
+            let record = self.scope.rig.folder.join(format!("strace-{}-{id}", self.scope.planned.number));
+            let process = self.scope.rig.with(|machinery| machinery.process(id)).await?;
+            self.tracers.push((id, block_in_place(|| Tracer::attach(process, spoil, &record))?));
+        }
+        Ok(if self.fails() {
+            "syncs fail".to_owned()
+        } else {
+            format!("syncs take {} ms longer", self.scope.planned.amount)
+        })
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        let mut spoiled = 0;
+        for (id, tracer) in self.tracers.drain(..) {
+            let count = block_in_place(|| tracer.detach())?;
+            spoiled += count;
+            if self.scope.planned.kind == Kind::DiskError && count > 0 {
+                sleep(END_LIMIT).await;
+                if !self.scope.ended().await?.contains(&id) {
+                    self.scope.rig.complain(format!("{count} syncs of node {id} failed, and it went on"));
+                }
+            }
+        }
+        let ended = self.scope.ended().await?;
+        let listening = self.scope.start_all().await?;
+        Ok(format!("{spoiled} syncs were spoiled, {ended:?} ended, {listening}"))
+    }
+}
+
+/// A file system that answers nothing.
+pub(super) struct Hung(pub(super) Scope);
+
+impl Nemesis for Hung {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.0.excuse().await?;
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.freeze()).await?;
+        Ok("frozen".to_owned())
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.thaw()).await?;
+        let ended = self.0.ended().await?;
+        Ok(format!("thawed, {ended:?} ended, {}", self.0.start_all().await?))
+    }
+}
+
+/// A file system without room.
+pub(super) struct Full(pub(super) Scope);
+
+impl Nemesis for Full {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.0.excuse().await?;
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.fill()).await?;
+        Ok("full".to_owned())
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.empty()).await?;
+        let ended = self.0.ended().await?;
+        Ok(format!("there is room again, {ended:?} ended, {}", self.0.start_all().await?))
+    }
+}
+
+/// A file system that takes no writes any more, until the machine comes up again.
+pub(super) struct ReadOnly(pub(super) Scope);
+
+impl Nemesis for ReadOnly {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.0.excuse().await?;
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.make_read_only()).await?;
+        Ok("read-only".to_owned())
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        let ended = self.0.ended().await?;
+        self.0
+            .rig
+            .each(&self.0.victims, |machinery, id| {
+                machinery.kill(id)?;
+                machinery.disk(id)?.remount()
+            })
+            .await?;
+        Ok(format!("mounted anew, {ended:?} had ended, {}", self.0.start_all().await?))
+    }
+}

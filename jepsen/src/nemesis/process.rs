@@ -1,0 +1,100 @@
+//! Processes that end, stand still, and end again while they recover.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::ensure;
+use tokio::time::sleep;
+
+use super::{Nemesis, Scope};
+
+impl Scope {
+    /// SIGKILL to every victim, one right after the other.
+    pub(super) async fn kill_all(&self) -> anyhow::Result<()> {
+        self.rig.each(&self.victims, |machinery, id| machinery.kill(id)).await
+    }
+
+    /// Starts every victim that does not run, and says whether all of them listen.
+    pub(super) async fn start_all(&self) -> anyhow::Result<String> {
+        self.rig.each(&self.victims, |machinery, id| machinery.start(id)).await?;
+        let mut silent = Vec::new();
+        for id in &self.victims {
+            if !self.rig.listens(*id).await? {
+                silent.push(*id);
+            }
+        }
+        Ok(if silent.is_empty() { "they listen again".to_owned() } else { format!("{silent:?} do not listen") })
+    }
+
+    /// Of the only victim, or the first one.
+    pub(super) fn victim(&self) -> anyhow::Result<u64> {
+        self.victims.first().copied().ok_or_else(|| anyhow::anyhow!("a fault without a victim"))
+    }
+}
+
+/// SIGKILL, and a new start.
+pub(super) struct Kill(pub(super) Scope);
+
+impl Nemesis for Kill {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        // The system says that each has ended: nothing else is to be looked for.
+        self.0.kill_all().await?;
+        Ok("killed".to_owned())
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        self.0.start_all().await
+    }
+}
+
+/// SIGKILL, and again while they recover.
+pub(super) struct KillInRecovery(pub(super) Scope);
+
+impl Nemesis for KillInRecovery {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.0.kill_all().await?;
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.start(id)).await?;
+        let alive_ms = u64::try_from(self.0.planned.amount).unwrap_or(1);
+        sleep(Duration::from_millis(alive_ms)).await;
+        self.0.kill_all().await?;
+        Ok(format!("killed, started, and killed after {alive_ms} ms"))
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        self.0.start_all().await
+    }
+}
+
+/// SIGSTOP, and SIGCONT.
+pub(super) struct Pause(pub(super) Scope);
+
+impl Pause {
+    async fn are_stopped(&self, expected: bool) -> anyhow::Result<()> {
+        let each = self.0.rig.each(&self.0.victims, |machinery, id| {
+            let stopped = is_stopped(machinery.process(id)?);
+            ensure!(stopped == expected, "node {id}: stopped is {stopped}, and {expected} was expected");
+            Ok(())
+        });
+        each.await
+    }
+}
+
+impl Nemesis for Pause {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.cluster.gateway(id).pause()).await?;
+        self.are_stopped(true).await?;
+        Ok("stopped".to_owned())
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        self.0.rig.each(&self.0.victims, |machinery, id| machinery.cluster.gateway(id).resume()).await?;
+        self.are_stopped(false).await?;
+        Ok("they go on".to_owned())
+    }
+}
+
+/// Its name may hold spaces and brackets; the letter after it is its state.
+fn is_stopped(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}

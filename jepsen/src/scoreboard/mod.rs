@@ -1,0 +1,109 @@
+//! The scoreboard: what runs and single measurements came to, against what they must be and what others have
+//! (`reliability.md` 6). Measuring is elsewhere; those who measure write `row`s.
+
+mod board;
+mod catalogue;
+mod observed;
+mod results;
+mod row;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::report;
+
+pub(crate) use board::{Board, Line, Standing, Targets};
+pub(crate) use row::{Measured, append};
+
+/// Name of the file in a folder.
+const FILE: &str = "scoreboard.json";
+
+/// The board of all these folders together. It is written into the last one.
+///
+/// # Errors
+/// When a folder has nothing that was measured, or cannot be read or written.
+fn of_folders(folders: &[PathBuf], targets: Targets) -> anyhow::Result<Board> {
+    let mut measured = Vec::new();
+    for folder in folders {
+        let found = measured_in(folder)?;
+        ensure!(!found.is_empty(), "{} has neither {} nor results of a run", folder.display(), row::FILE);
+        measured.extend(found);
+    }
+    let board = Board::of(&measured, targets);
+    if let Some(last) = folders.last() {
+        let path = last.join(FILE);
+        let text = serde_json::to_string_pretty(&board)?;
+        fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(board)
+}
+
+/// The board that was written into a folder; where there is none, that of the folder alone.
+///
+/// # Errors
+/// When a file is there that cannot be read.
+pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Board> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Ok(Board::of(&measured_in(folder)?, Targets::Ci));
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Rows that commands wrote, and those that follow from the results of a run.
+fn measured_in(folder: &Path) -> anyhow::Result<Vec<Measured>> {
+    let mut measured = row::read(folder)?;
+    measured.extend(results::read(folder)?);
+    Ok(measured)
+}
+
+/// Prints the board of these folders, and makes the page of the last one again, if a run left it. What the program ends
+/// with.
+///
+/// # Errors
+/// As [`of_folders`].
+pub(crate) fn show(folders: &[PathBuf], targets: Targets) -> anyhow::Result<u8> {
+    let board = of_folders(folders, targets)?;
+    report::say(&table(&board));
+    if let Some(run) = folders.last().filter(|folder| report::lines(folder).is_ok()) {
+        report::rebuild(run)?;
+    }
+    Ok(board.exit_code())
+}
+
+/// The board as a table for a terminal.
+fn table(board: &Board) -> String {
+    let mut table = String::new();
+    let mut row = None;
+    for line in &board.lines {
+        if row != Some(line.row) {
+            row = Some(line.row);
+            let _ = writeln!(table, "{:>2}  {}", line.row, line.title);
+            let _ = writeln!(table, "    of others: {}", line.anchor);
+        }
+        let standing = format!("    {:<10} {:<17}", line.standing.name(), line.figure);
+        if line.standing == Standing::NotThere {
+            let _ = writeln!(table, "{standing} {}", line.why.as_deref().unwrap_or_default());
+            continue;
+        }
+        let value = line.value.map_or_else(|| "none".to_owned(), |value| format!("{value} {}", line.unit));
+        let bound = line.bound.map_or_else(String::new, |bound| format!("; a failure is below {bound:.1e} at 95 %"));
+        let samples = line.samples;
+        let _ = writeln!(table, "{standing} {value}, {samples} samples; limit: {}{bound}; {}", line.limit, line.what);
+        if !line.seeds.is_empty() {
+            let seeds: Vec<String> = line.seeds.iter().map(ToString::to_string).collect();
+            let _ = writeln!(table, "    {:<10} seeds: {}", "", seeds.join(", "));
+        }
+        if let Some(why) = &line.why {
+            let _ = writeln!(table, "    {:<10} {why}", "");
+        }
+    }
+    table + &board.verdict()
+}

@@ -1,0 +1,141 @@
+//! One client: chooses nodes, writes down what it asks and hears, and repeats under one request id when it
+//! is in doubt. What it asks is its workload's business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openshell_client::Uuid;
+use openshell_tests::Api;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use super::heard::Heard;
+use super::{Shared, Workload};
+use crate::history::{Action, Outcome, Position};
+
+/// For one attempt.
+pub(super) const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
+/// Between the beginnings of two steps.
+const PACE: Duration = Duration::from_millis(10);
+/// Attempts under one request id, for operations that repeat at all.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// A client of one workload. It calls each node by itself and never repeats a call unless it says so.
+pub(super) struct Client {
+    pub(super) shared: Arc<Shared>,
+    pub(super) random: StdRng,
+    /// The newest state that it has heard of.
+    pub(super) position: Option<Position>,
+    workload: Workload,
+    nodes: Vec<Api>,
+    process: u64,
+    name: String,
+    written: u64,
+    ticks: Interval,
+}
+
+fn ticking(pace: Duration) -> Interval {
+    let mut ticks = interval(pace);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+impl Client {
+    /// Number `number` of its workload.
+    pub(super) fn new(shared: &Arc<Shared>, workload: Workload, number: u64) -> Self {
+        let seed = shared.wishes.seed ^ (workload as u64) << 32 ^ number << 40;
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            position: None,
+            workload,
+            nodes: shared.nodes.iter().map(|node| node.api().once().deadline(ATTEMPT_LIMIT)).collect(),
+            process: shared.recorder.new_process(),
+            name: format!("c{number}"),
+            written: 0,
+            ticks: ticking(PACE),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// The same client, with so much time between the beginnings of its steps.
+    pub(super) fn every(mut self, pace: Duration) -> Self {
+        self.ticks = ticking(pace);
+        self
+    }
+
+    /// Waits until it is time for the next step; false when the run is over.
+    pub(super) async fn turn(&mut self) -> bool {
+        self.ticks.tick().await;
+        Instant::now() < self.shared.end()
+    }
+
+    /// A caller of one node.
+    pub(super) fn api(&self, node: usize) -> Api {
+        self.nodes[node].clone()
+    }
+
+    /// Any node, for reads.
+    pub(super) fn any_node(&mut self) -> usize {
+        self.random.random_range(0..self.nodes.len())
+    }
+
+    /// Any node that writes go through.
+    pub(super) fn any_writer(&mut self) -> usize {
+        self.random.random_range(0..self.shared.wishes.written_through.clamp(1, self.nodes.len()))
+    }
+
+    /// A value that nobody else writes.
+    pub(super) fn value(&mut self) -> String {
+        self.written += 1;
+        format!("{}-{}", self.name, self.written)
+    }
+
+    /// Asks, and writes down what was asked and heard. A client in doubt is gone afterwards, and another one
+    /// goes on: what it asked may still happen.
+    pub(super) async fn ask(&mut self, node: usize, action: Action, asking: impl Future<Output = Heard>) -> Outcome {
+        let recorder = Arc::clone(&self.shared.recorder);
+        let operation = recorder.invoke(self.process, node as u64 + 1, self.workload, action);
+        let heard = asking.await;
+        recorder.returned(operation, heard.clone());
+        self.position = self.position.max(heard.at);
+        if matches!(heard.outcome, Outcome::Unknown { .. }) {
+            self.process = recorder.new_process();
+        }
+        heard.outcome
+    }
+
+    /// As [`Client::ask`] for a write: half of them are repeated under the same request id when in doubt,
+    /// through any node, as programs do.
+    pub(super) async fn write<F>(&mut self, action: Action, attempt: impl Fn(Api) -> F) -> Outcome
+    where
+        F: Future<Output = Heard>,
+    {
+        let attempts = if self.random.random_bool(0.5) { ATTEMPTS_MAX } else { 1 };
+        let nodes: Vec<usize> = (0..attempts).map(|_| self.any_writer()).collect();
+        let apis: Vec<Api> = nodes.iter().map(|node| self.api(*node)).collect();
+        self.ask(nodes[0], action, repeated(apis, attempt)).await
+    }
+}
+
+/// One attempt after the other, through these nodes, until there is no doubt.
+async fn repeated<F>(nodes: Vec<Api>, attempt: impl Fn(Api) -> F) -> Heard
+where
+    F: Future<Output = Heard>,
+{
+    let id = Uuid::now_v7();
+    let mut doubt: Option<String> = None;
+    let mut attempts = 0;
+    for api in nodes {
+        attempts += 1;
+        let heard = attempt(api.request(id, attempts)).await;
+        match heard.outcome {
+            Outcome::Unknown { why } => doubt = Some(why),
+            // Of an attempt that came to nothing, an earlier one in doubt keeps its doubt.
+            Outcome::NotDone if doubt.is_some() => {}
+            _ => return Heard { attempts, ..heard },
+        }
+    }
+    let why = doubt.unwrap_or_default();
+    Heard { attempts, ..Heard::nowhere(Outcome::Unknown { why }) }
+}

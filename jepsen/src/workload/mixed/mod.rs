@@ -1,0 +1,180 @@
+//! Every method that changes something, with messages that are made from the descriptor: most are refused,
+//! some take effect, and none may break anything. What is made is in workspaces of its own.
+
+mod message;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use openshell_client::{Answer, CallError, Method, methods};
+use openshell_proto::sandbox::GetSandboxConfigRequest;
+use openshell_proto::v1::{ListSandboxProvidersRequest, ListSandboxesRequest};
+use openshell_proto::{AuthMode, Route, method_rules, pool};
+use openshell_tests::Api;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use tonic::{Code, Status};
+
+use super::client::{ATTEMPT_LIMIT, Client};
+use super::furnish::Furnishing;
+use super::heard::Heard;
+use super::part::{self, Part, Tasks};
+use super::register::plain;
+use super::{Shared, Workload};
+use crate::history::{Action, Outcome};
+use message::{Maker, Pool};
+
+const PACE: Duration = Duration::from_millis(20);
+const CLIENTS: u64 = 2;
+const WORKSPACES: usize = 2;
+/// A sandbox that no message names, so that there is one to look at in the end.
+const KEPT: &str = "kept";
+/// It moves what everybody else waits for, so it comes at first, and then once in so many turns.
+const SELDOM: &str = "openshell.cluster.v1.Cluster/TransferLeadership";
+const SELDOM_ONCE_IN: usize = 100;
+
+/// Full names of the methods that the leader decides, without a leading slash.
+pub(crate) fn mutating_methods() -> Vec<String> {
+    let rules = method_rules().iter().filter(|(_, rule)| rule.route == Route::Leader);
+    rules.map(|(name, _)| name.clone()).collect()
+}
+
+pub(super) struct Mixed {
+    shared: Arc<Shared>,
+    pool: Pool,
+    token: String,
+}
+
+/// A method as it is called here.
+struct Called {
+    name: String,
+    request: MessageDescriptor,
+    by_sandbox: bool,
+}
+
+impl Mixed {
+    /// Makes workspaces, and in the first of them a sandbox and a provider.
+    pub(super) async fn prepare(shared: &Arc<Shared>) -> anyhow::Result<Self> {
+        let mut workspaces = Vec::new();
+        for _ in 0..WORKSPACES {
+            workspaces.push(part::workspace(shared, "mixed").await?);
+        }
+        let room = Furnishing { api: shared.all.api(), workspace: workspaces[0].clone() };
+        let profile = message::PROFILES[0];
+        room.profiles(&shared.recorder, Workload::Mixed, vec![plain("mixed-kept", "")]).await?;
+        room.provider(KEPT, "mixed-kept").await?;
+        let kept_id = room.sandbox(KEPT, &[KEPT]).await?;
+        let token = room.token(KEPT).await?;
+        let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned() };
+        Ok(Self { shared: Arc::clone(shared), pool, token })
+    }
+
+    /// Every sandbox that is left, in words that say what is asked of it.
+    async fn sandboxes(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for workspace in &self.pool.workspaces {
+            let request = ListSandboxesRequest { limit: 1_000, workspace: workspace.clone(), ..Default::default() };
+            // A workspace that was deleted has none.
+            let Ok(answer) = self.shared.all.api().call(&methods::LIST_SANDBOXES, request).await else { continue };
+            for metadata in answer.message.sandboxes.into_iter().filter_map(|sandbox| sandbox.metadata) {
+                actions.push(Action::Call { rpc: format!("{CONFIGURATION} {}", metadata.id) });
+                actions.push(Action::Call { rpc: format!("{PROVIDERS} {workspace} {}", metadata.name) });
+            }
+        }
+        actions
+    }
+}
+
+/// The first words of calls about what a sandbox comes to.
+const CONFIGURATION: &str = "GetSandboxConfig";
+const PROVIDERS: &str = "ListSandboxProviders";
+
+impl Part for Mixed {
+    fn start(&self, clients: &mut Tasks, _: &mut Tasks) {
+        for number in 0..CLIENTS {
+            let mut client = Client::new(&self.shared, Workload::Mixed, number).every(PACE);
+            let own = self.shared.nodes.iter().map(|node| node.bearer(&self.token).once().deadline(ATTEMPT_LIMIT));
+            let (maker, own) = (Maker::new(self.pool.clone()), own.collect::<Vec<Api>>());
+            clients.spawn(async move {
+                let (called, mut next) = (called(), usize::try_from(number).unwrap_or_default());
+                while client.turn().await {
+                    step(&mut client, &mut next, &called, &maker, &own).await;
+                }
+                Ok(())
+            });
+        }
+    }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let actions = self.sandboxes().await;
+            let perform = |api: Api, action: Action| async move { look(&api, &action).await };
+            part::ask_everywhere(&self.shared, Workload::Mixed, &actions, perform).await;
+        })
+    }
+}
+
+fn called() -> Vec<Called> {
+    let named = mutating_methods().into_iter().filter_map(|name| {
+        let (service, method) = name.split_once('/')?;
+        let service = pool().get_service_by_name(service)?;
+        let method = service.methods().find(|candidate| candidate.name() == method)?;
+        let by_sandbox = method_rules().get(&name)?.auth == AuthMode::Sandbox;
+        Some(Called { request: method.input(), by_sandbox, name })
+    });
+    named.collect()
+}
+
+/// The next method in turn.
+async fn step(client: &mut Client, next: &mut usize, called: &[Called], maker: &Maker, own: &[Api]) {
+    let turn = *next / called.len().max(1);
+    let Some(method) = called.get(*next % called.len().max(1)) else { return };
+    *next += 1;
+    if method.name == SELDOM && !turn.is_multiple_of(SELDOM_ONCE_IN) {
+        return;
+    }
+    let node = client.any_writer();
+    let api = if method.by_sandbox { own[node].clone() } else { client.api(node) };
+    let request = maker.message(&mut client.random, &method.request);
+    let rpc = method.name.clone();
+    let calling = call(api, Method::named(&rpc), request);
+    client.ask(node, Action::Call { rpc }, calling).await;
+}
+
+async fn call(api: Api, method: Method<DynamicMessage, ()>, request: DynamicMessage) -> Heard {
+    answered(api.call(&method, request).await)
+}
+
+/// Nothing is known to be right here, except that a call is answered, or refused with a reason of its own.
+fn answered<T>(result: Result<Answer<T>, CallError>) -> Heard {
+    match result {
+        Ok(Answer { seen, .. }) => Heard::of(Outcome::Answered, &seen),
+        Err(error) => Heard::failed(error, typed),
+    }
+}
+
+fn typed(status: &Status) -> Option<Outcome> {
+    let (code, said) = (format!("{:?}", status.code()), status.message().to_owned());
+    match status.code() {
+        Code::Internal | Code::DataLoss | Code::Unknown => None,
+        _ => Some(Outcome::Refused { code, said }),
+    }
+}
+
+/// Looks at what a sandbox comes to.
+async fn look(api: &Api, action: &Action) -> Heard {
+    let Action::Call { rpc } = action else { return Heard::nowhere(Outcome::NotDone) };
+    let api = api.linearizable();
+    match rpc.split(' ').collect::<Vec<_>>().as_slice() {
+        [CONFIGURATION, sandbox_id] => {
+            let request = GetSandboxConfigRequest { sandbox_id: (*sandbox_id).to_owned() };
+            answered(api.call(&methods::GET_SANDBOX_CONFIG, request).await)
+        }
+        [PROVIDERS, workspace, name] => {
+            let (workspace, sandbox_name) = ((*workspace).to_owned(), (*name).to_owned());
+            let request = ListSandboxProvidersRequest { sandbox_name, workspace };
+            answered(api.call(&methods::LIST_SANDBOX_PROVIDERS, request).await)
+        }
+        _ => Heard::nowhere(Outcome::NotDone),
+    }
+}

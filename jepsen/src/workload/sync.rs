@@ -1,0 +1,200 @@
+//! Sandboxes that are kept current by the library, as tasks of this process, while one client changes what
+//! they compose to. Now and then each is stopped and started again on what it has.
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::future::BoxFuture;
+use openshell_client::parse_endpoints;
+use openshell_proto::v1::ProviderProfile;
+use openshell_sync::{Change, ChangeKind, Options, SyncClient, TokenSource};
+use openshell_tests::{Access, Api, layered_hosts, profile};
+use rand::Rng;
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout_at};
+
+use super::client::Client;
+use super::furnish::Furnishing;
+use super::part::{self, Part, Tasks};
+use super::profiles::Profiles;
+use super::{Shared, Workload};
+use crate::history::{Action, Edit, Line, Outcome, Position};
+use crate::recorder::Recorder;
+
+const PACE: Duration = Duration::from_millis(250);
+const SANDBOXES: u64 = 4;
+/// The profile that changes, and the provider of it.
+const KEY: &str = "sync-moving";
+const PROVIDER: &str = "moving";
+const DOMAIN: &str = ".example.com";
+/// A sandbox is started anew after a time within these.
+const LIVES_MS: std::ops::Range<u64> = 4_000..20_000;
+
+pub(super) struct Sync {
+    shared: Arc<Shared>,
+    profiles: Profiles,
+    followers: Vec<Follower>,
+}
+
+/// One sandbox.
+#[derive(Clone)]
+struct Follower {
+    name: String,
+    id: String,
+    token: String,
+    state_dir: PathBuf,
+    /// Goes with the last of them.
+    _folder: Arc<TempDir>,
+}
+
+/// The value of the profile is the host that it allows.
+fn allowing(key: &str, value: &str) -> ProviderProfile {
+    ProviderProfile { display_name: value.to_owned(), ..profile(key, &[&format!("{value}{DOMAIN}")]) }
+}
+
+impl Sync {
+    /// Makes the profile, its provider, and sandboxes with it.
+    pub(super) async fn prepare(shared: &Arc<Shared>) -> anyhow::Result<Self> {
+        let workspace = part::workspace(shared, "sync").await?;
+        let room = Furnishing { api: shared.all.api(), workspace: workspace.clone() };
+        room.compose_rules().await?;
+        room.profiles(&shared.recorder, Workload::Sync, vec![allowing(KEY, "first")]).await?;
+        room.provider(PROVIDER, KEY).await?;
+        let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-sync-").tempdir()?);
+        let mut followers = Vec::new();
+        for number in 0..SANDBOXES {
+            let name = format!("box-{number}");
+            let id = room.sandbox(&name, &[PROVIDER]).await?;
+            let (token, state_dir) = (room.token(&name).await?, folder.path().join(&name));
+            followers.push(Follower { name, id, token, state_dir, _folder: Arc::clone(&folder) });
+        }
+        let profiles = Profiles { workspace, make: allowing, reads: shared.wishes.reads };
+        Ok(Self { shared: Arc::clone(shared), profiles, followers })
+    }
+}
+
+impl Part for Sync {
+    fn start(&self, clients: &mut Tasks, followers: &mut Tasks) {
+        let mut writer = Client::new(&self.shared, Workload::Sync, 0).every(PACE);
+        let (profiles, mut version) = (self.profiles.clone(), None);
+        clients.spawn(async move {
+            while writer.turn().await {
+                write(&mut writer, &mut version, &profiles).await;
+            }
+            Ok(())
+        });
+        for (number, follower) in (1..).zip(&self.followers) {
+            let client = Client::new(&self.shared, Workload::Sync, number);
+            followers.spawn(follow(client, follower.clone()));
+        }
+    }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let perform = |api: Api, action: Action| async move { self.profiles.perform(&api, &action).await };
+            part::ask_everywhere(&self.shared, Workload::Sync, &[read()], perform).await;
+        })
+    }
+}
+
+fn read() -> Action {
+    Action::Read { keys: vec![KEY.to_owned()] }
+}
+
+/// An update on the version that is known, or a look at what it is.
+async fn write(client: &mut Client, version: &mut Option<u64>, profiles: &Profiles) {
+    let action = match *version {
+        Some(on) => Action::Write { edits: vec![Edit::Replace { key: KEY.to_owned(), on, value: client.value() }] },
+        None => read(),
+    };
+    let perform = |api: Api| {
+        let action = &action;
+        async move { profiles.perform(&api, action).await }
+    };
+    let outcome = match &action {
+        Action::Write { .. } => client.write(action.clone(), perform).await,
+        _ => {
+            let node = client.any_node();
+            let asked = perform(client.api(node));
+            client.ask(node, action.clone(), asked).await
+        }
+    };
+    *version = match outcome {
+        Outcome::Found { cells } => cells.get(KEY).map(|cell| cell.version),
+        Outcome::Done { versions } => versions.get(KEY).copied(),
+        _ => None,
+    };
+}
+
+/// One life of a sandbox after the other, until the last has come to the end.
+async fn follow(mut client: Client, follower: Follower) -> anyhow::Result<()> {
+    loop {
+        let nodes = &client.shared.nodes;
+        let first = client.random.random_range(0..nodes.len());
+        let order: Vec<Access> = nodes.iter().cycle().skip(first).take(nodes.len()).cloned().collect();
+        let access = Access::to_all(&order);
+        let endpoints = parse_endpoints(&access.urls).context("the URLs of the nodes")?;
+        let token = TokenSource::Text(follower.token.clone());
+        let options =
+            Options { tls: access.tls(), ..Options::new(&follower.id, token, endpoints, follower.state_dir.clone()) };
+        let sync = SyncClient::start(options, hook(&client.shared.recorder, &follower.name)).await?;
+        let ends = Instant::now() + Duration::from_millis(client.random.random_range(LIVES_MS));
+        let has_ended = live(&client.shared, &sync, ends).await;
+        sync.stop().await;
+        if has_ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits until it is time, or until the sandbox is where the cluster came to rest; whether it is.
+async fn live(shared: &Shared, sync: &SyncClient, ends: Instant) -> bool {
+    let (mut status, mut settled) = (sync.status(), shared.settled.clone());
+    loop {
+        let position = status.borrow_and_update().position;
+        let position = position.map(|at| Position { epoch: at.epoch, revision: at.revision });
+        let end = *settled.borrow_and_update();
+        if end.is_some_and(|end| position >= Some(end)) {
+            return true;
+        }
+        // What a heartbeat brings is no change that wakes anybody.
+        let look = Instant::now() + Duration::from_millis(500);
+        let changed = async {
+            tokio::select! {
+                Ok(()) = status.changed() => {}
+                Ok(()) = settled.changed() => {}
+                // Nobody tells of anything any more.
+                else => pending().await,
+            }
+        };
+        let _ = timeout_at(look, changed).await;
+        if end.is_none() && Instant::now() >= ends {
+            return false;
+        }
+    }
+}
+
+/// Writes down what is put into force.
+fn hook(recorder: &Arc<Recorder>, sandbox: &str) -> impl Fn(&Change) -> Result<(), String> + use<> {
+    let (recorder, sandbox) = (Arc::clone(recorder), sandbox.to_owned());
+    move |change| {
+        if !matches!(change.kind, ChangeKind::Installed | ChangeKind::Restored) {
+            return Ok(());
+        }
+        let configuration = &change.configuration;
+        let hosts = layered_hosts(&configuration.config.policy.clone().unwrap_or_default(), PROVIDER);
+        let value = hosts.first().map(|host| host.trim_end_matches(DOMAIN).to_owned()).unwrap_or_default();
+        recorder.add(Line::Installed {
+            sandbox: sandbox.clone(),
+            time_ns: recorder.now_ns(),
+            kind: change.kind.as_str().to_owned(),
+            at: configuration.position.map(|at| Position { epoch: at.epoch, revision: at.revision }),
+            key: KEY.to_owned(),
+            value,
+        });
+        Ok(())
+    }
+}

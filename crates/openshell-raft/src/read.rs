@@ -86,7 +86,10 @@ impl Node {
             }
             tokio::select! {
                 () = sleep(RETRY_PAUSE) => {}
-                _ = leader.changed() => {}
+                // Closed: the node ends, and says so at once as often as it is asked, without end.
+                changed = leader.changed() => if changed.is_err() {
+                    return Err(Unavailable::not_done("this node is stopping", None));
+                }
             }
         }
     }

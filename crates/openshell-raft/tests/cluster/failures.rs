@@ -8,10 +8,10 @@ use openshell_proto::peer::{ForwardRequest, forward_response};
 use openshell_raft::{Consistency, Unavailable};
 use openshell_store::disk::Disk;
 use openshell_store::disk::simulated::SimulatedDisk;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::asked::Echo;
-use crate::harness::{Nodes, OpenDisk, Setup, simulated, soon, until};
+use crate::harness::{Nodes, OpenDisk, PATIENCE, Setup, simulated, soon, until};
 use crate::rules::{bump, call, insist, new_id, version};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,6 +72,19 @@ async fn a_follower_that_is_cut_off_keeps_its_state_and_grows_old() {
     until("it is fresh again", || follower.ready().ok()).await;
     assert!(follower.age_ms() < 4_000);
     nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_waits_ends_when_its_node_stops() {
+    let mut nodes = Nodes::formed(3).await;
+    let follower = nodes.follower().await.node();
+    nodes.switches.cut(follower);
+    let node = nodes.node(follower).clone();
+    // It was found by seed 7 of the simulation: the read went round without a pause, beyond its deadline as well.
+    let reading = tokio::spawn(async move { node.read(Consistency::Linearizable, soon()).await });
+    nodes.stop(follower).await;
+    let read = timeout(PATIENCE / 2, reading).await.expect("it ends long before its deadline").expect("it runs");
+    assert!(matches!(read, Err(Unavailable::NotDone { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,8 +152,12 @@ impl Client {
     }
 }
 
-/// What a failed attempt means. tonic gives a status a source exactly when it made the status itself,
-/// out of a broken connection or a timer; one without a source was said by a node.
+/// What tonic says of an answer whose end is missing. It makes these statuses itself, without a source, and the second one
+/// with the node's headers: no node has said them.
+const CUT_SHORT: [&str; 2] = ["Missing response message.", "Unexpected EOF decoding stream."];
+
+/// What a failed attempt means. tonic gives a status that it made itself, out of a broken connection or a timer, a source,
+/// but for [`CUT_SHORT`]; any other without a source was said by a node.
 fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
     if let Some(source) = std::error::Error::source(&status) {
         return match connect_error(source) {
@@ -166,6 +170,7 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
         // Something that the cluster had to call did not answer: that is the answer.
         Code::Unavailable if outcome_is(&status, "refused") => Outcome::Refused(status),
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => Outcome::Doubt(status),
+        Code::Internal if CUT_SHORT.contains(&status.message()) => Outcome::Doubt(status),
         // Written out, so that a code added to the library is judged by a person.
         Code::Ok
         | Code::InvalidArgument
@@ -192,6 +197,12 @@ pub(crate) fn is_lost(position: Position, refusal: &Status) -> bool {
     let seen = Seen::from_metadata(refusal.metadata());
     let is_of_another_epoch = seen.epoch.is_some_and(|epoch| epoch != 0 && epoch != position.epoch);
     is_of_another_epoch || refusal.metadata().get("x-openshell-position").is_some_and(|value| value == "lost")
+}
+
+/// At which time another id is to be made, in milliseconds since the Unix epoch, when the refused one does not fit the
+/// cluster's time. Nothing was done in the refused attempt.
+pub(crate) fn id_time_ms(refusal: &Status) -> Option<u64> {
+    refusal.metadata().get("x-openshell-id-time-ms")?.to_str().ok()?.parse().ok()
 }
 
 pub(crate) fn outcome_is(status: &Status, outcome: &str) -> bool {

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
-use crate::attempt::{Outcome, is_lost, outcome_is};
+use crate::attempt::{Outcome, id_time_ms, is_lost, outcome_is};
 use crate::client::Client;
 use crate::error::{CallError, EndpointFailure};
 use crate::event::Telling;
@@ -23,6 +23,9 @@ use crate::method::Method;
 use crate::nearest::Nearness;
 use crate::options::CallOptions;
 use crate::seen::Seen;
+
+/// So many other ids are made for a call whose id does not fit the cluster's time: that goes on while others write.
+const OTHER_IDS_MAX: u32 = 5;
 
 /// An answer and what is known about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +75,9 @@ impl Client {
         let inner = &self.inner;
         let path = path_of(method.path())?;
         let deadline = Instant::now() + options.deadline.unwrap_or(inner.deadline);
-        let request_id = options.request_id.unwrap_or_else(|| inner.source.request_id());
+        let mut request_id = options.request_id.unwrap_or_else(|| inner.source.request_id());
+        let may_choose = options.request_id.is_none() && options.attempts_max > 1;
+        let (mut ids_left, mut under_other_ids) = (if may_choose { OTHER_IDS_MAX } else { 0 }, 0);
         let mut telling = Telling::begin(inner, method.path());
         // When there is no time left, the attempt says so.
         let _ = timeout_at(deadline, inner.nearness.measure(&inner.lines)).await;
@@ -80,7 +85,7 @@ impl Client {
         let mut index = progress.turn(&inner.nearness);
         let mut may_lose = options.attempts_max > 1;
         loop {
-            let attempt = options.first_attempt.saturating_add(progress.attempts);
+            let attempt = options.first_attempt.saturating_add(progress.attempts - under_other_ids);
             let carried = inner.carried(options);
             let request = self.headed(request.clone(), options, carried, (request_id, attempt));
             let path = path.clone();
@@ -99,6 +104,15 @@ impl Client {
                 Outcome::Refused(status) => {
                     inner.nearness.prefer(index);
                     let in_doubt = progress.doubt.is_some() || options.first_attempt > 1;
+                    let may_repeat = ids_left > 0 && !in_doubt && Instant::now() < deadline;
+                    if let Some(time_ms) = id_time_ms(&status).filter(|_| may_repeat) {
+                        telling.repeated(request_id, index, status.message(), index);
+                        request_id = inner.source.request_id_at(time_ms);
+                        ids_left -= 1;
+                        progress.note(index, Outcome::<A>::Refused(status));
+                        under_other_ids = progress.attempts;
+                        continue;
+                    }
                     if let Some(lost) = carried.filter(|carried| is_lost(*carried, &status)) {
                         let repeats = may_lose && !in_doubt;
                         telling.lost(lost, &status, repeats);

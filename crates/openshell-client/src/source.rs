@@ -30,9 +30,14 @@ impl Source {
 
     /// A new UUIDv7: the time in milliseconds, then random bits.
     pub(crate) fn request_id(&self) -> Uuid {
+        self.request_id_at((self.clock_ms)())
+    }
+
+    /// The same at a time that somebody else has told, in milliseconds since the Unix epoch.
+    pub(crate) fn request_id_at(&self, time_ms: u64) -> Uuid {
         let mut bytes = [0; 10];
         self.random.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
-        uuid::Builder::from_unix_timestamp_millis((self.clock_ms)(), &bytes).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(time_ms, &bytes).into_uuid()
     }
 
     /// Between half of `pause` and all of it, so that callers that failed together do not return

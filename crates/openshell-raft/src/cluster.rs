@@ -30,6 +30,10 @@ use crate::replace::{self, Replaced};
 use crate::start::{self, StartError};
 use crate::status::{Gauges, MemberInfo};
 use crate::transfer::Heir;
+use crate::vacancy;
+
+/// Ended connections that wait to be looked after; beyond, one look is as good as two.
+const DEPARTURES_MAX: usize = 16;
 
 /// A running node of a cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
@@ -54,8 +58,9 @@ impl Cluster {
             is_removed: start::is_removed(opened.view.clone()),
             expelled: OnceLock::new(),
         });
-        let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself)).map_err(StartError::Tls)?;
-        let wire = Arc::new(wire);
+        let (departed, departures) = mpsc::channel(DEPARTURES_MAX);
+        let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself), departed);
+        let wire = Arc::new(wire.map_err(StartError::Tls)?);
         let links = Arc::new(Links::new(Arc::clone(&wire)));
         let network = Network { node: config.node, links: Arc::clone(&links), pace };
         let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);
@@ -111,7 +116,7 @@ impl Cluster {
             // Before anybody can ask it anything.
             node.withdraw(reason).await;
         }
-        spawn_tasks(&node, wire, leader, readers);
+        spawn_tasks(&node, wire, leader, (readers, departures));
         Ok(Self { node })
     }
 
@@ -363,7 +368,7 @@ fn spawn_tasks(
     node: &Arc<Node>,
     wire: Arc<Wire>,
     leader: watch::Sender<Option<u64>>,
-    readers: mpsc::Receiver<read::Reader>,
+    (readers, departures): (mpsc::Receiver<read::Reader>, mpsc::Receiver<u64>),
 ) {
     fn run(node: &Arc<Node>, task: impl Future<Output = ()> + Send + 'static) {
         let stop = node.stop.clone();
@@ -376,4 +381,5 @@ fn spawn_tasks(
     run(node, formation::run(Arc::clone(node)));
     run(node, replace::finish(Arc::clone(node)));
     run(node, divergence::watch(Arc::clone(node)));
+    run(node, vacancy::watch(Arc::clone(node), departures));
 }

@@ -24,6 +24,7 @@ mod status;
 mod step;
 mod succession;
 mod transfer;
+mod vacancy;
 mod withdraw;
 
 pub use call::{Answered, CallContext, CallHandler, Consistency, IdStanding, Unavailable};

@@ -141,7 +141,10 @@ fn decoded(message: &str, bytes: &[u8]) -> Value {
     let options = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
     let value =
         dynamic.and_then(|dynamic| dynamic.serialize_with_options(serde_json::value::Serializer, &options).ok());
-    value.unwrap_or_else(|| undecoded(bytes))
+    let mut value = value.unwrap_or_else(|| undecoded(bytes));
+    // The entries of a map come in an order of chance, and whoever compares two outputs wants to see what differs.
+    value.sort_all_objects();
+    value
 }
 
 fn undecoded(bytes: &[u8]) -> Value {
@@ -151,7 +154,20 @@ fn undecoded(bytes: &[u8]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use openshell_proto::datamodel::Provider;
+
     use super::*;
+
+    #[test]
+    fn what_is_equal_is_printed_equally() {
+        let provider = Provider {
+            config: (0..20).map(|number| (format!("key-{number:02}"), String::new())).collect(),
+            ..Provider::default()
+        };
+        let value = decoded("openshell.datamodel.v1.Provider", &provider.encode_to_vec());
+        let keys: Vec<&String> = value["config"].as_object().expect("a map").keys().collect();
+        assert!(keys.len() == 20 && keys.is_sorted(), "{keys:?}");
+    }
 
     #[test]
     fn every_message_that_is_printed_is_in_the_descriptor() {

@@ -5,6 +5,7 @@
 //! calls of peers come in others. So the seed is of the thread here: a simulation has one.
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -45,7 +46,14 @@ impl AsyncRuntime for Runtime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        Tokio::spawn(future)
+        // One that panics stands still: the simulation has noted its words and ends, and its runtime must not,
+        // since tokio cannot drop tasks that wake each other while it gives a runtime up.
+        Tokio::spawn(async move {
+            match AssertUnwindSafe(future).catch_unwind().await {
+                Ok(output) => output,
+                Err(_) => std::future::pending().await,
+            }
+        })
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

@@ -182,6 +182,34 @@ async fn a_refusal_is_not_repeated_and_says_what_it_saw() {
     assert!(second.heard("x-openshell-attempt").is_empty());
 }
 
+fn untimely(time_ms: u64) -> Status {
+    let mut refusal = Status::failed_precondition("request id: it is too old");
+    refusal.metadata_mut().insert("x-openshell-id-time-ms", time_ms.into());
+    refusal
+}
+
+#[tokio::test]
+async fn an_id_that_does_not_fit_the_clusters_time_is_made_anew_at_that_time() {
+    let node = Node::failing([untimely(1_700_000_000_000)]);
+    let client = client(&[&node.start().await]);
+    let answer = health(&client, CallOptions::default()).await.expect("under another id");
+    assert_eq!(answer.request_id.get_timestamp().map(|stamp| stamp.to_unix().0), Some(1_700_000_000));
+    assert_eq!(node.heard("x-openshell-attempt"), ["1", "1"], "nobody knows of an attempt under the new id");
+    assert_eq!(node.heard("x-openshell-request-id").last(), Some(&answer.request_id.to_string()));
+}
+
+#[tokio::test]
+async fn an_id_of_the_callers_own_is_kept_and_others_are_not_made_for_ever() {
+    let one =
+        [CallOptions::default().request_id(Uuid::nil()), CallOptions::default().once()].map(|options| (options, 1));
+    for (options, asked) in one.into_iter().chain([(CallOptions::default(), 6)]) {
+        let node = Node::failing((0..9).map(|_| untimely(1_700_000_000_000)));
+        let error = health(&client(&[&node.start().await]), options).await.expect_err("a refusal");
+        assert_eq!(error.refusal_code(), Some(Code::FailedPrecondition));
+        assert_eq!(node.heard("x-openshell-attempt").len(), asked);
+    }
+}
+
 #[tokio::test]
 async fn endpoints_that_cannot_be_reached_are_all_listed_at_once_with_their_causes() {
     let (first, second) = (dead().await, dead().await);
@@ -202,6 +230,18 @@ async fn a_connection_that_breaks_leaves_doubt_and_the_call_goes_elsewhere() {
     let client = client(&[&mute(true).await, &node.start().await]);
     let answer = health(&client, CallOptions::default()).await.expect("the second node answers");
     assert_eq!(node.heard("x-openshell-attempt"), [answer.attempts.to_string()]);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_short_leaves_doubt_as_a_broken_connection_does() {
+    for said in ["Missing response message.", "Unexpected EOF decoding stream."] {
+        let failing = async || Node::failing([Status::internal(said)]).start().await;
+        let once = health(&client(&[&failing().await]), CallOptions::default().once()).await.expect_err("doubt");
+        assert!(matches!(once, CallError::Unknown { .. }), "{said}: {once}");
+        let client = client(&[&failing().await, &Node::default().start().await]);
+        let answer = health(&client, CallOptions::default()).await.expect("the second node answers");
+        assert_eq!(answer.attempts, 2, "{said}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -175,6 +176,12 @@ pub(crate) fn other_cluster(status: &Status) -> Option<&str> {
 /// Whether the peer has shown that it holds another key than this node.
 pub(crate) fn has_other_key(status: &Status) -> bool {
     matches!(handshake_error(status), Some(HandshakeError::OtherKey { .. }))
+}
+
+/// Whether the system of the peer's machine said that nothing listens at its address: its process is gone.
+pub(crate) fn nobody_listens(status: &Status) -> bool {
+    let is_refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
+    matches!(handshake_error(status), Some(HandshakeError::Broken { source, .. }) if is_refused(source))
 }
 
 /// What went wrong, in a sentence: tonic's own text stops at "transport error".

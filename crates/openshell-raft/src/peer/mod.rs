@@ -20,7 +20,9 @@ pub use handshake::{ClusterKey, HandshakeError};
 pub use transport::{Connection, Duplex, Transport};
 
 pub(crate) use handshake::{Myself, was_removed};
-pub(crate) use links::{Channels, Client, Link, Links, has_other_key, other_cluster, sentence, was_never_sent, within};
+pub(crate) use links::{
+    Channels, Client, Link, Links, has_other_key, nobody_listens, other_cluster, sentence, was_never_sent, within,
+};
 pub(crate) use network::Network;
 pub(crate) use service::{REMOVED, serve};
 pub(crate) use wire::Wire;

@@ -32,13 +32,21 @@ pub(crate) struct Wire {
     transport: Arc<dyn Transport>,
     tls: PeerTls,
     myself: Arc<Myself>,
+    /// Told of the node whose connection has ended.
+    departed: mpsc::Sender<u64>,
 }
 
 impl Wire {
+    /// Whoever made a connection to this node that has ended is told to `departed`, as far as there is room.
+    ///
     /// # Errors
     /// When the machine's cryptography does not work; no retry helps.
-    pub(crate) fn new(transport: Arc<dyn Transport>, myself: Arc<Myself>) -> io::Result<Self> {
-        Ok(Self { transport, tls: PeerTls::new()?, myself })
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        myself: Arc<Myself>,
+        departed: mpsc::Sender<u64>,
+    ) -> io::Result<Self> {
+        Ok(Self { transport, tls: PeerTls::new()?, myself, departed })
     }
 
     /// Connects to a node and proves both ends.
@@ -59,7 +67,7 @@ impl Wire {
                 self.tls.connect(connection.stream).await?
             };
             let peer = dial(&mut stream, &self.myself, to, &binding).await?;
-            Ok(PeerStream { stream, peer, stop: None })
+            Ok(PeerStream { stream, peer, stop: None, _farewell: None })
         };
         named(timeout(HANDSHAKE_TIMEOUT, talk).await, remote())
     }
@@ -73,7 +81,8 @@ impl Wire {
                 self.tls.accept(connection.stream).await?
             };
             let peer = answer(&mut stream, &self.myself, &binding).await?;
-            Ok(PeerStream { stream, peer, stop: None })
+            let farewell = Some(Farewell { node: peer.node, to: self.departed.clone() });
+            Ok(PeerStream { stream, peer, stop: None, _farewell: farewell })
         };
         named(timeout(HANDSHAKE_TIMEOUT, talk).await, remote)
     }
@@ -138,6 +147,21 @@ pub(crate) struct PeerStream {
     stream: Box<dyn Duplex>,
     peer: PeerIdentity,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Says so when it goes.
+    _farewell: Option<Farewell>,
+}
+
+/// Says that a connection of a node has ended.
+struct Farewell {
+    node: u64,
+    to: mpsc::Sender<u64>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Without room somebody looks already.
+        let _ = self.to.try_send(self.node);
+    }
 }
 
 impl PeerStream {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openshell_proto::log::reply;
 use openshell_proto::peer::{ForwardRequest, forward_response};
-use openshell_raft::{Consistency, Unavailable};
+use openshell_raft::{Consistency, Timings, Unavailable};
 use openshell_store::disk::Disk;
 use openshell_store::disk::simulated::SimulatedDisk;
 use tokio::time::{Instant, timeout};
@@ -28,6 +28,43 @@ async fn when_the_leader_goes_another_takes_over_with_everything_acknowledged() 
     nodes.all_ready().await;
     let state = nodes.node(gone).read(Consistency::Linearizable, soon()).await.expect("read");
     assert_eq!(version(&state, "a"), 6);
+    nodes.agree().await;
+}
+
+/// With these nobody is elected because a time has passed, as long as a test lasts.
+fn without_elections() -> Setup {
+    let timings = Timings { heartbeat_ms: 200, election_min_ms: 200_000, election_max_ms: 300_000, ..Timings::lan() };
+    Setup { timings, ..Setup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_process_is_gone_is_succeeded_before_its_lease_ends() {
+    let mut nodes = Nodes::formed_as(3, without_elections(), |_| simulated()).await;
+    for turn in 1..=2 {
+        insist(&nodes, call(Some(new_id())), bump("a")).await;
+        let gone = nodes.leader().await.node();
+        nodes.stop(gone).await;
+        let answered = insist(&nodes, call(Some(new_id())), bump("a")).await;
+        assert_eq!(version(&answered.state, "a"), 2 * turn);
+        nodes.start(gone).await.expect("started");
+        nodes.all_ready().await;
+    }
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_were_all_started_anew_wait_for_no_lease() {
+    let mut nodes = Nodes::formed_as(3, without_elections(), |_| simulated()).await;
+    insist(&nodes, call(Some(new_id())), bump("a")).await;
+    for node in 1..=3 {
+        nodes.stop(node).await;
+    }
+    for node in 1..=3 {
+        nodes.start(node).await.expect("started");
+    }
+    nodes.all_ready().await;
+    let answered = insist(&nodes, call(Some(new_id())), bump("a")).await;
+    assert_eq!(version(&answered.state, "a"), 2);
     nodes.agree().await;
 }
 

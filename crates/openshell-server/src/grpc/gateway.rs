@@ -21,7 +21,7 @@ use crate::grpc::errand::{Errand, Next};
 use crate::grpc::facts::Facts;
 use crate::grpc::finish;
 use crate::grpc::peers::FromPeers;
-use crate::grpc::status::{Seen, position_lost, refused, unavailable};
+use crate::grpc::status::{Seen, position_lost, refused, refused_id, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::logs::{self, Keeper, Logs};
@@ -236,8 +236,7 @@ impl Gateway {
         }
     }
 
-    /// A state that is not older than what the caller has seen: waits a little for this node,
-    /// then asks the leader how far the cluster is.
+    /// A state that is not older than what the caller has seen: waits a little, then asks the leader how far the cluster is.
     pub(crate) async fn at_least(&self, revision: u64, deadline: Instant) -> Result<Arc<State>, Status> {
         let patience = deadline.min(Instant::now() + CATCH_UP);
         if !self.cluster.wait_for_revision(revision, patience).await {
@@ -253,9 +252,8 @@ impl Gateway {
         Ok(self.cluster.state())
     }
 
-    /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes
-    /// with every attempt, so that at most one takes effect. A leader that lost its majority gives
-    /// up at once: only another node can find the next leader.
+    /// Carries a decision to the leader, wherever it is, until the deadline. The same id goes with every attempt, so that
+    /// one takes effect at most. A leader that lost its majority gives up at once: only another node can find the next.
     pub(crate) async fn submit(
         self: &Arc<Self>,
         rpc: &str,
@@ -310,12 +308,14 @@ impl Gateway {
     async fn wait_for_leader(&self, deadline: Instant) {
         let mut leader = self.cluster.watch_leader();
         if leader.borrow_and_update().is_some() {
-            tokio::time::sleep(RETRY_PAUSE).await;
-        } else {
-            let changed = tokio::time::timeout_at(deadline, leader.wait_for(Option::is_some));
-            if changed.await.is_err() {
-                tracing::debug!("no leader was found before the deadline");
-            }
+            return tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        let is_closed = async { leader.wait_for(Option::is_some).await.is_err() };
+        match tokio::time::timeout_at(deadline, is_closed).await {
+            Ok(false) => {}
+            // The node ends, and would be asked again and again without a pause.
+            Ok(true) => tokio::time::sleep(RETRY_PAUSE).await,
+            Err(_) => tracing::debug!("no leader was found before the deadline"),
         }
     }
 
@@ -326,7 +326,7 @@ impl Gateway {
         self.cluster.wait_for_revision(response.revision, patience).await;
         let reply = match response.reply.and_then(|reply| reply.outcome) {
             Some(reply::Outcome::Message(message)) => Ok(Bytes::from(message)),
-            Some(reply::Outcome::Refusal(refusal)) => Err(refused(&Refusal::from_proto(&refusal))),
+            Some(reply::Outcome::Refusal(no)) => Err(refused_id(&Refusal::from_proto(&no), response.id_time_ms)),
             None => Err(Status::internal("the leader's answer is empty")),
         };
         Ok(Answer { reply, revision: response.revision, settled: response.settled })

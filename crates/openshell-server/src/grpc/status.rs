@@ -81,6 +81,16 @@ pub(crate) fn incomplete(reason: &Status) -> Status {
     status
 }
 
+/// A rule's no. One to a request id that does not fit the cluster's time says at which time to make another: milliseconds
+/// since the Unix epoch, 0 for any other refusal. Who made one attempt under it, and no other, may do so.
+pub(super) fn refused_id(refusal: &Refusal, id_time_ms: i64) -> Status {
+    let mut status = refused(refusal);
+    if id_time_ms != 0 {
+        status.metadata_mut().insert("x-openshell-id-time-ms", MetadataValue::from(id_time_ms));
+    }
+    status
+}
+
 /// What the caller says it has seen is not of this cluster, or of another life of it: nothing was looked at
 /// but that. The header `x-openshell-position: lost` tells it from a rule's no.
 pub(crate) fn position_lost(text: String) -> Status {

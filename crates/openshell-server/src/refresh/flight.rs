@@ -7,7 +7,7 @@ use std::sync::Arc;
 use openshell_chaos::{Point, point};
 use openshell_proto::peer::{MintCaller, SettleRefreshRequest, settle_refresh_request};
 use openshell_proto::v1::{RotateProviderCredentialRequest, StoredRefreshClaim};
-use openshell_raft::{CallContext, SystemClock, Unavailable};
+use openshell_raft::{Answered, CallContext, IdStanding, SystemClock, Unavailable};
 use openshell_state::access::Principal;
 use openshell_state::decide::refresh::{self, Awaited, Claiming};
 use openshell_state::{Identifiers, RequestId, query};
@@ -53,7 +53,13 @@ pub(crate) async fn rotate(
     }
     let awaited = Awaited { request, claim: held };
     let standing = gateway.cluster.decide(context, |call| refresh::standing(call, &awaited).into()).await;
-    standing.map_err(|error| lost(&error.to_string()))
+    match standing {
+        // To its caller that would say that nothing was done, and under another id it would be done again.
+        Ok(Answered { standing: IdStanding::Untimely { .. }, .. }) => {
+            Err(lost("the cluster's time went on beyond the request id; see `provider refresh status`"))
+        }
+        standing => standing.map_err(|error| lost(&error.to_string())),
+    }
 }
 
 /// The claim was made: whatever fails from now on, a mint may come of it.

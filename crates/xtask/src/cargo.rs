@@ -12,6 +12,13 @@ use serde_json::Value;
 /// Below `HOME`: where CI keeps what it built, outside of the checkout. `.ci/run` names the same folder.
 const SHARED_TARGET: &str = ".cache/openshell/target";
 
+/// The simulation, a workspace of its own (`jepsen/sim/README.md`), and its build output below the target folder.
+const SIMULATION: &str = "jepsen/sim";
+const SIMULATION_TARGET: &str = "sim";
+
+/// What would take the place of the flags in the simulation's own `.cargo/config.toml`, without which it is not built.
+const FLAGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+
 /// Cargo, as this repository uses it.
 pub(crate) struct Cargo {
     root: PathBuf,
@@ -56,11 +63,24 @@ impl Cargo {
         serde_json::from_slice(&output.stdout).context("cargo metadata did not answer with JSON")
     }
 
+    /// A command that runs in the workspace of the simulation, with a folder of its own for what is built.
+    pub(crate) fn simulation(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.command(arguments);
+        command.current_dir(self.root.join(SIMULATION)).env("CARGO_TARGET_DIR", self.target()?.join(SIMULATION_TARGET));
+        for name in FLAGS {
+            command.env_remove(name);
+        }
+        Ok(command)
+    }
+
     /// The folder of the built programs.
     pub(crate) fn programs(&self) -> Result<PathBuf> {
+        Ok(self.target()?.join("release"))
+    }
+
+    fn target(&self) -> Result<PathBuf> {
         let metadata = self.metadata()?;
-        let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-        Ok(Path::new(target).join("release"))
+        metadata["target_directory"].as_str().map(PathBuf::from).context("cargo metadata names no target_directory")
     }
 }
 
@@ -82,7 +102,8 @@ fn shared_target(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SHARED_TARGET, root, shared_target};
+    use super::{Cargo, FLAGS, SHARED_TARGET, root, shared_target};
+    use std::ffi::OsStr;
     use std::path::Path;
 
     fn chosen(pairs: &[(&str, &str)]) -> Option<String> {
@@ -102,6 +123,16 @@ mod tests {
     fn ci_and_this_program_name_the_same_folder() {
         let script = std::fs::read_to_string(root().unwrap().join(".ci/run")).unwrap();
         assert!(script.contains(&format!("$HOME/{SHARED_TARGET}")), "{script}");
+    }
+
+    #[test]
+    fn the_simulation_has_its_own_flags_and_its_own_folder() {
+        let cargo = Cargo::new().unwrap();
+        let command = cargo.simulation(&["test"]).unwrap();
+        let set = |name: &str| command.get_envs().find(|(key, _)| *key == OsStr::new(name)).map(|(_, value)| value);
+        assert!(FLAGS.iter().all(|flags| set(flags) == Some(None)));
+        assert_eq!(set("CARGO_TARGET_DIR"), Some(Some(cargo.target().unwrap().join("sim").as_os_str())));
+        assert!(command.get_current_dir().unwrap().join(".cargo/config.toml").is_file());
     }
 
     #[test]

@@ -18,5 +18,6 @@ pub(crate) fn run() -> Result<bool> {
             return Ok(false);
         }
     }
-    Ok(true)
+    output::heading("cargo fmt, of the simulation");
+    Ok(cargo.simulation(&["fmt"])?.status()?.success())
 }

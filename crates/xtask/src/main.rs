@@ -37,14 +37,19 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// A long run of every fault on five nodes, as `jepsen/README.md` has it. Its folder is below `store/`.
+    /// Long runs of every fault on five nodes, as `jepsen/README.md` has it, each of 40 minutes at most. Their folders
+    /// are below `store/`. Ends with the worst exit code of them.
     Chaos {
-        /// For how long clients work while faults happen; measurements come after it.
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=240))]
+        /// For how long clients work while faults happen, in all runs together.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_440))]
         minutes: u64,
-        /// Decides plan and workload; a random one, which is printed, when absent.
+        /// Decides plan and workload of the first run, the number after it those of the second, and so on; a random
+        /// one, which is printed, when absent.
         #[arg(long)]
         seed: Option<u64>,
+        /// Measures what the profile measures beside and after each run, which takes longer than the runs.
+        #[arg(long)]
+        rows: bool,
     },
     /// Formats, and applies what clippy can apply.
     Fix,
@@ -53,16 +58,16 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    let passed = |passed: bool| u8::from(!passed);
     let result = match Arguments::parse().task {
-        Task::Demo { keep } => demo::run(keep),
-        Task::Test { seed } => test::run(seed),
-        Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
-        Task::Fix => fix::run(),
-        Task::Tidy => tidy::run(),
+        Task::Demo { keep } => demo::run(keep).map(passed),
+        Task::Test { seed } => test::run(seed).map(passed),
+        Task::Chaos { minutes, seed, rows } => chaos::run(minutes, seed, rows),
+        Task::Fix => fix::run().map(passed),
+        Task::Tidy => tidy::run().map(passed),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::error(&format!("error: {error:#}"));
             ExitCode::FAILURE

@@ -15,16 +15,18 @@ enum Requirement {
     CompilerCxx,
     Libclang,
     Namespaces,
+    Faults,
     SystemdAnalyze,
     Python,
     PythonVenv,
 }
 
-const ALL: [Requirement; 7] = [
+const ALL: [Requirement; 8] = [
     Requirement::CompilerC,
     Requirement::CompilerCxx,
     Requirement::Libclang,
     Requirement::Namespaces,
+    Requirement::Faults,
     Requirement::SystemdAnalyze,
     Requirement::Python,
     Requirement::PythonVenv,
@@ -38,6 +40,9 @@ impl Requirement {
             Self::CompilerCxx => "a C++ compiler (c++), which compiles RocksDB",
             Self::Libclang => "libclang, with which bindgen reads RocksDB's headers",
             Self::Namespaces => "the programs ip and nft, with which the jepsen scenario cuts nodes off",
+            Self::Faults => {
+                "strace, iptables, faketime and ext4's tools, with which the jepsen scenario spoils disks, links and clocks"
+            }
             Self::SystemdAnalyze => "the program systemd-analyze, with which a test reads the unit of deploy/",
             Self::Python => "python3, whose script computes the hashes that ours are compared with",
             Self::PythonVenv => "python3's venv with pip, into which a test installs a released client",
@@ -51,6 +56,7 @@ impl Requirement {
             Self::CompilerCxx => &["g++"],
             Self::Libclang => &["clang", "libclang-dev"],
             Self::Namespaces => &["iproute2", "nftables"],
+            Self::Faults => &["strace", "iptables", "faketime", "e2fsprogs"],
             Self::SystemdAnalyze => &["systemd"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
@@ -63,7 +69,9 @@ impl Requirement {
             Self::CompilerCxx => program_of(&["CXX"], &["c++", "g++", "clang++"]),
             Self::Libclang => libclang(&libclang_folders()).is_some(),
             // Without root no network can be cut, and the scenario says so.
-            Self::Namespaces => !may_cut_networks() || (program_of(&[], &["ip"]) && program_of(&[], &["nft"])),
+            Self::Namespaces => !may_cut_networks() || are_there(&["ip", "nft"]),
+            // Without one of them a run leaves a kind of fault out, which the gate must not do unnoticed.
+            Self::Faults => !may_cut_networks() || are_there(&["strace", "iptables", "faketime", "mkfs.ext4"]),
             Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
             Self::Python => program_of(&[], &["python3"]),
             // Debian's python3 has venv, but without this package nothing that puts pip into one.
@@ -171,6 +179,11 @@ fn program_of(variables: &[&str], programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     variables.iter().any(is_named) || programs.iter().any(is_there)
+}
+
+/// Whether all of these programs are on the path.
+fn are_there(programs: &[&str]) -> bool {
+    programs.iter().all(|program| program_of(&[], &[program]))
 }
 
 /// Where bindgen looks: `LIBCLANG_PATH` alone when it is set, else the usual folders.

@@ -35,6 +35,9 @@ pub(crate) fn run(seed: Option<u64>) -> Result<bool> {
 
 fn steps(cargo: &Cargo, seed: u64) -> Result<Vec<Step>> {
     let run = |name, arguments: &[&str]| Step { name, action: Action::Run(cargo.command(arguments)) };
+    let simulation = |name, arguments: &[&str]| -> Result<Step> {
+        Ok(Step { name, action: Action::Run(cargo.simulation(arguments)?) })
+    };
     let mut documentation = cargo.command(&["doc", "--release", "--workspace", "--no-deps"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     // Not `cargo run -p`: that would unite features anew and build much of the workspace again.
@@ -46,10 +49,12 @@ fn steps(cargo: &Cargo, seed: u64) -> Result<Vec<Step>> {
     jepsen.args(["--partitions", if setup::may_cut_networks() { "required" } else { "auto" }]);
     Ok(vec![
         run("formatting", &["fmt", "--all", "--check"]),
+        simulation("formatting of the simulation", &["fmt", "--check"])?,
         Step { name: "tidy", action: Action::Tidy },
         run("clippy", &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         run("build", &["build", "--release", "--workspace"]),
         run("tests", &["test", "--release", "--workspace"]),
+        simulation("simulation", &["test"])?,
         Step { name: "documentation", action: Action::Run(documentation) },
         Step { name: "jepsen", action: Action::Run(jepsen) },
     ])
@@ -98,7 +103,7 @@ fn perform(action: Action) -> Result<(), String> {
 }
 
 /// The standard library seeds its hash maps from the system: enough for a seed that is printed.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
@@ -134,7 +139,18 @@ mod tests {
     #[test]
     fn the_gate_checks_before_it_builds_and_ends_with_the_cluster_under_faults() {
         let names: Vec<_> = steps(&Cargo::new().unwrap(), 1).unwrap().iter().map(|step| step.name).collect();
-        assert_eq!(names, ["formatting", "tidy", "clippy", "build", "tests", "documentation", "jepsen"]);
+        let expected = [
+            "formatting",
+            "formatting of the simulation",
+            "tidy",
+            "clippy",
+            "build",
+            "tests",
+            "simulation",
+            "documentation",
+            "jepsen",
+        ];
+        assert_eq!(names, expected);
         assert_ne!(random(), random());
     }
 }

@@ -19,7 +19,7 @@ use crate::world::{World, now_ms};
 /// A client gives up a write after this long.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// One call or answer in so many is lost.
-const LOST: u64 = 40;
+const LOST: u64 = 80;
 
 /// A client between two calls.
 pub(crate) struct Client {
@@ -117,7 +117,7 @@ impl Client {
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
             self.world.oracle().attempt(operation, request.id);
-            let limit = self.chance.millis(150, 3_000);
+            let limit = self.chance.millis(150, 2_000);
             let sent = request.clone();
             match self.call(limit, |answer| Ask::Write(sent, limit, answer)).await {
                 Attempt::Heard(Heard::Untimely { take_ms }) if !request.is_repeated => {
@@ -136,7 +136,7 @@ impl Client {
     /// Asks again what was answered: the answer must be the same.
     async fn repeat(&mut self, operation: usize, mut request: Request) {
         request.is_repeated = true;
-        let limit = self.chance.millis(150, 3_000);
+        let limit = self.chance.millis(150, 2_000);
         let again = self.call(limit, |answer| Ask::Write(request, limit, answer)).await;
         if let Attempt::Heard(heard) = again {
             match heard {
@@ -144,7 +144,8 @@ impl Client {
                 // Too old to be remembered, or no answer.
                 Heard::Untimely { .. } | Heard::NotDone | Heard::Unknown => {}
                 Heard::Refused { refusal, .. } => {
-                    self.world.violated(format!("a write was acknowledged, and refused when it was repeated: {refusal}"));
+                    self.world
+                        .violated(format!("a write was acknowledged, and refused when it was repeated: {refusal}"));
                 }
             }
         }
@@ -155,7 +156,7 @@ impl Client {
             true => (self.world.oracle().floor(), Fresh::Linearizable),
             false => (self.seen, Fresh::AtLeast(self.seen)),
         };
-        let limit = self.chance.millis(150, 3_000);
+        let limit = self.chance.millis(150, 2_000);
         if let Attempt::Heard(Some(state)) = self.call(limit, |answer| Ask::Read(fresh, limit, answer)).await {
             self.seen = self.seen.max(state.revision());
             for (at, version) in (0..).zip(&mut self.versions) {
@@ -200,9 +201,9 @@ pub(crate) fn name(number: u64) -> String {
     format!("k{number}")
 }
 
-/// The id of the last write that a node is asked for.
-pub(crate) fn last_id(time_ms: i64, node: u64) -> RequestId {
-    id_made_at(time_ms, [u64::MAX, node])
+/// The id of one of the last writes that a node is asked for.
+pub(crate) fn last_id(time_ms: i64, node: u64, attempt: u64) -> RequestId {
+    id_made_at(time_ms, [u64::MAX, node << 32 | attempt])
 }
 
 fn id_made_at(time_ms: i64, rest: [u64; 2]) -> RequestId {

@@ -96,9 +96,7 @@ fn conclude(response: ForwardResponse, is_in_doubt: bool) -> Heard {
         },
         Some(reply::Outcome::Refusal(_)) if is_in_doubt && !settled => Heard::Unknown,
         Some(reply::Outcome::Refusal(_)) if id_time_ms != 0 => Heard::Untimely { take_ms: id_time_ms },
-        Some(reply::Outcome::Refusal(refusal)) => {
-            Heard::Refused { revision, refusal: Refusal::from_proto(&refusal) }
-        }
+        Some(reply::Outcome::Refusal(refusal)) => Heard::Refused { revision, refusal: Refusal::from_proto(&refusal) },
         None => Heard::Unknown,
     }
 }
@@ -106,11 +104,15 @@ fn conclude(response: ForwardResponse, is_in_doubt: bool) -> Heard {
 async fn wait_for_leader(cluster: &Cluster, deadline: Instant) {
     let mut leader = cluster.watch_leader();
     let is_known = leader.borrow_and_update().is_some();
-    // Closed, or with a leader that did not take the call: not to be asked again at once.
-    let found = if is_known { None } else { Some(timeout_at(deadline, leader.wait_for(Option::is_some)).await) };
-    if !matches!(found, Some(Ok(Ok(_)) | Err(_))) {
-        sleep(RETRY_PAUSE).await;
+    if !is_known {
+        let found = timeout_at(deadline, leader.wait_for(Option::is_some));
+        let is_closed = found.await.is_ok_and(|found| found.is_err());
+        if !is_closed {
+            return;
+        }
     }
+    // A leader that did not take the call, or a node that ends: not to be asked again at once.
+    sleep(RETRY_PAUSE).await;
 }
 
 /// Decides a call on this node, which has to lead.

@@ -1,21 +1,27 @@
 //! What must hold of the nodes after every step, whatever clients see: one life of one node leads
-//! under a leader's id; a committed entry is the same everywhere and stays as it is; term
+//! under a leader's id; an applied entry is the same on every disk and stays as it is; term
 //! and applied revision never go back in a node's life; states at one revision are equal; nobody
 //! withdraws, doubts or breaks.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use openshell_proto::log::LogId;
 use openshell_raft::{Gauges, Page, PageLimit};
 use openshell_state::{Digest, State};
+use openshell_store::disk::simulated::SimulatedDisk;
 use openshell_store::disk::{Disk, Family};
+use prost::Message;
 
 use crate::trace::Trace;
 use crate::world::{Running, World};
 
 /// After so many steps the logs are compared from their beginning.
 const WHOLE_LOG_STEPS: u64 = 400;
+/// So long may a purge wait for a disk that takes its time.
+const PURGE_STEPS: u64 = 8_000;
 
 /// What is remembered of the run.
 #[derive(Default)]
@@ -53,6 +59,8 @@ struct Seen {
     installs: u64,
     /// Entries through this index were compared.
     compared: u64,
+    /// Since when the next one is not as it was committed.
+    differs_since: Option<u64>,
 }
 
 impl Invariants {
@@ -74,8 +82,6 @@ impl Invariants {
             let state = running.cluster.state();
             trace.note(&(node, life, gauges.term, gauges.role, gauges.leader, gauges.committed));
             trace.note(&(state.revision(), gauges.last_log_index, gauges.purged));
-            // The commit index that a node was told may be beyond what is its own of the log.
-            let committed = state.revision();
             if !is_leaving {
                 said(&running)?;
             }
@@ -84,7 +90,7 @@ impl Invariants {
             if step.is_multiple_of(WHOLE_LOG_STEPS) {
                 self.node(node, life).compared = 0;
             }
-            self.check_log(world, node, life, committed).map_err(|what| format!("node {node}: {what}"))?;
+            self.check_log(world, node, life, step).map_err(|what| format!("node {node}: {what}"))?;
         }
         Ok(())
     }
@@ -104,7 +110,9 @@ impl Invariants {
             let first = *self.leaders.entry((term, node)).or_insert(life);
             self.seen.leaders += u64::from(self.leaders.len() > led);
             if first != life {
-                return Err(format!("it leads term {term} again, in its life {life}, after it did in its life {first}"));
+                return Err(format!(
+                    "it leads term {term} again, in its life {life}, after it did in its life {first}"
+                ));
             }
         }
         let seen = self.node(node, life);
@@ -152,33 +160,49 @@ impl Invariants {
         world.oracle().applied(revision, &entries)
     }
 
-    /// Compares the committed entries that are on the node's disk with those of the others.
-    fn check_log(&mut self, world: &World, node: u64, life: u64, committed: u64) -> Result<(), String> {
+    /// Compares the entries on the node's disk that are applied there with those of the others. What the
+    /// node has applied in memory may not be on its disk yet.
+    fn check_log(&mut self, world: &World, node: u64, life: u64, step: u64) -> Result<(), String> {
+        let disk = world.place(node, |place| place.disk.clone());
+        let applied = applied_on(&disk).map_err(|error| error.to_string())?;
         let from = self.node(node, life).compared + 1;
-        if from > committed {
+        if from > applied {
             return Ok(());
         }
-        let disk = world.place(node, |place| place.disk.clone());
         let mut compared = from - 1;
         let known = &mut self.committed;
         let mut differs = None;
-        let read = disk.scan(Family::Log, &from.to_be_bytes(), &(committed + 1).to_be_bytes(), &mut |key, entry| {
+        let read = disk.scan(Family::Log, &from.to_be_bytes(), &(applied + 1).to_be_bytes(), &mut |key, entry| {
             let index = key.try_into().map_or(0, u64::from_be_bytes);
-            compared = index;
             if known.entry(index).or_insert_with(|| entry.to_vec()).as_slice() != entry {
                 differs = Some(index);
                 return Ok(ControlFlow::Break(()));
             }
+            compared = index;
             Ok(ControlFlow::Continue(()))
         });
         read.map_err(|error| error.to_string())?;
         self.seen.committed = self.committed.len() as u64;
-        self.node(node, life).compared = compared;
-        match differs {
-            Some(index) => Err(format!("its log has another entry at {index} than was committed there")),
-            None => Ok(()),
+        let seen = self.node(node, life);
+        seen.compared = compared;
+        let Some(index) = differs else {
+            seen.differs_since = None;
+            return Ok(());
+        };
+        // Behind a snapshot that was installed over it, until it is purged.
+        match step - *seen.differs_since.get_or_insert(step) {
+            0..PURGE_STEPS => Ok(()),
+            _ => Err(format!("its log has another entry at {index} than was committed there")),
         }
     }
+}
+
+/// The last entry that is applied on a disk; 0 for none.
+fn applied_on(disk: &SimulatedDisk) -> io::Result<u64> {
+    let Some(value) = disk.get(Family::Meta, b"applied")? else { return Ok(0) };
+    // Behind the format and the checksum that every value of the family has.
+    let id = LogId::decode(value.get(5..).unwrap_or_default()).map_err(io::Error::other)?;
+    Ok(id.index)
 }
 
 /// What a node says of itself that it has no reason to.

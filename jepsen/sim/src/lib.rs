@@ -3,7 +3,9 @@
 //! simulated, and what is not, is in `README.md`.
 
 #[cfg(not(tokio_unstable))]
-compile_error!("build it in jepsen/sim, whose .cargo/config.toml sets `--cfg tokio_unstable`: without it no run is repeatable");
+compile_error!(
+    "build it in jepsen/sim, whose .cargo/config.toml sets `--cfg tokio_unstable`: without it no run is repeatable"
+);
 
 mod chance;
 mod client;
@@ -17,6 +19,7 @@ mod node;
 mod oracle;
 mod panics;
 mod plan;
+mod rows;
 mod rules;
 mod run;
 mod seeds;
@@ -27,5 +30,6 @@ pub use disk::Planted;
 pub use faults::Counts;
 pub use invariants::Figures;
 pub use oracle::Told;
+pub use rows::{Sweep, append};
 pub use run::{Outcome, Settings, run};
 pub use seeds::{Kept, keep, kept};

@@ -43,14 +43,7 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn new(nodes: u64, latency: (Duration, Duration)) -> Self {
-        Self {
-            nodes,
-            latency,
-            troubles: BTreeMap::new(),
-            conditions: BTreeMap::new(),
-            slow: BTreeMap::new(),
-            lossy: 0,
-        }
+        Self { nodes, latency, troubles: BTreeMap::new(), conditions: BTreeMap::new(), slow: BTreeMap::new(), lossy: 0 }
     }
 
     pub(crate) fn begin(&mut self, sim: &mut Sim<'_>, number: u64, troubles: impl IntoIterator<Item = Trouble>) {

@@ -1,15 +1,13 @@
 //! `openshell-sim`: runs seeds of the simulation, those that failed before first. Prints a line for
 //! each that fails, keeps it, and ends with failure.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use openshell_sim::{Kept, Outcome, Settings, keep, kept, run};
+use openshell_sim::{Kept, Outcome, Settings, Sweep, append, keep, kept, run};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -27,7 +25,7 @@ struct Arguments {
     /// Steps with faults, of a millisecond of simulated time each.
     #[arg(long, default_value_t = 20_000)]
     ticks: u64,
-    /// A new folder for the scoreboard's figure, as `jepsen/README.md` has it.
+    /// A folder to whose `rows.json` the scoreboard's figure is appended, as `jepsen/README.md` has it.
     #[arg(long, value_name = "FOLDER")]
     rows: Option<PathBuf>,
 }
@@ -81,35 +79,26 @@ fn sweep(arguments: &Arguments) -> ExitCode {
         }
     };
     let begin = Instant::now();
-    let mut failed = 0;
+    let mut failed = Vec::new();
     let mut steps = 0;
     let all = old.iter().map(|kept| (kept.seed, kept.ticks));
     let all: Vec<_> = all.chain(arguments.seeds.clone().map(|seed| (seed, arguments.ticks))).collect();
     for (seed, ticks) in &all {
         let outcome = run(*seed, Settings { ticks: *ticks, planted: None });
         steps += outcome.steps;
-        failed += u64::from(fails(*seed, *ticks, &outcome));
+        if fails(*seed, *ticks, &outcome) {
+            failed.push(*seed);
+        }
     }
     let seconds = begin.elapsed().as_secs_f64();
-    line(&format!("{} seeds, {failed} failed, {} s simulated in {seconds:.1} s", all.len(), steps / 1000));
-    if let Some(Err(error)) =
-        arguments.rows.as_deref().map(|folder| write_row(folder, &arguments.seeds, all.len(), failed))
-    {
+    line(&format!("{} seeds, {} failed, {} s simulated in {seconds:.1} s", all.len(), failed.len(), steps / 1000));
+    let is_well = failed.is_empty();
+    let sweep = Sweep { seeds: arguments.seeds.clone(), samples: all.len() as u64, failed };
+    if let Some(Err(error)) = arguments.rows.as_deref().map(|folder| append(folder, &sweep)) {
         line(&format!("the figure cannot be written: {error}"));
         return ExitCode::FAILURE;
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// How many seeds failed, for the scoreboard. A folder that has figures is left as it is.
-fn write_row(folder: &Path, seeds: &Range<u64>, count: usize, failed: u64) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let (from, to, passed) = (seeds.start, seeds.end, failed == 0);
-    let row = format!(
-        r#""row": "9.failed", "value": {failed}, "unit": "seeds", "samples": {count}, "seeds": [{from}, {to}]"#
-    );
-    let mut file = File::create_new(folder.join("rows.json"))?;
-    writeln!(file, r#"[{{{row}, "passed": {passed}}}]"#)
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Says that a seed failed, and keeps it.

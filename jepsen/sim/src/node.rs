@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use openshell_proto::log::{self, Command, Origin, command};
 use openshell_raft::{
-    Cluster, ClusterConfig, ClusterKey, Consistency, FaultHook, Genesis, Heir, Replaced, Timings, initial_cluster_digest,
+    Cluster, ClusterConfig, ClusterKey, Consistency, FaultHook, Genesis, Heir, Replaced, Timings,
+    initial_cluster_digest,
 };
 use openshell_state::access::Principal;
 use openshell_state::{Draft, Identifiers, Key, Sealer, State};
@@ -39,12 +40,7 @@ pub(crate) enum Ask {
     /// Moves leadership to a node, within a time.
     Transfer(u64, Duration),
     /// Puts a node into the place of another, within a time; says whether it is done.
-    Replace {
-        old: u64,
-        new: u64,
-        limit: Duration,
-        done: oneshot::Sender<bool>,
-    },
+    Replace { old: u64, new: u64, limit: Duration, done: oneshot::Sender<bool> },
     /// Hands over and stops.
     Stop,
 }
@@ -65,8 +61,7 @@ pub(crate) struct Status {
 
 /// The node's process. Whatever keeps it from starting is a violation: its disk is honest.
 pub(crate) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
-    let (disk, clock, life) =
-        world.place(node, |place| (place.disk.clone(), Arc::clone(&place.clock), place.life));
+    let (disk, clock, life) = world.place(node, |place| (place.disk.clone(), Arc::clone(&place.clock), place.life));
     let fault: FaultHook = {
         let world = Arc::clone(&world);
         Arc::new(move |sentence| world.is_broken(node, life, sentence))

@@ -190,7 +190,9 @@ impl Oracle {
             return Err(format!("{write:?} took effect at revision {revision}, and {floor} was known when it began"));
         }
         if operation.end == End::Never {
-            return Err(format!("{write:?} took effect at revision {revision}, and its client was told that it never would"));
+            return Err(format!(
+                "{write:?} took effect at revision {revision}, and its client was told that it never would"
+            ));
         }
         let names: Vec<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
         if names != write.keys() || changes.iter().any(|(_, held)| held.value != write.value()) {
@@ -208,8 +210,7 @@ impl Oracle {
     /// What must never be.
     pub(crate) fn settle(&mut self, names: &[String]) -> Result<(), String> {
         let through = self.model.through();
-        let (due, later) =
-            std::mem::take(&mut self.pending).into_iter().partition(|claim| claim.revision() <= through);
+        let (due, later) = std::mem::take(&mut self.pending).into_iter().partition(|claim| claim.revision() <= through);
         self.pending = later;
         let due: Vec<Claim> = due;
         due.into_iter().try_for_each(|claim| self.check(claim, names))
@@ -220,8 +221,10 @@ impl Oracle {
             Claim::Done { operation, revision, held } => self.check_done(operation, revision, held),
             Claim::Refused { operation, revision } => {
                 let Operation { write, floor, .. } = &self.operations[operation];
-                let was_right =
-                    self.model.moments(*floor, revision).any(|at| !write.is_allowed(|name| self.model.at(name, at).version));
+                let was_right = self
+                    .model
+                    .moments(*floor, revision)
+                    .any(|at| !write.is_allowed(|name| self.model.at(name, at).version));
                 if was_right {
                     return Ok(());
                 }

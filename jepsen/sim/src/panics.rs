@@ -15,14 +15,16 @@ pub(crate) fn noted<T>(act: impl FnOnce() -> T) -> (T, Option<String>) {
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let is_noted = NOTED.with_borrow_mut(|noted| match noted {
-                Some(first) => {
-                    first.get_or_insert_with(|| info.to_string());
+            let is_first = NOTED.with_borrow_mut(|noted| match noted {
+                Some(words @ None) => {
+                    *words = Some(info.to_string());
                     true
                 }
-                None => false,
+                Some(Some(_)) | None => false,
             });
-            if !is_noted {
+            // A second one may end the process, and the first explains it.
+            if !is_first {
+                NOTED.with_borrow(|noted| noted.clone().flatten().inspect(|first| tracing::error!("{first}")));
                 before(info);
             }
         }));

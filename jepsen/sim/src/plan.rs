@@ -119,7 +119,7 @@ impl Plan {
             timings,
             snapshot_after_entries: chance.between(8, 80),
             log_entries_kept: *chance.pick(&[0, 1, 5, 20, 60]),
-            clients: chance.between(2, 5),
+            clients: chance.between(4, 8),
             keys: chance.between(2, 6),
             padding: *chance.pick(&[0, 0, 200, 4_000]),
             latency,

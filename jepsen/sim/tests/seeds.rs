@@ -43,13 +43,28 @@ fn forty_seeds_hold_and_go_through_every_fault() {
         leaders += outcome.figures.leaders;
         installs += outcome.figures.installs;
         purges += outcome.figures.purges;
-        assert!(outcome.told.acknowledged > 50, "seed {seed} acknowledged no more than {:?}", outcome.told);
+        assert!(outcome.told.acknowledged > 20, "seed {seed} acknowledged no more than {:?}", outcome.told);
     }
     println!("{acknowledged} writes, {reads} reads, {unknown} unknown, {repeated} repeated, faults: {faults:?}");
     println!("{leaders} leaders, {installs} snapshots installed, {purges} purges");
     let kinds = [
-        "blackout", "clock", "cut", "deafen", "disk error", "hold", "isolate", "kill", "loss", "mute", "power loss",
-        "replace", "restart", "slow disk", "slow link", "split", "transfer",
+        "blackout",
+        "clock",
+        "cut",
+        "deafen",
+        "disk error",
+        "hold",
+        "isolate",
+        "kill",
+        "loss",
+        "mute",
+        "power loss",
+        "replace",
+        "restart",
+        "slow disk",
+        "slow link",
+        "split",
+        "transfer",
     ];
     assert_eq!(faults.keys().copied().collect::<Vec<_>>(), kinds);
     assert!(reads > 1_000 && unknown > 0 && repeated > 100);

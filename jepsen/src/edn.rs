@@ -80,9 +80,13 @@ impl<'a> Writer<'a> {
             }
             Line::Settled { time_ns } => self.add(*time_ns, "info", ":nemesis", ":settled", ", :value nil"),
             Line::Watched { .. }
+            | Line::Follower { .. }
+            | Line::Unmeasured { .. }
             | Line::Installed { .. }
             | Line::Fact { .. }
             | Line::Raft { .. }
+            | Line::Replaced { .. }
+            | Line::Members { .. }
             | Line::Resources { .. }
             | Line::Log { .. } => {}
         }

@@ -50,7 +50,7 @@ enum Command {
     },
     /// Starts gateways, does the faults of a seeded plan while clients work, and judges.
     Run(Box<RunArguments>),
-    /// Judges a history that a run left.
+    /// Judges a history that a run left, with what else is in its folder.
     Check {
         /// The history, one JSON object a line.
         history: PathBuf,
@@ -86,6 +86,9 @@ fn main() -> ExitCode {
     if command.hurts() && env::enter() == Entered::Outside {
         say("this program is not root and cannot be in a user namespace: nodes share the loopback address");
     }
+    if command.starts_nodes() {
+        env::sweep();
+    }
     let passed = |passed: bool| u8::from(!passed);
     let outcome = match command {
         Command::Doctor { output } => env::doctor(output).map(|table| {
@@ -105,7 +108,7 @@ fn main() -> ExitCode {
     };
     outcome.map_or_else(
         |error| {
-            say(&format!("nothing was judged: {error:#}\nverdict: FAIL"));
+            say(&format!("it did not come about: {error:#}\nverdict: {}", report::NO_VERDICT));
             ExitCode::from(report::NOT_JUDGED)
         },
         ExitCode::from,
@@ -116,5 +119,10 @@ impl Command {
     /// Whether it starts a cluster and breaks it, so that it is to stand where it can.
     fn hurts(&self) -> bool {
         matches!(self, Self::Doctor { .. } | Self::Run(_) | Self::Measure(_) | Self::Controls(_))
+    }
+
+    /// Whether what dead runs left behind is in its way.
+    fn starts_nodes(&self) -> bool {
+        self.hurts() || matches!(self, Self::Crashpoints(_))
     }
 }

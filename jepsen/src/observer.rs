@@ -67,31 +67,41 @@ async fn standing(vitals: Vitals, recorder: Arc<Recorder>) {
     let mut ticks = every(RAFT_PACE);
     loop {
         ticks.tick().await;
-        let process = vitals.process();
+        // The node is another one when it was replaced, and for Raft they have nothing in common.
+        let (process, node) = (vitals.process(), vitals.node());
         let Some(metrics) = vitals.metrics().await else { continue };
         // An answer of a life that has ended meanwhile belongs to none.
-        if vitals.process() == process {
-            recorder.add(raft_line(vitals.id, process, recorder.now_ns(), &metrics));
+        if (vitals.process(), vitals.node()) == (process, node) {
+            recorder.add(raft_line(node, process, recorder.now_ns(), &metrics));
         }
     }
 }
 
+/// The gauges of how a node stands to Raft: term, leader, committed and applied.
+const GAUGES: [&str; 4] = [
+    "openshell_raft_term",
+    "openshell_raft_leader",
+    "openshell_raft_committed_revision",
+    "openshell_raft_applied_revision",
+];
+
+/// What a page says, all of it: in the place of a gauge that lacks, no number is right.
 fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
-    let number = |name: &str| metrics.sum(name).map_or(0, whole);
-    Line::Raft {
-        time_ns,
-        node,
-        process,
-        term: number("openshell_raft_term"),
-        leader: number("openshell_raft_leader"),
-        committed: number("openshell_raft_committed_revision"),
-        applied: number("openshell_raft_applied_revision"),
+    let numbers = GAUGES.map(|name| metrics.sum(name).and_then(whole));
+    match numbers {
+        [Some(term), Some(leader), Some(committed), Some(applied)] => {
+            Line::Raft { time_ns, node, process, term, leader, committed, applied }
+        }
+        _ => {
+            let lacks = GAUGES.iter().zip(numbers).filter(|(_, number)| number.is_none());
+            Line::Unmeasured { time_ns, node, lacks: lacks.map(|(name, _)| (*name).to_owned()).collect() }
+        }
     }
 }
 
 /// A gauge that counts: no number of a run comes near those that a float cannot hold.
-fn whole(value: f64) -> u64 {
-    format!("{value:.0}").parse().unwrap_or_default()
+fn whole(value: f64) -> Option<u64> {
+    format!("{value:.0}").parse().ok()
 }
 
 async fn resources(vitals: Vitals, recorder: Arc<Recorder>) {
@@ -103,5 +113,18 @@ async fn resources(vitals: Vitals, recorder: Arc<Recorder>) {
             let time_ns = recorder.now_ns();
             recorder.add(Line::Resources { time_ns, node: vitals.id, process, resident_bytes, descriptors });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_that_lacks_is_no_zero() {
+        let Line::Unmeasured { node: 1, lacks, .. } = raft_line(1, 7, 5, &Metrics::default()) else {
+            panic!("a page without gauges was taken for one of a node that stands at zero");
+        };
+        assert_eq!(lacks, GAUGES);
     }
 }

@@ -104,6 +104,11 @@ impl Recorder {
         lines.kept.push(line);
     }
 
+    /// Looks at what was written so far.
+    pub(crate) fn with_lines<T>(&self, look: impl FnOnce(&[Line]) -> T) -> T {
+        look(&self.lines.lock().unwrap_or_else(PoisonError::into_inner).kept)
+    }
+
     /// Ends the history and returns it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use openshell_tests::{Network, eventually};
+use openshell_tests::{Network, eventually, on_path};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -81,6 +81,18 @@ fn is_alive(process: u32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
+/// The gateways that a process started, wherever they stand.
+fn gateways_of(process: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_of = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        parent == Some(process) && stat.contains("(openshell-gatew")
+    };
+    ids.filter(is_of).collect()
+}
+
 async fn is_gone(process: u32, gateways: &[u32]) {
     let gone = eventually("namespaces and gateways to be gone", LIMIT, async || {
         (namespaces(process).is_empty() && !gateways.iter().copied().any(is_alive)).then_some(())
@@ -108,4 +120,30 @@ async fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_cleaned_up
     kill(Pid::from_raw(i32::try_from(ended.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(ended.wait().unwrap().code(), Some(3), "a run that was ended has not passed");
     is_gone(ended.id(), &gateways).await;
+}
+
+#[tokio::test]
+async fn the_gateways_of_a_run_that_is_killed_end_with_it_without_a_network_of_their_own_too() {
+    if !on_path("setpriv") {
+        // Nothing else ties processes to each other.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--seconds", "600", "--partitions", "off"];
+    let mut run = scenario(folder.path(), &arguments).stdout(Stdio::null()).spawn().unwrap();
+    let process = run.id();
+    let started = eventually("three gateways", LIMIT, async || {
+        if let Some(status) = run.try_wait().unwrap() {
+            return Some(Err(format!("the run ended with {status}")));
+        }
+        Some(gateways_of(process)).filter(|gateways| gateways.len() == 3).map(Ok)
+    });
+    let gateways = started.await.unwrap().unwrap();
+    // A process that is paused hears SIGKILL alone.
+    kill(Pid::from_raw(i32::try_from(gateways[0]).unwrap()), Signal::SIGSTOP).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let gone =
+        eventually("the gateways to be gone", LIMIT, async || (!gateways.iter().copied().any(is_alive)).then_some(()));
+    gone.await.unwrap();
 }

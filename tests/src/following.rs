@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::binary::binary;
+use crate::offspring;
 use crate::scene::Scene;
 use crate::signals;
 
@@ -171,7 +172,7 @@ impl Follower {
     }
 }
 
-/// The program, which keeps one sandbox current. Dropping it kills it.
+/// The program, which keeps one sandbox current. Dropping it kills it, and so does the end of this process.
 #[derive(Debug)]
 pub struct SyncProcess {
     child: Child,
@@ -188,12 +189,12 @@ impl SyncProcess {
         let program = binary("openshell-sync")?;
         let log = folder.path().join("openshell-sync.log");
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(&program);
+        let mut command = offspring::tied(&Command::new(&program));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);
         }
         command.args(words).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let child = offspring::spawn(command).with_context(|| format!("starting {}", program.display()))?;
         Ok(Self { child, log, _folder: Arc::clone(folder) })
     }
 

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,6 +16,7 @@ use crate::api::Api;
 use crate::binary::binary;
 use crate::http::http_get_at;
 use crate::metrics::scrape_at;
+use crate::offspring;
 use crate::place::{Access, Place};
 use crate::signals;
 use crate::vitals::Vitals;
@@ -34,7 +35,8 @@ pub struct GatewayPorts {
     pub metrics: u16,
 }
 
-/// A gateway that can be started any number of times, in one data directory. Dropping it kills it.
+/// A gateway that can be started any number of times, in one data directory. Dropping it kills it, and so does the end
+/// of this process.
 #[derive(Debug)]
 pub struct Gateway {
     id: u64,
@@ -47,6 +49,8 @@ pub struct Gateway {
     child: Option<Child>,
     /// The process that was started last, for who looks at it meanwhile.
     process: Arc<AtomicU32>,
+    /// The node that it is in its cluster, for the same.
+    node: Arc<AtomicU64>,
 }
 
 impl Gateway {
@@ -54,7 +58,8 @@ impl Gateway {
     #[must_use]
     pub fn new(id: u64, ports: GatewayPorts, arguments: Vec<String>, log: PathBuf) -> Self {
         let (place, variables, process) = (Place::loopback(), BTreeMap::new(), Arc::default());
-        Self { id, place, ports, arguments, variables, log, child: None, process }
+        let node = Arc::new(AtomicU64::new(id));
+        Self { id, place, ports, arguments, variables, log, child: None, process, node }
     }
 
     /// The same gateway in another place than on loopback.
@@ -104,7 +109,7 @@ impl Gateway {
         self.arguments.get(at + 1).map(String::as_str)
     }
 
-    /// Its node id.
+    /// The node id that it began with. It keeps this name when another node [takes its place](Self::become_newcomer).
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
@@ -146,6 +151,23 @@ impl Gateway {
         name.clone_into(&mut self.arguments[at]);
     }
 
+    /// From its next start on it is another node at the same addresses, under an id that was never used, and waits to
+    /// be added to the cluster of the one before. The data directory is the caller's to empty.
+    ///
+    /// # Panics
+    /// When it is started without `--node-id`.
+    pub fn become_newcomer(&mut self, node: u64) {
+        // One that took a place before has its peers behind this flag already.
+        if let Some(members) = self.flag("--initial-cluster") {
+            let addresses: Vec<&str> = members.split(',').filter_map(|entry| Some(entry.split_once('=')?.1)).collect();
+            let addresses = addresses.join(",");
+            self.set_argument("--initial-cluster", addresses);
+            self.rename_argument("--initial-cluster", "--join");
+        }
+        self.set_argument("--node-id", node.to_string());
+        self.node.store(node, Ordering::Relaxed);
+    }
+
     /// Its URL for clients.
     #[must_use]
     pub fn endpoint(&self) -> String {
@@ -167,8 +189,8 @@ impl Gateway {
     /// A look at its process, whoever starts and ends it.
     #[must_use]
     pub fn vitals(&self) -> Vitals {
-        let (address, process) = (self.place.address, Arc::clone(&self.process));
-        Vitals { id: self.id, address, metrics_port: self.ports.metrics, process }
+        let (process, node) = (Arc::clone(&self.process), Arc::clone(&self.node));
+        Vitals { id: self.id, address: self.place.address, metrics_port: self.ports.metrics, process, node }
     }
 
     /// A page of its health port: status and body.
@@ -195,13 +217,13 @@ impl Gateway {
         }
         let program = binary("openshell-gateway")?;
         let log = self.open_log()?;
-        let mut command = self.place.command(&program);
+        let mut command = offspring::tied(&self.place.command(&program));
         // The variables of whoever runs the tests must not reach the gateway.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);
         }
         command.envs(&self.variables).args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let child = offspring::spawn(command).with_context(|| format!("starting {}", program.display()))?;
         self.process.store(child.id(), Ordering::Relaxed);
         self.child = Some(child);
         Ok(())

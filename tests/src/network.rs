@@ -47,6 +47,18 @@ impl Network {
         (!missing.is_empty()).then(|| format!("not installed: {} ({packages})", missing.join(", ")))
     }
 
+    /// Removes what runs left behind whose process is gone, and ends what still runs there. Does nothing where no network
+    /// can be made.
+    ///
+    /// # Errors
+    /// When the system does not say what there is.
+    pub fn sweep() -> anyhow::Result<()> {
+        if Self::obstacle().is_some() {
+            return Ok(());
+        }
+        run::sweep()
+    }
+
     /// A network of so many nodes, with ids from 1, in which everybody reaches everybody. Removes
     /// what dead runs left behind first.
     ///
@@ -138,6 +150,14 @@ impl Network {
         let stopped = self.stopped(name)?;
         nft(&self.run.switch(), &cut::remove(name)).context("healing the network")?;
         Ok(stopped)
+    }
+
+    /// The names of all cuts that stop something.
+    ///
+    /// # Errors
+    /// As [`Network::cut`].
+    pub fn cuts(&self) -> anyhow::Result<Vec<String>> {
+        Ok(cut::cutting(&nft(&self.run.switch(), cut::LIST_ALL)?))
     }
 
     fn stopped(&self, name: &str) -> anyhow::Result<u64> {

@@ -12,6 +12,7 @@ use crate::certificates::{Certificates, HARNESS};
 use crate::cluster::ClusterOptions;
 use crate::gateway::GatewayPorts;
 use crate::network::Network;
+use crate::program::inside_network;
 
 /// A place for one gateway.
 #[derive(Clone, Debug)]
@@ -65,15 +66,11 @@ impl Place {
         Access { urls: format!("{scheme}://{}:{}", self.address, ports.client), tls: self.tls.clone() }
     }
 
-    /// The command that runs a program here. Its process is the program's: `ip netns exec` becomes it.
+    /// The command that runs a program here. Its process is the program's.
     pub(crate) fn command(&self, program: &Path) -> Command {
         match &self.namespace {
             None => Command::new(program),
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(program);
-                command
-            }
+            Some(namespace) => inside_network(namespace, program),
         }
     }
 }

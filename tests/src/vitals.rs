@@ -4,18 +4,19 @@
 use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::metrics::{Metrics, scrape_at};
 
 /// A look at one gateway, over all its lives. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Vitals {
-    /// Of the node.
+    /// Of the gateway, whichever node it is.
     pub id: u64,
     pub(crate) address: IpAddr,
     pub(crate) metrics_port: u16,
     pub(crate) process: Arc<AtomicU32>,
+    pub(crate) node: Arc<AtomicU64>,
 }
 
 impl Vitals {
@@ -23,6 +24,12 @@ impl Vitals {
     #[must_use]
     pub fn process(&self) -> u32 {
         self.process.load(Ordering::Relaxed)
+    }
+
+    /// The node that it is in its cluster, or is to be at its next start.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.node.load(Ordering::Relaxed)
     }
 
     /// Its metrics page; none when it does not answer.

@@ -1,13 +1,11 @@
 //! What nodes say at one position of something that follows from the state alone is the same on all of
 //! them: the digest of the state, a sandbox's environment, what stands where in a list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Finding;
+use super::windows::windows;
 use crate::history::{Line, Position, Story, Topic};
-
-/// Of so many comparisons at least something is said.
-const COMPARED_MIN: usize = 20;
 
 impl Topic {
     /// The name of the checker that looks at it.
@@ -16,6 +14,15 @@ impl Topic {
             Self::Digest => "digest",
             Self::Environment => "environment",
             Self::List => "list",
+        }
+    }
+
+    /// Of so many positions at least something is said: to compare one again and again proves nothing more. Pages
+    /// of a list meet more seldom.
+    fn compared_min(self) -> usize {
+        match self {
+            Self::Digest | Self::Environment => 20,
+            Self::List => 10,
         }
     }
 }
@@ -27,9 +34,12 @@ type Said<'a> = BTreeMap<&'a str, (u64, &'a str)>;
 pub(super) fn check(story: &Story<'_>, topic: Topic) -> Finding {
     let mut finding = Finding::of(topic.checker());
     let mut said: BTreeMap<(&str, Position), Said<'_>> = BTreeMap::new();
+    let faults: Vec<(u64, u64)> =
+        windows(story.lines).iter().filter(|one| one.is_felt).map(|one| (one.from_ns, one.until_ns)).collect();
     let (mut facts, mut compared) = (0, 0);
+    let (mut positions, mut during_faults) = (BTreeSet::new(), BTreeSet::new());
     for line in story.lines {
-        let Line::Fact { node, topic: about, subject, at, values, .. } = line else { continue };
+        let Line::Fact { time_ns, node, topic: about, subject, at, values } = line else { continue };
         if *about != topic {
             continue;
         }
@@ -45,7 +55,13 @@ pub(super) fn check(story: &Story<'_>, topic: Topic) -> Finding {
                 ));
             }
         }
-        compared += usize::from(is_compared);
+        if is_compared {
+            compared += 1;
+            positions.insert((subject, *at));
+            if faults.iter().any(|(from_ns, until_ns)| from_ns <= time_ns && time_ns <= until_ns) {
+                during_faults.insert((subject, *at));
+            }
+        }
     }
     if topic == Topic::List {
         for ((subject, at), values) in &said {
@@ -55,7 +71,9 @@ pub(super) fn check(story: &Story<'_>, topic: Topic) -> Finding {
         }
     }
     finding.count("facts", facts);
-    finding.at_least("facts compared between nodes", compared, COMPARED_MIN);
+    finding.count("facts compared between nodes", compared);
+    finding.count("positions compared during faults", during_faults.len());
+    finding.at_least("positions compared between nodes", positions.len(), topic.compared_min());
     finding
 }
 

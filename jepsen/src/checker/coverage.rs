@@ -1,7 +1,7 @@
 //! Whether a run tested anything: the faults that it must have seen took effect while calls were answered,
 //! and every workload came to do what it is there for. A run that proves too little is not passed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,44 @@ pub(crate) const NAME: &str = "coverage";
 const FLOW_BEFORE: Duration = Duration::from_secs(3);
 const FLOW_MIN: usize = 5;
 
+/// A method that can succeed does so now and then: when it was refused so often and never answered, nothing of it was
+/// tested. A short run does not come that far.
+const REFUSALS_MAX: usize = 40;
+
+/// Methods that only ever refuse what is sent here, and why.
+const NEVER_SUCCEED: [(&str, &str); 8] = [
+    ("openshell.v1.OpenShell/CreateSshSession", "no gateway has it"),
+    ("openshell.v1.OpenShell/RevokeSshSession", "no gateway has it"),
+    ("openshell.v1.OpenShell/ExposeService", "no gateway has it"),
+    ("openshell.v1.OpenShell/DeleteService", "no gateway has it"),
+    ("openshell.v1.OpenShell/StopSandbox", "a sandbox is ready once a supervisor follows it, and none does"),
+    ("openshell.v1.OpenShell/StartSandbox", "what was never stopped cannot be started"),
+    ("openshell.v1.OpenShell/RotateProviderCredential", "there is nobody outside who mints"),
+    ("openshell.cluster.v1.Cluster/ReplaceNode", "its fields are left alone: nodes are replaced by a fault"),
+];
+
 /// A fault that a run must have seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Required {
-    /// As its lines call it.
+    /// As its lines call it; several, of which any counts, have [`OR`] between them.
     pub(crate) kind: String,
     /// So often at least.
     pub(crate) least: usize,
+}
+
+/// Between kinds of which any counts. No kind has a space in its name.
+const OR: &str = " or ";
+
+impl Required {
+    /// One of these, once.
+    pub(crate) fn any_of(kinds: &[&str]) -> Self {
+        Self { kind: kinds.join(OR), least: 1 }
+    }
+
+    /// Those that count.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kind.split(OR)
+    }
 }
 
 /// Whether the run saw what it must.
@@ -60,8 +91,9 @@ fn faults(story: &Story<'_>, required: &[Required], finding: &mut Finding) {
         let by_then = answered.partition_point(|at| *at <= window.from_ns);
         *felt.entry(window.kind).or_default() += usize::from(by_then - earlier >= FLOW_MIN);
     }
-    for Required { kind, least } in required {
-        let seen = felt.get(kind.as_str()).copied().unwrap_or_default();
+    for one in required {
+        let Required { kind, least } = one;
+        let seen: usize = one.kinds().filter_map(|kind| felt.get(kind)).sum();
         if seen < *least {
             finding.unknown(format!("{kind} was felt {seen} times; below {least} the run proves too little"));
         }
@@ -113,7 +145,7 @@ fn needs(workload: Workload) -> &'static [Need] {
         Workload::Sync => &[REPLACEMENT, READ],
         Workload::List => &[CREATION, REMOVAL],
         // Their own checkers say whether they saw enough.
-        Workload::Watch | Workload::Environment | Workload::Mixed => &[],
+        Workload::Watch | Workload::Environment | Workload::Membership | Workload::Mixed => &[],
     }
 }
 
@@ -125,15 +157,27 @@ fn is_batch(operation: &Operation<'_>) -> bool {
     matches!(operation.action, Action::Write { edits } if edits.len() > 1)
 }
 
-/// Methods that change something and were neither answered nor refused.
+/// Methods that nobody was ever told anything about, and those that were refused every time although they can succeed.
 fn unanswered(own: &[&Operation<'_>]) -> Vec<String> {
-    let heard: BTreeSet<&str> = own
-        .iter()
-        .filter_map(|one| match (one.action, one.outcome) {
-            (Action::Call { rpc }, Outcome::Answered | Outcome::Refused { .. }) => Some(rpc.as_str()),
-            _ => None,
-        })
-        .collect();
-    let methods = mutating_methods();
-    methods.iter().filter(|rpc| !heard.contains(rpc.as_str())).map(|rpc| format!("{rpc} was never answered")).collect()
+    // How often each was answered, and refused.
+    let mut heard: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for one in own {
+        match (one.action, one.outcome) {
+            (Action::Call { rpc }, Outcome::Answered) => heard.entry(rpc).or_default().0 += 1,
+            (Action::Call { rpc }, Outcome::Refused { .. }) => heard.entry(rpc).or_default().1 += 1,
+            _ => {}
+        }
+    }
+    let can_succeed = |rpc: &str| !NEVER_SUCCEED.iter().any(|(name, _)| *name == rpc);
+    let mut lacks = Vec::new();
+    for rpc in mutating_methods() {
+        match heard.get(rpc.as_str()) {
+            None => lacks.push(format!("{rpc} was never answered")),
+            Some((0, refused)) if can_succeed(&rpc) && *refused >= REFUSALS_MAX => {
+                lacks.push(format!("{rpc} was refused {refused} times, and never did anything"));
+            }
+            Some(_) => {}
+        }
+    }
+    lacks
 }

@@ -1,5 +1,5 @@
-//! No gateway ends by itself, none writes into its log what only a broken one writes, and none takes more
-//! and more memory or file descriptors while it lives.
+//! No gateway ends by itself, none writes into its log what only a broken one writes, none says of itself that it
+//! is broken, and none takes more and more memory or file descriptors while it lives.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::history::{Line, Story};
 pub(crate) const NAME: &str = "crash";
 
 /// What only a broken program says. A word of the log's own, in front of each line, is not among them.
-const PATTERNS: [&str; 8] = [
+const PATTERNS: [&str; 9] = [
+    "a decision wrote what no node could read",
     "panicked at",
     "RaftCore::main error",
     "assertion failed",
@@ -66,6 +67,14 @@ pub(super) fn check(story: &Story<'_>, nodes: u64) -> Finding {
             _ => {}
         }
     }
+    // Whatever is done to a node: one whose disk fails stops, and one that stops says that it cannot take the call.
+    let broken = story.operations.iter().filter_map(|one| Some((one, one.outcome.said_broken()?)));
+    let said: Vec<_> = broken.collect();
+    for (operation, said) in &said {
+        let (number, node) = (operation.number, operation.node);
+        finding.violated(format!("operation {number}, sent to node {node}, was told: {said}"));
+    }
+    finding.count("answers of broken nodes", said.len());
     for ((node, process), taken) in &processes {
         if let Some(said) = taken.growth() {
             finding.violated(format!("process {process} of node {node} grew: {said}"));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::doubt::may_follow;
 use super::findings::Finding;
 use crate::history::{Action, Cell, Edit, Operation, Outcome, Position, Story};
 
@@ -12,10 +13,10 @@ pub(crate) const NAME: &str = "durability";
 /// What is known of one key.
 #[derive(Default)]
 struct Known<'a> {
-    /// What the last acknowledged write left.
-    last: Option<(Position, Option<Cell>)>,
-    /// What writes in doubt would leave.
-    doubtful: Vec<Option<&'a str>>,
+    /// The last acknowledged write, where it took effect, and what it left.
+    last: Option<(Operation<'a>, Position, Option<Cell>)>,
+    /// Writes in doubt, and what they do to the key.
+    doubtful: Vec<(Operation<'a>, &'a Edit)>,
     acknowledged: usize,
     /// What the last reads found, and when it was asked.
     found: Vec<(u64, Option<&'a Cell>)>,
@@ -55,15 +56,15 @@ fn note<'a>(keys: &mut BTreeMap<&'a str, Known<'a>>, operation: &Operation<'a>, 
                 known.acknowledged += 1;
                 let version = versions.get(edit.key()).copied().unwrap_or_default();
                 let cell = edit.value().map(|value| Cell { version, value: value.to_owned() });
-                let is_last = known.last.as_ref().is_none_or(|(at, _)| operation.at.is_none_or(|own| own > *at));
+                let is_last = known.last.as_ref().is_none_or(|(_, at, _)| operation.at.is_none_or(|own| own > *at));
                 if is_last {
-                    known.last = Some((operation.at.unwrap_or_default(), cell));
+                    known.last = Some((*operation, operation.at.unwrap_or_default(), cell));
                 }
             }
         }
         (Action::Write { edits }, Outcome::Unknown { .. }) => {
             for edit in edits {
-                keys.entry(edit.key()).or_default().doubtful.push(Edit::value(edit));
+                keys.entry(edit.key()).or_default().doubtful.push((*operation, edit));
             }
         }
         (Action::Read { keys: asked }, Outcome::Found { cells }) if operation.invoked_ns >= settled_ns => {
@@ -77,7 +78,27 @@ fn note<'a>(keys: &mut BTreeMap<&'a str, Known<'a>>, operation: &Operation<'a>, 
 
 /// What was lost, if something was.
 fn lost(known: &Known<'_>, found: Option<&Cell>) -> Option<String> {
-    let (at, left) = known.last.as_ref()?;
-    let is_explained = found == left.as_ref() || known.doubtful.contains(&found.map(|cell| cell.value.as_str()));
+    let (write, at, left) = known.last.as_ref()?;
+    let later = || known.doubtful.iter().filter(|(doubt, _)| may_follow(doubt, write)).map(|(_, edit)| *edit);
+    let is_removed = later().any(|edit| matches!(edit, Edit::Remove { .. }));
+    // Versions only grow, until the key is removed and made again.
+    let is_made_again = (left.is_none() || is_removed) && later().any(|edit| matches!(edit, Edit::Create { .. }));
+    let is_explained = match found {
+        _ if found == left.as_ref() => true,
+        None => is_removed,
+        Some(cell) => {
+            let is_newer = left.as_ref().is_some_and(|left| cell.version > left.version);
+            (is_newer || is_made_again) && later().any(|edit| leaves(edit, cell))
+        }
+    };
     (!is_explained).then(|| format!("{left:?} was acknowledged at {at}, and {found:?} is there at the end"))
+}
+
+/// Whether an edit that takes effect leaves this: a replacement does so on one version only.
+fn leaves(edit: &Edit, cell: &Cell) -> bool {
+    match edit {
+        Edit::Create { value, .. } => (cell.version, &cell.value) == (1, value),
+        Edit::Replace { on, value, .. } => (cell.version, &cell.value) == (on + 1, value),
+        Edit::Remove { .. } => false,
+    }
 }

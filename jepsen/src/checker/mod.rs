@@ -8,10 +8,16 @@ mod composition;
 mod coverage;
 mod crash;
 mod dedup;
+mod doubt;
 mod durability;
+mod environment;
 mod events;
 mod findings;
+mod followers;
+mod hurt;
+mod last_reads;
 mod linear;
+mod membership;
 mod model;
 mod parallel;
 mod raft;
@@ -64,14 +70,16 @@ pub(crate) fn judge(lines: &[Line], expected: &Expectations) -> anyhow::Result<F
     let mut search = linear::check(&story, expected.budget);
     let certificate = certificate::check(&story);
     agree(&certificate, &mut search);
-    let mut all = vec![certificate, search, durability::check(&story), agreement::check(&story, Topic::Digest)];
+    let (durability, last_reads) = (durability::check(&story), last_reads::check(&story));
+    let mut all = vec![certificate, search, durability, last_reads, agreement::check(&story, Topic::Digest)];
     for (workload, check) in [
         (Workload::Watch, watch::check as fn(&Story<'_>) -> Finding),
         (Workload::Dedup, dedup::check),
         (Workload::Session, session::check),
         (Workload::Sync, sync::check),
+        (Workload::Membership, membership::check),
         (Workload::List, |story| agreement::check(story, Topic::List)),
-        (Workload::Environment, |story| agreement::check(story, Topic::Environment)),
+        (Workload::Environment, environment::check),
     ] {
         if has(workload) {
             all.push(check(&story));
@@ -80,11 +88,11 @@ pub(crate) fn judge(lines: &[Line], expected: &Expectations) -> anyhow::Result<F
     if has(Workload::Attach) || has(Workload::Mixed) {
         all.push(composition::check(&story));
     }
-    let mut raft = raft::check(&story);
+    let mut raft = raft::check(&story, expected.nodes);
     let changes = usize::try_from(raft.counts.get("leader changes").copied().unwrap_or_default()).unwrap_or(usize::MAX);
     raft.at_least("leader changes", changes, expected.leader_changes_min);
     all.push(raft);
-    all.extend(expected.limits.map(|limits| availability::check(&story, limits)));
+    all.extend(expected.limits.map(|limits| availability::check(&story, limits, expected.nodes)));
     all.push(crash::check(&story, expected.nodes));
     all.push(coverage::check(&story, &expected.workloads, &expected.required, expected.acknowledged_min));
     Ok(Findings(all))

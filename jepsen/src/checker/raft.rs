@@ -25,12 +25,13 @@ struct Sample {
     applied: u64,
 }
 
-/// Whether nodes stand as they may.
-pub(super) fn check(story: &Story<'_>) -> Finding {
+/// Whether nodes stand as they may, of which there were so many at first; 0 when that is not known.
+pub(super) fn check(story: &Story<'_>, first: u64) -> Finding {
     let mut finding = Finding::of(NAME);
     let mut nodes: BTreeMap<u64, Sample> = BTreeMap::new();
     let mut leaders = BTreeSet::new();
     let mut samples = 0;
+    gauges(story, first, &mut finding);
     for line in story.lines {
         let Line::Raft { node, process, term, leader, committed, applied, .. } = *line else { continue };
         samples += 1;
@@ -48,6 +49,36 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
     finding.count("nodes", nodes.len());
     finding.at_least("samples", samples, SAMPLES_MIN);
     finding
+}
+
+/// Whether every node said how it stands, and did so most of the time.
+fn gauges(story: &Story<'_>, first: u64, finding: &mut Finding) {
+    // Of each node, how often it was said, and how often something lacked.
+    let mut said: BTreeMap<u64, (usize, usize)> = (1..=first).map(|node| (node, (0, 0))).collect();
+    for line in story.lines {
+        match line {
+            Line::Raft { node, .. } => said.entry(*node).or_default().0 += 1,
+            Line::Unmeasured { node, .. } => said.entry(*node).or_default().1 += 1,
+            // Who goes may have had no time to say anything, and who comes too, until it has its place.
+            Line::Replaced { old, new, at, .. } => {
+                if said.get(old) == Some(&(0, 0)) {
+                    said.remove(old);
+                }
+                if at.is_some() {
+                    said.entry(*new).or_default();
+                }
+            }
+            _ => {}
+        }
+    }
+    for (node, (samples, lacking)) in &said {
+        if *samples == 0 {
+            finding.unknown(format!("node {node} never said how it stands"));
+        } else if lacking > samples {
+            finding.unknown(format!("node {node} lacked a gauge {lacking} times, and had all {samples} times"));
+        }
+    }
+    finding.count("samples that lack a gauge", said.values().map(|(_, lacking)| lacking).sum());
 }
 
 fn went_back(before: Sample, now: Sample) -> Vec<String> {

@@ -1,10 +1,12 @@
 //! Sandboxes that are kept current: what is put into force is never older than what was, and in the end it
 //! is the newest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Finding;
+use super::followers;
 use crate::history::{Action, Cell, Edit, Line, Outcome, Position, Story};
+use crate::workload::Workload;
 
 /// The name of the checker.
 pub(crate) const NAME: &str = "sync";
@@ -46,16 +48,21 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
             None => finding.unknown(format!("{name} follows {}, which was not read at the end", sandbox.key)),
         }
     }
+    let heard: BTreeSet<String> = sandboxes.keys().map(|name| (*name).to_owned()).collect();
+    followers::check(story, Workload::Sync, &heard, &mut finding);
     finding.count("sandboxes", sandboxes.len());
     finding.at_least("configurations put into force", sandboxes.values().map(|one| one.installed).sum(), 2);
     finding
 }
 
 /// Every value that was there first or was written, in the order in which it was asked for: each key has one
-/// writer, who never writes an earlier value after a later one.
+/// writer, who never writes an earlier value after a later one. Other workloads write the same values under keys
+/// of theirs.
 fn order<'a>(story: &Story<'a>) -> BTreeMap<&'a str, usize> {
-    let first = story.objects.values().flat_map(|object| object.cells.values()).map(|cell| cell.value.as_str());
-    let writes = story.operations.iter().filter_map(|operation| match operation.action {
+    let own = story.objects.values().filter(|object| object.workload == Workload::Sync);
+    let first = own.flat_map(|object| object.cells.values()).map(|cell| cell.value.as_str());
+    let own = story.operations.iter().filter(|operation| operation.workload == Workload::Sync);
+    let writes = own.filter_map(|operation| match operation.action {
         Action::Write { edits } => Some(edits),
         _ => None,
     });

@@ -6,10 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::findings::Finding;
+use super::followers;
 use crate::history::{Action, Cell, Edit, Line, News, Outcome, Position, Story, is_profile};
+use crate::workload::Workload;
 
 /// The name of the checker.
 pub(crate) const NAME: &str = "watch";
+/// To fewer acknowledged writes than these each watcher must have been there.
+const FOLLOWED_MIN: usize = 20;
+/// Of those that were acknowledged while it was there, so many percent.
+const FOLLOWED_PERCENT: usize = 90;
+/// The state comes anew when all nodes that answer have lost what comes next. That is so for a moment when one is as
+/// good as new and the others are cut off, but not more often than this, and than once in so many changes of the node.
+const ANEW_MAX: usize = 3;
+const MOVES_PER_ANEW: usize = 10;
+/// What no watch is ever told: that a position which a node gave it is none, and a message of no kind.
+const NEVER_RIGHT: [&str; 2] = ["FailedPrecondition", "Unspecified"];
 
 /// What one entry changed.
 type Changes = BTreeMap<String, Option<Cell>>;
@@ -27,6 +39,12 @@ struct Watcher<'a> {
     /// What it said before the state came anew.
     before: Vec<(Position, Position, BTreeSet<Position>)>,
     nodes: BTreeSet<u64>,
+    /// Where it was last, and how often that was elsewhere than before.
+    node: u64,
+    moves: usize,
+    anew: usize,
+    failures: usize,
+    /// Why its last stream ended, when it heard nothing since.
     failed: Option<&'a str>,
 }
 
@@ -40,7 +58,7 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
     for line in story.lines {
         let Line::Watched { watcher, node, news, .. } = line else { continue };
         let one = watchers.entry(*watcher).or_default();
-        one.nodes.insert(*node);
+        one.is_at(*node);
         if let Err(said) = one.hear(news, &declared) {
             finding.violated(format!("watcher {watcher}: {said}"));
         }
@@ -62,6 +80,9 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
     }
     against_writes(story, &declared, &watchers, &entries, &mut finding);
     ends(story, &watchers, &mut finding);
+    let heard = watchers.keys().map(u64::to_string).collect();
+    followers::check(story, Workload::Watch, &heard, &mut finding);
+    resumptions(&watchers, &mut finding);
     finding.count("watchers", watchers.len());
     finding.count("entries", entries.len());
     finding.count("nodes watched", watchers.values().flat_map(|watcher| &watcher.nodes).collect::<BTreeSet<_>>().len());
@@ -69,12 +90,35 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
     finding
 }
 
+/// Watches go on where they were: that is what they are for.
+fn resumptions(watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut Finding) {
+    let (anew, moves): (usize, usize) =
+        watchers.values().fold((0, 0), |(anew, moves), one| (anew + one.anew, moves + one.moves));
+    if anew > ANEW_MAX + moves / MOVES_PER_ANEW {
+        finding.unknown(format!("the state came anew {anew} times, in {moves} changes of the node"));
+    }
+    finding.count("states anew", anew);
+    finding.count("changes of the node", moves);
+    finding.count("streams refused or given up", watchers.values().map(|one| one.failures).sum());
+}
+
 impl<'a> Watcher<'a> {
+    fn is_at(&mut self, node: u64) {
+        self.moves += usize::from(!self.nodes.is_empty() && self.node != node);
+        self.nodes.insert(node);
+        self.node = node;
+    }
+
     /// `declared` are the keys that one object each has; others may be in several workspaces.
     fn hear(&mut self, news: &'a News, declared: &BTreeSet<&str>) -> Result<(), String> {
+        self.failed = None;
         match news {
             News::Synced { at, cells } => {
                 let before = self.before.last().map(|(_, to, _)| *to);
+                // Who says where it is hears what comes next, and no state.
+                if let Some(last) = self.last {
+                    return Err(format!("the state came as of {at}, where it was to go on after {last}"));
+                }
                 self.cells = cells.iter().map(|(key, cell)| (key.as_str(), cell)).collect();
                 (self.from, self.last) = (Some(*at), Some(*at));
                 match before.filter(|before| before > at) {
@@ -99,14 +143,17 @@ impl<'a> Watcher<'a> {
                 Ok(())
             }
             News::Anew => {
+                self.anew += 1;
                 if let Some((from, to)) = self.from.take().zip(self.last.take()) {
                     self.before.push((from, to, std::mem::take(&mut self.heard)));
                 }
                 Ok(())
             }
-            News::Failed { said } => {
+            News::Failed { code, said } => {
+                self.failures += 1;
                 self.failed = Some(said);
-                Ok(())
+                let is_wrong = NEVER_RIGHT.contains(&code.as_str());
+                if is_wrong { Err(format!("it was told {code}: {said}")) } else { Ok(()) }
             }
         }
     }
@@ -134,6 +181,12 @@ impl<'a> Watcher<'a> {
     fn covers(&self, at: Position) -> bool {
         self.spans().any(|(from, to, _)| from < at && at <= to)
     }
+
+    /// From the first state that it had to the last of which it heard.
+    fn stay(&self) -> Option<(Position, Position)> {
+        let first = self.spans().next().map(|(from, _, _)| from);
+        first.zip(self.spans().last().map(|(_, to, _)| to))
+    }
 }
 
 /// What was acknowledged was told, and what was told was asked for.
@@ -156,6 +209,7 @@ fn against_writes(
             _ => {}
         }
     }
+    coverage(&acknowledged.keys().copied().collect(), watchers, finding);
     let mut told = 0;
     for (at, made) in &acknowledged {
         let is_covered = watchers.values().any(|watcher| watcher.covers(*at));
@@ -176,6 +230,22 @@ fn against_writes(
         }
     }
     finding.count("acknowledged writes told", told);
+}
+
+/// Each watcher was there when writes were acknowledged: what it was not told of beside its spans is nobody's fault.
+fn coverage(acknowledged: &BTreeSet<Position>, watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut Finding) {
+    let mut least = None;
+    for (number, watcher) in watchers {
+        let stay = watcher.stay().map(|(from, to)| (Bound::Excluded(from), Bound::Included(to.max(from))));
+        let due: Vec<Position> = stay.into_iter().flat_map(|stay| acknowledged.range(stay)).copied().collect();
+        let followed = due.iter().filter(|at| watcher.covers(**at)).count();
+        if followed * 100 < due.len() * FOLLOWED_PERCENT {
+            let due = due.len();
+            finding.unknown(format!("watcher {number} followed {followed} of the {due} writes that were acknowledged"));
+        }
+        least = Some(least.map_or(followed, |least: usize| least.min(followed)));
+    }
+    finding.at_least("acknowledged writes followed by each watcher", least.unwrap_or(0), FOLLOWED_MIN);
 }
 
 /// What a write leaves.
@@ -199,7 +269,7 @@ fn ends(story: &Story<'_>, watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut 
     }
     for (number, watcher) in watchers {
         if let Some(said) = watcher.failed {
-            finding.unknown(format!("watcher {number} ended: {said}"));
+            finding.unknown(format!("watcher {number} ended with: {said}"));
         } else if watcher.last < newest {
             let (last, newest) = (watcher.last, newest.unwrap_or_default());
             finding.unknown(format!("watcher {number} came as far as {last:?}, and not to {newest}"));

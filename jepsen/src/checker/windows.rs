@@ -8,6 +8,8 @@ use crate::history::{Line, Stage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window<'a> {
     pub(super) kind: &'a str,
+    /// Whom it hits.
+    pub(super) nodes: &'a [u64],
     /// Whether it was found to have taken effect; otherwise that is not known.
     pub(super) is_felt: bool,
     pub(super) from_ns: u64,
@@ -20,10 +22,12 @@ pub(super) fn windows(lines: &[Line]) -> Vec<Window<'_>> {
     let mut open: BTreeMap<u64, Window<'_>> = BTreeMap::new();
     let mut all = Vec::new();
     for line in lines {
-        let Line::Fault { time_ns, number, kind, stage, .. } = line else { continue };
-        let begun = Window { kind, is_felt: false, from_ns: *time_ns, until_ns: u64::MAX };
+        let Line::Fault { time_ns, number, kind, nodes, stage, .. } = line else { continue };
+        let begun = Window { kind, nodes, is_felt: false, from_ns: *time_ns, until_ns: u64::MAX };
         match stage {
-            Stage::Begun | Stage::Indeterminate => drop(open.entry(*number).or_insert(begun)),
+            Stage::Begun => drop(open.entry(*number).or_insert(begun)),
+            // That it was installed was believed too early where this comes after it.
+            Stage::Indeterminate => open.entry(*number).or_insert(begun).is_felt = false,
             Stage::Installed => open.entry(*number).or_insert(begun).is_felt = true,
             Stage::Healed => all.extend(open.remove(number).map(|window| Window { until_ns: *time_ns, ..window })),
             Stage::Skipped => drop(open.remove(number)),

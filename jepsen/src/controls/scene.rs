@@ -1,7 +1,6 @@
 //! What no run meets by chance in a minute: told step by step, with the same cluster and, where they apply, the same
 //! checkers.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -10,17 +9,25 @@ use openshell_client::{CallError, Uuid, methods};
 use openshell_proto::cluster::TransferLeadershipRequest;
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::v1::CreateProviderRequest;
-use openshell_tests::{Api, Cluster, ClusterOptions, Leaks, eventually, leadership_of, profile};
+use openshell_tests::{Api, Cluster, ClusterOptions, Leaks, eventually, profile};
+use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
+use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use tonic::Code;
 
+use super::damaged_log;
 use crate::checker::{self, Expectations, Finding, Findings};
 use crate::history::{Line, Position, Topic};
 use crate::ledger::Ledger;
 
-const LIMIT: Duration = Duration::from_secs(60);
-/// How long a disk stands still: longer than an election.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// How long somebody waits for the answer to a write.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// How long a disk stands still: longer than an election and the wait for an answer.
 const STANDSTILL_MS: u64 = 15_000;
+/// Fewer writes than this come first: no snapshot is taken yet.
+const WRITES_MAX: u64 = 20;
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -28,6 +35,8 @@ const STANDSTILL_MS: u64 = 15_000;
 pub(crate) enum Scene {
     /// A node votes while its disk stands still, is killed, and says what it remembers.
     ForgottenVote,
+    /// All disks stand still while somebody writes, and all nodes are killed.
+    Unwritten,
     /// A leader whose disk stands still is killed with all others, and comes back first.
     LostTail,
     /// A request is repeated at a node that was started anew and leads.
@@ -42,20 +51,23 @@ pub(crate) enum Scene {
     Stranger,
 }
 
-/// Plays it, with a bug or without.
+/// Plays it, with a bug or without. The seed chooses who is hurt, and what was written before.
 ///
 /// # Errors
 /// When it does not come about.
-pub(crate) async fn play(scene: Scene, bug: Option<Bug>) -> anyhow::Result<Findings> {
+pub(crate) async fn play(scene: Scene, bug: Option<Bug>, seed: u64) -> anyhow::Result<Findings> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let random = &mut random;
     let options = ClusterOptions { bug, ..ClusterOptions::default() };
     match scene {
-        Scene::ForgottenVote => forgotten_vote(options).await,
-        Scene::LostTail => lost_tail(options).await.map(alone),
-        Scene::OldRequest => old_request(options).await.map(alone),
-        Scene::DamagedLog => damaged_log(options).await.map(alone),
-        Scene::DifferentClocks => different_clocks(options).await,
-        Scene::RefusedSecret => refused_secret(options).await.map(alone),
-        Scene::Stranger => stranger(options).await.map(alone),
+        Scene::ForgottenVote => forgotten_vote(options, random).await,
+        Scene::Unwritten => unwritten(options, random).await.map(alone),
+        Scene::LostTail => lost_tail(options, random).await.map(alone),
+        Scene::OldRequest => old_request(options, random).await.map(alone),
+        Scene::DamagedLog => damaged_log::play(options, random).await.map(alone),
+        Scene::DifferentClocks => different_clocks(options, random).await,
+        Scene::RefusedSecret => refused_secret(options, random).await.map(alone),
+        Scene::Stranger => stranger(options, random).await.map(alone),
     }
 }
 
@@ -67,11 +79,24 @@ async fn leader(cluster: &Cluster) -> anyhow::Result<u64> {
     Ok(eventually("a leader", LIMIT, async || cluster.leadership().await).await?.leader)
 }
 
+/// One of the nodes that do not lead.
+pub(super) async fn follower(cluster: &Cluster, random: &mut StdRng) -> anyhow::Result<u64> {
+    let led = leader(cluster).await?;
+    cluster.ids().filter(|id| *id != led).choose(random).context("a cluster has followers")
+}
+
+/// Somebody who has written a few times.
+async fn written(cluster: &Cluster, random: &mut StdRng) -> anyhow::Result<Ledger> {
+    let mut ledger = Ledger::open(cluster.api_of_all()).await?;
+    ledger.write_all(random.random_range(0..WRITES_MAX)).await?;
+    Ok(ledger)
+}
+
 /// A cluster in which the next sync of a node can be made to stand still.
-async fn with_slow_disks(options: ClusterOptions) -> anyhow::Result<(Cluster, Ledger)> {
+async fn with_slow_disks(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<(Cluster, Ledger)> {
     let mut cluster = Cluster::trapped(options, &format!("{}=sleep:{STANDSTILL_MS}", Point::BeforeSync.name()))?;
     cluster.bring_up().await?;
-    let ledger = Ledger::open(cluster.api_of_all()).await?;
+    let ledger = written(&cluster, random).await?;
     Ok((cluster, ledger))
 }
 
@@ -84,33 +109,40 @@ async fn stands_still(cluster: &Cluster, ledger: &mut Ledger, node: u64) -> anyh
 
 /// How a node stands to Raft, in its `life`-th life.
 async fn sample(cluster: &Cluster, node: u64, life: u32) -> anyhow::Result<Line> {
-    eventually("a node to say its term", LIMIT, async || {
+    let (term, leader) = eventually("a node to say its term", LIMIT, async || {
         let status = cluster.statuses().await.into_iter().find(|status| status.node == node)?;
         let own = status.members.iter().find(|member| member.id == node)?;
-        let (term, leader) = (own.term, status.leader);
-        Some(Line::Raft { time_ns: 0, node, process: life, term, leader, committed: 0, applied: 0 })
-    })
-    .await
-}
-
-async fn forgotten_vote(options: ClusterOptions) -> anyhow::Result<Findings> {
-    let (mut cluster, mut ledger) = with_slow_disks(options).await?;
-    let led = leader(&cluster).await?;
-    let mut others = cluster.ids().filter(|id| *id != led);
-    let (voter, heir) = others.next().zip(others.next()).context("a cluster of three")?;
-    let mut lines = vec![sample(&cluster, voter, 1).await?];
-    stands_still(&cluster, &mut ledger, voter).await?;
-    cluster.gateway_mut(led).kill()?;
-    // Only the voter's vote makes it a leader.
-    eventually("another leader", LIMIT, async || {
-        leadership_of(cluster.api(heir)).await.filter(|known| known.leader == heir)
+        Some((own.term, status.leader))
     })
     .await?;
-    lines.push(sample(&cluster, voter, 1).await?);
-    cluster.gateway_mut(voter).kill()?;
-    cluster.gateway_mut(heir).kill()?;
+    Ok(Line::Raft { time_ns: 0, node, process: life, term, leader, committed: 0, applied: 0 })
+}
+
+fn term(sample: &Line) -> u64 {
+    match sample {
+        Line::Raft { term, .. } => *term,
+        _ => 0,
+    }
+}
+
+async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
+    let (mut cluster, mut ledger) = with_slow_disks(options, random).await?;
+    let led = leader(&cluster).await?;
+    let voter = cluster.ids().filter(|id| *id != led).choose(random).context("a cluster has followers")?;
+    let before = sample(&cluster, voter, 1).await?;
+    stands_still(&cluster, &mut ledger, voter).await?;
+    cluster.gateway_mut(led).kill()?;
+    // Of the two that are left both must vote, for whichever of them.
+    let voted = eventually("a vote in a new term", LIMIT, async || {
+        sample(&cluster, voter, 1).await.ok().filter(|now| term(now) > term(&before))
+    })
+    .await?;
+    for id in cluster.ids() {
+        cluster.gateway_mut(id).kill()?;
+    }
     cluster.take_trap_away(voter);
     cluster.gateway_mut(voter).start()?;
+    let mut lines = vec![before, voted];
     // Alone it elects nobody, and its term is the one that it remembers.
     for _ in 0..20 {
         lines.push(sample(&cluster, voter, 2).await?);
@@ -118,18 +150,38 @@ async fn forgotten_vote(options: ClusterOptions) -> anyhow::Result<Findings> {
     checker::judge(&lines, &Expectations::default())
 }
 
-async fn lost_tail(options: ClusterOptions) -> anyhow::Result<Finding> {
-    let (mut cluster, mut ledger) = with_slow_disks(options).await?;
+async fn lost_tail(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
+    let (cluster, mut ledger) = with_slow_disks(options, random).await?;
     let led = leader(&cluster).await?;
     stands_still(&cluster, &mut ledger, led).await?;
     // The others' disks are a majority.
-    ledger.write_all(5).await?;
+    ledger.write_all(random.random_range(3..12)).await?;
+    killed(cluster, ledger, led).await
+}
+
+async fn unwritten(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
+    let (cluster, mut ledger) = with_slow_disks(options, random).await?;
+    let led = leader(&cluster).await?;
+    for id in cluster.ids() {
+        cluster.set_trap(id)?;
+    }
+    // It is on no disk, so nobody may acknowledge it.
+    ledger.scene = ledger.scene.through(cluster.api_of_all().once().deadline(ANSWER_LIMIT));
+    ledger.write().await?;
+    for id in cluster.ids() {
+        eventually("all disks to stand still", LIMIT, async || cluster.has_sprung(id).then_some(())).await?;
+    }
+    killed(cluster, ledger, led).await
+}
+
+/// All nodes are killed, `first` comes back before the others, and what was acknowledged is looked for.
+async fn killed(mut cluster: Cluster, mut ledger: Ledger, first: u64) -> anyhow::Result<Finding> {
     for id in cluster.ids() {
         cluster.gateway_mut(id).kill()?;
+        cluster.take_trap_away(id);
     }
-    cluster.take_trap_away(led);
-    cluster.gateway_mut(led).start()?;
-    for id in cluster.ids() {
+    cluster.gateway_mut(first).start()?;
+    for id in cluster.ids().filter(|id| *id != first) {
         cluster.gateway_mut(id).start()?;
     }
     leader(&cluster).await?;
@@ -143,15 +195,14 @@ async fn lost_tail(options: ClusterOptions) -> anyhow::Result<Finding> {
     Ok(finding)
 }
 
-async fn old_request(options: ClusterOptions) -> anyhow::Result<Finding> {
+async fn old_request(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
     let mut cluster = Cluster::start_with(options).await?;
-    let scene = Ledger::open(cluster.api_of_all()).await?.scene;
+    let scene = written(&cluster, random).await?.scene;
     let id = Uuid::now_v7();
     let import = async |api: Api| scene.through(api).try_import(vec![profile("once", &["b.example.com"])]).await;
     let first = import(cluster.api_of_all().request(id, 1)).await?.message;
     ensure!(first.imported, "the first attempt was not accepted: {:?}", first.diagnostics);
-    let led = leader(&cluster).await?;
-    let heir = cluster.ids().find(|id| *id != led).context("a cluster has followers")?;
+    let heir = follower(&cluster, random).await?;
     cluster.gateway_mut(heir).kill()?;
     cluster.bring_up().await?;
     let transfer = TransferLeadershipRequest { to: heir, from: 0 };
@@ -166,58 +217,9 @@ async fn old_request(options: ClusterOptions) -> anyhow::Result<Finding> {
     Ok(finding)
 }
 
-async fn damaged_log(options: ClusterOptions) -> anyhow::Result<Finding> {
-    let mut cluster = Cluster::start_with(options).await?;
-    let mut ledger = Ledger::open(cluster.api_of_all()).await?;
-    let led = leader(&cluster).await?;
-    let victim = cluster.ids().find(|id| *id != led).context("a cluster has followers")?;
-    // Until the moment of the kill: the high-water mark, which would tell of the loss, lags behind.
-    ledger.write_all(150).await?;
-    let gateway = cluster.gateway_mut(victim);
-    gateway.kill()?;
-    let starts = |text: &str| text.matches("node started").count();
-    let before = starts(&gateway.log_text());
-    let log = newest_log(Path::new(gateway.argument("--data-dir")))?;
-    flip_near_the_end(&log)?;
-    gateway.start()?;
-    let opened = eventually("a start or an end", LIMIT, async || {
-        let opened = (starts(&gateway.log_text()) > before).then_some(true);
-        opened.or_else(|| gateway.exit_status().map(|_| false))
-    })
-    .await?;
-    let mut finding = Finding::of("corruption");
-    finding.count("injections", 1);
-    if opened {
-        finding
-            .violated(format!("node {victim} opened {} without a word, one bit of which was flipped", log.display()));
-    }
-    Ok(finding)
-}
-
-/// The write-ahead log that was written last.
-fn newest_log(data: &Path) -> anyhow::Result<PathBuf> {
-    let mut logs = Vec::new();
-    for entry in std::fs::read_dir(data.join("db"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            logs.push(path);
-        }
-    }
-    logs.sort();
-    logs.pop().context("the database has no write-ahead log")
-}
-
-/// Flips a bit in the last record's content.
-fn flip_near_the_end(file: &Path) -> anyhow::Result<()> {
-    let mut bytes = std::fs::read(file)?;
-    let at = bytes.len().checked_sub(10).context("the write-ahead log is empty")?;
-    bytes[at] ^= 1;
-    Ok(std::fs::write(file, bytes)?)
-}
-
-async fn different_clocks(options: ClusterOptions) -> anyhow::Result<Findings> {
+async fn different_clocks(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
     let cluster = Cluster::start_with(options).await?;
-    let mut ledger = Ledger::open(cluster.api_of_all()).await?;
+    let mut ledger = written(&cluster, random).await?;
     ledger.write_all(1).await?;
     let said = cluster.digests_at_rest(LIMIT).await?.into_iter().map(|said| Line::Fact {
         time_ns: 0,
@@ -230,9 +232,9 @@ async fn different_clocks(options: ClusterOptions) -> anyhow::Result<Findings> {
     checker::judge(&said.collect::<Vec<_>>(), &Expectations::default())
 }
 
-async fn refused_secret(options: ClusterOptions) -> anyhow::Result<Finding> {
+async fn refused_secret(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
     let cluster = Cluster::start_with(ClusterOptions { log_level: "debug", ..options }).await?;
-    let scene = Ledger::open(cluster.api_of_all()).await?.scene;
+    let scene = written(&cluster, random).await?.scene;
     let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let mut leaks = Leaks::default();
     leaks.plant("CreateProvider provider.credentials", &secret);
@@ -259,9 +261,9 @@ async fn refused_secret(options: ClusterOptions) -> anyhow::Result<Finding> {
     Ok(finding)
 }
 
-async fn stranger(options: ClusterOptions) -> anyhow::Result<Finding> {
+async fn stranger(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
     let cluster = Cluster::start_with(ClusterOptions { admin_role: Some("admins"), ..options }).await?;
-    let scene = Ledger::open(cluster.api_of_all()).await?.scene;
+    let scene = written(&cluster, random).await?.scene;
     let mut finding = Finding::of("authorization");
     for id in cluster.ids() {
         let through = scene.through(cluster.api_as(id, "mia", &[]));

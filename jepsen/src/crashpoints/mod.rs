@@ -68,6 +68,7 @@ pub(crate) async fn run(arguments: &CrashpointsArguments) -> anyhow::Result<bool
             seeds: Vec::new(),
             passed: failed == 0,
             skipped: None,
+            subjects: Vec::new(),
         };
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         scoreboard::append(folder, &[measured])?;

@@ -77,6 +77,16 @@ impl Clock {
         fs::rename(&beside, &self.file).with_context(|| format!("writing {}", self.file.display()))
     }
 
+    /// Whether somebody has read what it says since that was set: a process that has the library does so when it
+    /// asks for the time, once a second at most. It takes a file system that keeps when files are read.
+    ///
+    /// # Errors
+    /// When there is no file.
+    pub(crate) fn is_noticed(&self) -> anyhow::Result<bool> {
+        let found = fs::metadata(&self.file).with_context(|| format!("looking at {}", self.file.display()))?;
+        Ok(found.accessed()? > found.modified()?)
+    }
+
     /// Whether a process goes by such a clock.
     ///
     /// # Errors
@@ -96,4 +106,27 @@ pub(crate) fn library() -> Option<PathBuf> {
         folders.map(|path| path.join("faketime").join(LIBRARY)).find(|path| path.is_file())
     };
     FOLDERS.into_iter().find_map(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, FileTimes};
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_is_noticed_when_its_file_was_read_after_it_was_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::in_file(folder.path().join("clock"));
+        assert!(clock.is_noticed().is_err(), "it was never set");
+        clock.set(Shift::By(30)).unwrap();
+        assert!(!clock.is_noticed().unwrap());
+        let set = SystemTime::now();
+        let times = FileTimes::new().set_modified(set).set_accessed(set + Duration::from_millis(4));
+        File::options().write(true).open(&clock.file).unwrap().set_times(times).unwrap();
+        assert!(clock.is_noticed().unwrap());
+        clock.set(Shift::None).unwrap();
+        assert!(!clock.is_noticed().unwrap(), "what was read was another file");
+    }
 }

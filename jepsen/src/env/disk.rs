@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -13,6 +12,7 @@ use openshell_tests::{on_path, run_program};
 use tempfile::TempDir;
 
 use super::mark;
+use super::sweep::unmount;
 
 /// The file takes only as much room as is written.
 const SIZE: u64 = 512 * 1024 * 1024;
@@ -20,8 +20,6 @@ const SIZE: u64 = 512 * 1024 * 1024;
 const FILLER: &str = "filler";
 /// A file system with less room than this is full.
 const FULL_BYTES: u64 = 64 * 1024;
-const UNMOUNT_ATTEMPTS: u32 = 50;
-const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 /// Asks ext4 to forget everything that is not on its disk, and to fail from then on: `EXT4_IOC_SHUTDOWN`, without
 /// writing the journal first.
 const SHUTDOWN: &str = "import fcntl,os,struct,sys\n\
@@ -65,16 +63,7 @@ impl Disk {
     }
 
     fn unmount(&self) -> anyhow::Result<()> {
-        let mut last = None;
-        for _ in 0..UNMOUNT_ATTEMPTS {
-            match run_program("umount", &[text(&self.mount)?], "") {
-                Ok(_) => return Ok(()),
-                Err(error) if error.to_string().contains("not mounted") => return Ok(()),
-                Err(error) => last = Some(error),
-            }
-            std::thread::sleep(UNMOUNT_PAUSE);
-        }
-        last.map_or(Ok(()), Err)
+        unmount(text(&self.mount)?)
     }
 
     /// Everything that was not synced is lost, and every call about it fails from now on.
@@ -92,7 +81,11 @@ impl Disk {
     /// Takes it out and in again: it has what is on it for certain. Nobody may use it.
     pub(crate) fn remount(&self) -> anyhow::Result<()> {
         self.unmount()?;
-        self.mount()
+        self.mount()?;
+        // While anybody keeps the one that was taken out, the system gives the same one again, as it had failed.
+        let probe = self.mount.join("probe");
+        File::create(&probe).with_context(|| format!("{} takes no writes", self.mount.display()))?;
+        Ok(fs::remove_file(probe)?)
     }
 
     /// Every write waits from now on.
@@ -163,24 +156,6 @@ impl Drop for Disk {
         // Nobody is left to hear of a failure; what stays is removed when the next run begins.
         let _ = self.thaw();
         let _ = self.unmount();
-    }
-}
-
-/// Unmounts and removes what runs left behind whose process is gone.
-pub(crate) fn sweep() {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new) {
-        let word = mount.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-        if word.is_some_and(|word| mark::is_of_the_dead(&word)) && mount.ends_with("disk") {
-            let path = mount.to_string_lossy();
-            let _ = run_program("fsfreeze", &["--unfreeze", &path], "");
-            let _ = run_program("umount", &[&path], "");
-            if let Some(folder) = mount.parent() {
-                let _ = fs::remove_file(folder.join("image"));
-                let _ = fs::remove_dir(mount);
-                let _ = fs::remove_dir(folder);
-            }
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use nfq::{Message, Queue, Verdict};
 use nix::sched::{CloneFlags, setns};
-use openshell_tests::run_program;
+use openshell_tests::{run_program, run_program_inside};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -76,8 +77,47 @@ fn tc(namespace: &str, arguments: &[&str]) -> anyhow::Result<String> {
 /// # Errors
 /// When the system refuses.
 pub(crate) fn reset_connections(namespace: &str) -> anyhow::Result<usize> {
-    let shown = run_program("ip", &["netns", "exec", namespace, "ss", "-HtK", "state", "established"], "")?;
+    let shown = run_program_inside(namespace, "ss", &["-HtK", "state", "established"], "")?;
     Ok(shown.lines().count())
+}
+
+/// What became of packets that were kept for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// All of them.
+    pub(crate) late: u64,
+    /// Those that were passed on behind one that was sent after them.
+    pub(crate) overtaken: u64,
+}
+
+impl AddAssign for Passed {
+    fn add_assign(&mut self, other: Self) {
+        self.late += other.late;
+        self.overtaken += other.overtaken;
+    }
+}
+
+/// The same, while a thread counts.
+#[derive(Debug, Default)]
+struct Counts {
+    late: AtomicU64,
+    overtaken: AtomicU64,
+    /// The last one that was sent, of those that were passed on.
+    newest: AtomicU64,
+}
+
+impl Counts {
+    /// One is passed on; they are numbered from 1 as they were sent.
+    fn passes(&self, number: u64) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+        if self.newest.fetch_max(number, Ordering::Relaxed) > number {
+            self.overtaken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn so_far(&self) -> Passed {
+        Passed { late: self.late.load(Ordering::Relaxed), overtaken: self.overtaken.load(Ordering::Relaxed) }
+    }
 }
 
 /// Packets that come late: a thread of this process, with a queue in the node's namespace, keeps each for its time.
@@ -86,7 +126,7 @@ pub(crate) fn reset_connections(namespace: &str) -> anyhow::Result<usize> {
 pub(crate) struct Late {
     namespace: String,
     stop: Arc<AtomicBool>,
-    passed: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -97,33 +137,33 @@ impl Late {
     /// # Errors
     /// When the system refuses.
     pub(crate) fn new(namespace: &str, delay_ms: i64, jitter_ms: i64, seed: u64) -> anyhow::Result<Self> {
-        let (stop, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let queue = inside(namespace, open)?;
         let delays = Delays { delay_ms, jitter_ms, random: StdRng::seed_from_u64(seed) };
-        let (until, count) = (Arc::clone(&stop), Arc::clone(&passed));
+        let (until, counting) = (Arc::clone(&stop), Arc::clone(&counts));
         let thread = std::thread::Builder::new().name("packets".to_owned());
-        let thread = thread.spawn(move || delays.work(queue, &until, &count))?;
-        let late = Self { namespace: namespace.to_owned(), stop, passed, thread: Some(thread) };
+        let thread = thread.spawn(move || delays.work(queue, &until, &counting))?;
+        let late = Self { namespace: namespace.to_owned(), stop, counts, thread: Some(thread) };
         late.rule("-A")?;
         Ok(late)
     }
 
-    /// Lets packets pass at once again, and says how many were late.
+    /// Lets packets pass at once again, and says how many were late or overtaken.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn end(mut self) -> anyhow::Result<u64> {
+    pub(crate) fn end(mut self) -> anyhow::Result<Passed> {
         self.rule("-D")?;
         self.join();
-        Ok(self.passed.load(Ordering::Relaxed))
+        Ok(self.counts.so_far())
     }
 
     /// Adds the rule that queues what is sent, or takes it away. Without this process, packets pass.
     fn rule(&self, act: &str) -> anyhow::Result<()> {
         let queue = QUEUE.to_string();
         let rule = ["OUTPUT", "-o", DEVICE, "-j", "NFQUEUE", "--queue-num", &queue, "--queue-bypass"];
-        let inside = ["netns", "exec", &self.namespace, "iptables", "-w", "5", act];
-        run_program("ip", &[&inside[..], &rule].concat(), "").map(drop)
+        let arguments = [&["-w", "5", act][..], &rule].concat();
+        run_program_inside(&self.namespace, "iptables", &arguments, "").map(drop)
     }
 
     fn join(&mut self) {
@@ -175,7 +215,7 @@ struct Delays {
 
 impl Delays {
     /// Keeps packets for their time until it is stopped; then all that are left pass.
-    fn work(mut self, mut queue: Queue, stop: &AtomicBool, passed: &AtomicU64) {
+    fn work(mut self, mut queue: Queue, stop: &AtomicBool, counts: &Counts) {
         let mut waiting: BTreeMap<(Instant, u64), Message> = BTreeMap::new();
         let mut number = 0;
         loop {
@@ -186,9 +226,9 @@ impl Delays {
             }
             let now = Instant::now();
             while let Some(entry) = waiting.first_entry().filter(|entry| is_over || entry.key().0 <= now) {
+                counts.passes(entry.key().1);
                 let mut message = entry.remove();
                 message.set_verdict(Verdict::Accept);
-                passed.fetch_add(1, Ordering::Relaxed);
                 if queue.verdict(message).is_err() {
                     return;
                 }
@@ -203,5 +243,20 @@ impl Delays {
     fn draw(&mut self) -> Duration {
         let jitter = if self.jitter_ms > 0 { self.random.random_range(-self.jitter_ms..=self.jitter_ms) } else { 0 };
         Duration::from_millis(u64::try_from(self.delay_ms + jitter).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_passed_on_behind_a_later_one_was_overtaken() {
+        let in_order = Counts::default();
+        (1..=4).for_each(|number| in_order.passes(number));
+        assert_eq!(in_order.so_far(), Passed { late: 4, overtaken: 0 });
+        let mixed = Counts::default();
+        [2, 1, 5, 3, 4, 6].into_iter().for_each(|number| mixed.passes(number));
+        assert_eq!(mixed.so_far(), Passed { late: 6, overtaken: 3 });
     }
 }

@@ -8,19 +8,22 @@ mod facts;
 mod link;
 mod mark;
 mod rootless;
+mod sweep;
 mod tracer;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 pub(crate) use clock::{Clock, NOTICED_AFTER_S, Shift};
-pub(crate) use disk::{Disk, sweep as sweep_disks};
+pub(crate) use disk::Disk;
 pub(crate) use doctor::{Format, doctor};
 pub(crate) use facts::facts;
-pub(crate) use link::{Late, Thin, inside, reset_connections};
+pub(crate) use link::{Late, Passed, Thin, inside, reset_connections};
 pub(crate) use rootless::{Entered, enter};
+pub(crate) use sweep::sweep;
 pub(crate) use tracer::{Spoil, Tracer};
 
 /// Something that a machine can do, or cannot.
@@ -105,6 +108,10 @@ impl Capability {
     }
 }
 
+/// What does not work is tried once more after so long: somebody may have had what it takes, such as a loop device,
+/// for a moment, and what is not here is not required.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// What a machine was found to do: for each capability what was tried, or why it does not work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine(BTreeMap<Capability, Result<String, String>>);
@@ -121,7 +128,8 @@ impl Machine {
 
     /// Tries one more, and cleans up.
     pub(crate) fn attempt(&mut self, capability: Capability) {
-        self.0.entry(capability).or_insert_with(|| trial::attempt(capability).map_err(|why| format!("{why:#}")));
+        let found = || trial::attempt(capability).map_err(|why| format!("{why:#}"));
+        self.0.entry(capability).or_insert_with(|| once_more(found, AGAIN_AFTER));
     }
 
     /// Has it do without something.
@@ -136,5 +144,36 @@ impl Machine {
             Some(Err(why)) => Some(format!("{} not here: {why}", capability.what())),
             None => Some(format!("{}: not tried", capability.what())),
         })
+    }
+}
+
+/// Does something, and once more after a pause when it fails.
+fn once_more<T, E>(mut attempt: impl FnMut() -> Result<T, E>, pause: Duration) -> Result<T, E> {
+    attempt().or_else(|_| {
+        std::thread::sleep(pause);
+        attempt()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_by_chance_is_tried_once_more() {
+        let mut looks = 0;
+        let mut nth = |least| {
+            looks = 0;
+            once_more(
+                || {
+                    looks += 1;
+                    if looks < least { Err(looks) } else { Ok(looks) }
+                },
+                Duration::ZERO,
+            )
+        };
+        assert_eq!(nth(1), Ok(1));
+        assert_eq!(nth(2), Ok(2));
+        assert_eq!(nth(3), Err(2));
     }
 }

@@ -18,6 +18,7 @@ use super::{Capability, Disk, mark, rootless};
 const PATIENCE: Duration = Duration::from_secs(2);
 const SYNCS_TRACED_FOR: Duration = Duration::from_millis(700);
 const AN_HOUR_S: i64 = 3_600;
+const A_STEP: Duration = Duration::from_millis(20);
 
 /// Tries it, and says what was tried.
 ///
@@ -126,7 +127,7 @@ fn shutdown() -> anyhow::Result<&'static str> {
 }
 
 fn memory_files() -> anyhow::Result<&'static str> {
-    let folder = tempfile::Builder::new().prefix(&mark::own()?).tempdir()?;
+    let folder = tempfile::Builder::new().prefix(&format!("{}-memory-", mark::own()?)).tempdir()?;
     let place = folder.path().to_str().context("a path that is no text")?;
     run_program("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", place], "")?;
     let full = fs::write(folder.path().join("file"), vec![0; 2 << 20]);
@@ -158,6 +159,8 @@ fn fake_clock() -> anyhow::Result<&'static str> {
     let folder = tempfile::tempdir()?;
     let wrong = Clock::in_file(folder.path().join("clock"));
     wrong.set(Shift::By(AN_HOUR_S))?;
+    // Files keep when they are written and read in steps of a few milliseconds.
+    std::thread::sleep(A_STEP);
     let now = |variables: &[(&str, String)]| -> anyhow::Result<i64> {
         let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
         let output = Command::new("date").arg("+%s").envs(variables).output().context("starting date")?;
@@ -165,6 +168,8 @@ fn fake_clock() -> anyhow::Result<&'static str> {
     };
     let ahead = now(&wrong.variables(&library))? - now(&[])?;
     ensure!((AN_HOUR_S - 60..AN_HOUR_S + 60).contains(&ahead), "a clock was {ahead} s ahead and not an hour");
+    let place = folder.path().display();
+    ensure!(wrong.is_noticed()?, "whether a process reads its clock cannot be told in {place}: noatime");
     Ok("a process was an hour ahead")
 }
 

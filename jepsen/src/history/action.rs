@@ -188,6 +188,30 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// A node said with these words that its state contradicts itself, or that it cannot go on: what it did, nobody
+    /// knows.
+    pub(crate) fn broken(said: &str) -> Self {
+        Self::Unknown { why: format!("{BROKEN}{said}") }
+    }
+
+    /// The words of a node that said that it is broken.
+    pub(crate) fn said_broken(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { why } => why.strip_prefix(BROKEN),
+            Self::Found { .. }
+            | Self::Done { .. }
+            | Self::Conflict { .. }
+            | Self::Exists { .. }
+            | Self::Absent { .. }
+            | Self::Made { .. }
+            | Self::There { .. }
+            | Self::Answered
+            | Self::Refused { .. }
+            | Self::Wrong { .. }
+            | Self::NotDone => None,
+        }
+    }
+
     /// Whether the cluster did, or answered, what it was asked.
     pub(crate) fn is_ok(&self) -> bool {
         match self {
@@ -220,6 +244,9 @@ impl Outcome {
         }
     }
 }
+
+/// How the words of a doubt begin that a node left which said that it is broken.
+const BROKEN: &str = "a node said that it is broken: ";
 
 /// Which state an answer speaks of. Positions are in the order of the states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

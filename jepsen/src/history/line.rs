@@ -32,7 +32,7 @@ pub(crate) enum Line {
         process: u64,
         /// When.
         time_ns: u64,
-        /// The node that was asked first.
+        /// The node that was asked first; 0 where a client chooses among all of them by itself.
         node: u64,
         /// Whose it is.
         workload: Workload,
@@ -64,6 +64,17 @@ pub(crate) enum Line {
         node: u64,
         /// What the message is.
         news: News,
+    },
+    /// Somebody begins to follow the cluster, or has come to the end.
+    Follower {
+        /// When.
+        time_ns: u64,
+        /// Whose it is.
+        workload: Workload,
+        /// A watcher's number, or a sandbox's name.
+        name: String,
+        /// Whether it has come as far as the cluster came.
+        is_done: bool,
     },
     /// A sandbox's synchronisation put something into force.
     Installed {
@@ -99,7 +110,7 @@ pub(crate) enum Line {
     Raft {
         /// When.
         time_ns: u64,
-        /// The node.
+        /// The node, by the id that it has in the cluster: one that takes the place of another has one of its own.
         node: u64,
         /// Its process.
         process: u32,
@@ -111,6 +122,41 @@ pub(crate) enum Line {
         committed: u64,
         /// The newest entry that it has applied.
         applied: u64,
+    },
+    /// A node's page of metrics does not say how it stands to Raft.
+    Unmeasured {
+        /// When.
+        time_ns: u64,
+        /// The node, as in [`Line::Raft`].
+        node: u64,
+        /// Gauges that are not on it.
+        lacks: Vec<String>,
+    },
+    /// A node is lost for good, and another member comes into its place, which other lines go on to call by its number.
+    Replaced {
+        /// When.
+        time_ns: u64,
+        /// The place.
+        node: u64,
+        /// The member that goes.
+        old: u64,
+        /// The one that comes.
+        new: u64,
+        /// A state in which it is done, once the cluster has said so; nothing when it begins.
+        at: Option<Position>,
+    },
+    /// Whose votes count, as a node says it.
+    Members {
+        /// When.
+        time_ns: u64,
+        /// The place of the node that was asked.
+        node: u64,
+        /// The member that answered.
+        member: u64,
+        /// What it had applied before it answered.
+        at: Position,
+        /// Members, in the order of their ids; none while it waits to be one.
+        voters: Vec<u64>,
     },
     /// What a node's process takes of its machine.
     Resources {
@@ -190,8 +236,11 @@ pub(crate) enum News {
     },
     /// What comes next is no longer kept: the state comes anew.
     Anew,
-    /// The watch ended for good, and why.
+    /// A stream was refused, or no node took it for too long.
     Failed {
+        /// The gRPC code of a refusal; empty of what is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        code: String,
         /// Its words.
         said: String,
     },

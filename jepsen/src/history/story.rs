@@ -20,7 +20,7 @@ pub(crate) struct Operation<'a> {
     pub(crate) number: u64,
     /// The client.
     pub(crate) process: u64,
-    /// The node that was asked first.
+    /// The node that was asked first; 0 where a client chose among all of them by itself.
     pub(crate) node: u64,
     /// Whose it is.
     pub(crate) workload: Workload,

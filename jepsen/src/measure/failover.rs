@@ -8,6 +8,7 @@ use openshell_tests::{ClusterOptions, Cut, eventually};
 use super::figures::{Times, skipped};
 use crate::env::{Capability, Machine};
 use crate::ledger::Ledger;
+use crate::report::say;
 use crate::run::{Equipment, Rig};
 use crate::scoreboard::Measured;
 
@@ -43,30 +44,48 @@ pub(super) async fn measure(kills: u64, others: u64, seed: u64) -> anyhow::Resul
         ..Default::default()
     };
     let rig = Rig::new(options, Equipment { apart: why.is_none(), disks: false, clocks: false }).await?;
-    let mut ledger = Ledger::open(rig.nodes[0].access.api()).await?;
-    let killed = lose(&rig, &mut ledger, Loss::Kill, kills).await?;
+    let mut witness = Witness { ledger: Ledger::open(rig.nodes[0].access.api()).await?, is_sound: true };
+    let killed = lose(&rig, &mut witness, Loss::Kill, kills).await?;
     let mut figures =
         vec![killed.figure("3.p50", 50, seed), killed.figure("3.p99", 99, seed), killed.figure("3.max", 100, seed)];
     match why {
-        None => figures.push(lose(&rig, &mut ledger, Loss::Partition, others).await?.figure("4.partition", 99, seed)),
+        None => figures.push(lose(&rig, &mut witness, Loss::Partition, others).await?.figure("4.partition", 99, seed)),
         Some(why) => figures.push(skipped("4.partition", "s", &why)),
     }
-    figures.push(lose(&rig, &mut ledger, Loss::Pause, others).await?.figure("4.pause", 99, seed));
-    figures.push(lose(&rig, &mut ledger, Loss::Stop, others).await?.figure("4.graceful", 99, seed));
+    figures.push(lose(&rig, &mut witness, Loss::Pause, others).await?.figure("4.pause", 99, seed));
+    figures.push(lose(&rig, &mut witness, Loss::Stop, others).await?.figure("4.graceful", 99, seed));
     for node in &rig.nodes {
-        ledger.check(&node.access.api()).await.context("after all losses")?;
+        let checked = witness.ledger.check(&node.access.api()).await;
+        witness.hear("after all losses", checked);
     }
+    // A time after which something is lost is none.
+    figures.iter_mut().for_each(|figure| figure.passed &= witness.is_sound);
     Ok(figures)
 }
 
-async fn lose(rig: &Rig, ledger: &mut Ledger, loss: Loss, rounds: u64) -> anyhow::Result<Times> {
+/// Who writes, and whether everything that was acknowledged to it was kept.
+struct Witness {
+    ledger: Ledger,
+    is_sound: bool,
+}
+
+impl Witness {
+    fn hear(&mut self, when: &str, sound: anyhow::Result<()>) {
+        if let Err(error) = sound {
+            self.is_sound = false;
+            say(&format!("{when}: {error:#}"));
+        }
+    }
+}
+
+async fn lose(rig: &Rig, witness: &mut Witness, loss: Loss, rounds: u64) -> anyhow::Result<Times> {
     let mut times = Times::default();
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let leader = rig.leader(LIMIT).await.context("no leader")?;
         let survivor = rig.nodes.iter().find(|node| node.id != leader).context("no other node")?;
         // The connection stands before the loss, as a client's would.
-        ledger.scene = ledger.scene.through(survivor.access.api());
-        ledger.write_all(1).await?;
+        witness.ledger.scene = witness.ledger.scene.through(survivor.access.api());
+        let before = witness.ledger.write_all(1).await;
         let begin = Instant::now();
         let lost = rig.with(|machinery| match loss {
             Loss::Kill => machinery.kill(leader),
@@ -75,10 +94,17 @@ async fn lose(rig: &Rig, ledger: &mut Ledger, loss: Loss, rounds: u64) -> anyhow
             Loss::Stop => machinery.cluster.gateway(leader).ask_to_stop(),
         });
         lost.await?;
-        ledger.write_all(1).await?;
-        times.add(begin.elapsed());
+        let after = witness.ledger.write_all(1).await;
+        if after.is_ok() {
+            times.add(begin.elapsed());
+        }
         bring_back(rig, leader, loss).await?;
         rig.whole(LIMIT).await?;
+        let sound = before.and(after);
+        if sound.is_err() {
+            witness.ledger = Ledger::open(survivor.access.api()).await?;
+        }
+        witness.hear(&format!("{loss:?}, round {round}"), sound);
     }
     Ok(times)
 }

@@ -21,7 +21,7 @@ impl Times {
         sorted.get(place).copied()
     }
 
-    /// A figure of them, in seconds.
+    /// A figure of them, in seconds. Whether that is fast enough is for the scoreboard.
     pub(super) fn figure(&self, row: &str, percent: usize, seed: u64) -> Measured {
         let value = self.quantile(percent).map(|time| time.as_secs_f64());
         Measured {
@@ -31,35 +31,27 @@ impl Times {
             samples: self.0.len() as u64,
             seeds: vec![seed],
             passed: value.is_some(),
-            skipped: None,
+            ..Measured::default()
         }
     }
 }
 
-/// So many failures among so many rounds.
+/// So many failures among so many rounds: where there was none, nothing was measured.
 pub(super) fn failures(row: &str, unit: &str, failed: u32, rounds: u64, seed: u64) -> Measured {
     Measured {
         row: row.to_owned(),
-        value: Some(f64::from(failed)),
+        value: (rounds > 0).then_some(f64::from(failed)),
         unit: unit.to_owned(),
         samples: rounds,
         seeds: vec![seed],
         passed: failed == 0,
-        skipped: None,
+        ..Measured::default()
     }
 }
 
 /// What this machine cannot measure.
 pub(super) fn skipped(row: &str, unit: &str, why: &str) -> Measured {
-    Measured {
-        row: row.to_owned(),
-        value: None,
-        unit: unit.to_owned(),
-        samples: 0,
-        seeds: Vec::new(),
-        passed: false,
-        skipped: Some(why.to_owned()),
-    }
+    Measured { row: row.to_owned(), unit: unit.to_owned(), skipped: Some(why.to_owned()), ..Measured::default() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Single figures of the scoreboard, each measured by a command of its own: how long a cluster takes to go on, and whether
 //! anything is lost meanwhile. What the figures must be is in `scoreboard`.
 
+mod clocks;
 mod corruption;
 mod failover;
 mod figures;
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::env::{self, facts};
+use crate::checker::Verdict;
+use crate::env::facts;
 use crate::plan::Rows;
-use crate::report::say;
+use crate::report::{self, say};
 use crate::run::{Store, on_threads};
 use crate::scoreboard::{self, Measured};
 
@@ -38,6 +40,9 @@ pub(crate) enum Measurement {
         /// Kills.
         #[arg(long, default_value_t = 40)]
         rounds: u64,
+        /// Kills when the nodes have a gigabyte of state.
+        #[arg(long, default_value_t = 0)]
+        large: u64,
         #[command(flatten)]
         more: More,
     },
@@ -57,6 +62,14 @@ pub(crate) enum Measurement {
         /// Damaged files.
         #[arg(long, default_value_t = 120)]
         rounds: u64,
+        #[command(flatten)]
+        more: More,
+    },
+    /// Whether clocks that jump or run faster move the leader, or lose a write.
+    Clocks {
+        /// Jumps, of the leader's clock and of a follower's in turn.
+        #[arg(long, default_value_t = 8)]
+        jumps: u64,
         #[command(flatten)]
         more: More,
     },
@@ -86,38 +99,27 @@ pub(crate) struct More {
 /// # Errors
 /// When it does not come about.
 pub(crate) fn measure(measurement: &Measurement) -> anyhow::Result<u8> {
-    env::sweep_disks();
     let nothing = Rows::default();
     let (name, rows, more) = match measurement {
         Measurement::Failover { rounds, others, more } => {
             ("failover", Rows { failover: *rounds, failover_others: *others, ..nothing }, more)
         }
-        Measurement::Recovery { rounds, more } => ("recovery", Rows { recovery: *rounds, ..nothing }, more),
+        Measurement::Recovery { rounds, large, more } => {
+            ("recovery", Rows { recovery: *rounds, recovery_large: *large, ..nothing }, more)
+        }
         Measurement::Powerloss { rounds, one, more } => {
             ("powerloss", Rows { power_all: *rounds, power_one: *one, ..nothing }, more)
         }
         Measurement::Corrupt { rounds, more } => ("corrupt", Rows { corrupt: *rounds, ..nothing }, more),
+        Measurement::Clocks { jumps, more } => ("clocks", Rows { clocks: *jumps, ..nothing }, more),
         Measurement::SlowDisk { writes, more } => ("slow-disk", Rows { slow_disk: *writes, ..nothing }, more),
     };
     let seed = more.seed.unwrap_or_else(rand::random);
     let store = Store::new(&more.store, name)?;
     say(&format!("seed {seed}, figures in {}", store.folder.display()));
     store.write("env.json", &facts())?;
-    let passed = on_threads(rows_of(&rows, seed, &store))?;
-    // What was skipped has not passed, and is no violation either.
-    Ok(match passed {
-        Outcome::Passed => 0,
-        Outcome::Failed => 1,
-        Outcome::Skipped => 2,
-    })
-}
-
-/// What all figures together are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    Passed,
-    Skipped,
-    Failed,
+    let measured = on_threads(rows_of(&rows, seed, &store))?;
+    Ok(report::exit_code(measured.max(scoreboard::conclude(&store.folder, None)?)))
 }
 
 /// Measures what a profile asks for; false when something was lost or wrong.
@@ -125,11 +127,11 @@ enum Outcome {
 /// # Errors
 /// When it does not come about.
 pub(crate) async fn rows(rows: &Rows, seed: u64, store: &Store) -> anyhow::Result<bool> {
-    Ok(rows_of(rows, seed, store).await? != Outcome::Failed)
+    Ok(rows_of(rows, seed, store).await? != Verdict::Violated)
 }
 
-async fn rows_of(rows: &Rows, seed: u64, store: &Store) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::Passed;
+async fn rows_of(rows: &Rows, seed: u64, store: &Store) -> anyhow::Result<Verdict> {
+    let mut outcome = Verdict::Passed;
     if rows.failover + rows.failover_others > 0 {
         let figures = failover::measure(rows.failover, rows.failover_others, seed).await?;
         outcome = outcome.max(note(&figures, store)?);
@@ -137,11 +139,17 @@ async fn rows_of(rows: &Rows, seed: u64, store: &Store) -> anyhow::Result<Outcom
     if rows.recovery > 0 {
         outcome = outcome.max(note(&recovery::measure(rows.recovery, seed).await?, store)?);
     }
+    if rows.recovery_large > 0 {
+        outcome = outcome.max(note(&recovery::measure_large(rows.recovery_large, seed).await?, store)?);
+    }
     if rows.power_all + rows.power_one > 0 {
         outcome = outcome.max(note(&powerloss::measure(rows.power_all, rows.power_one, seed).await?, store)?);
     }
     if rows.corrupt > 0 {
         outcome = outcome.max(note(&corruption::measure(rows.corrupt, seed).await?, store)?);
+    }
+    if rows.clocks > 0 {
+        outcome = outcome.max(note(&clocks::measure(rows.clocks, seed).await?, store)?);
     }
     if rows.slow_disk > 0 {
         outcome = outcome.max(note(&slow_disk::measure(rows.slow_disk, seed).await?, store)?);
@@ -150,17 +158,18 @@ async fn rows_of(rows: &Rows, seed: u64, store: &Store) -> anyhow::Result<Outcom
 }
 
 /// Prints figures and keeps them.
-fn note(figures: &[Measured], store: &Store) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::Passed;
+fn note(figures: &[Measured], store: &Store) -> anyhow::Result<Verdict> {
+    let mut outcome = Verdict::Passed;
     for figure in figures {
         let Measured { row, value, unit, samples, skipped, .. } = figure;
         let value = value.map_or_else(|| "none".to_owned(), |value| format!("{value:.3} {unit}"));
         let why = skipped.as_deref().map_or_else(String::new, |why| format!(", skipped: {why}"));
         say(&format!("{row:<14} {value} of {samples} samples{why}"));
-        let of_this = match (figure.passed, skipped) {
-            (_, Some(_)) => Outcome::Skipped,
-            (true, None) => Outcome::Passed,
-            (false, None) => Outcome::Failed,
+        // What was skipped, or came to nothing, has not passed, and is no violation either.
+        let of_this = match (figure.passed, figure.value) {
+            (_, None) => Verdict::Unknown,
+            (true, Some(_)) => Verdict::Passed,
+            (false, Some(_)) => Verdict::Violated,
         };
         outcome = outcome.max(of_this);
     }

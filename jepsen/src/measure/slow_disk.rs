@@ -10,12 +10,16 @@ use tokio::task::block_in_place;
 use super::figures::{Times, skipped};
 use crate::env::{Capability, Machine, Spoil, Tracer};
 use crate::ledger::Ledger;
+use crate::report::say;
 use crate::run::{Equipment, Rig};
 use crate::scoreboard::Measured;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LATE_MS: i64 = 100;
+const WARM_UP: u64 = 300;
 const UNIT: &str = "times";
+/// The leader may be another one before all is written: then it is written again.
+const ATTEMPTS: u32 = 4;
 
 /// Measures so many writes on quiet disks, with a slow leader's and with a slow follower's.
 ///
@@ -29,30 +33,48 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     let equipment = Equipment { apart: false, disks: false, clocks: false };
     let rig = Rig::new(ClusterOptions::default(), equipment).await?;
     let mut ledger = Ledger::open(Access::to_all(&rig.accesses()).api()).await?;
+    // The first writes of a cluster are slower, which would make every disk look good.
+    ledger.write_all(WARM_UP).await?;
     let quiet = write(&mut ledger, writes).await?;
     let mut figures = Vec::new();
     for (row, is_leader) in [("17.leader", true), ("17.follower", false)] {
-        let leader = rig.leader(LIMIT).await.context("no leader")?;
-        let slow = rig.nodes.iter().map(|node| node.id).find(|id| (*id == leader) == is_leader).context("a node")?;
-        let process = rig.with(|machinery| machinery.process(slow)).await?;
-        let record = rig.folder.join(format!("strace-{slow}"));
-        let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(LATE_MS), &record))?;
-        let times = write(&mut ledger, writes).await?;
-        let spoiled = block_in_place(|| tracer.detach())?;
-        rig.whole(LIMIT).await?;
-        let ratio =
-            times.quantile(99).zip(quiet.quantile(99)).map(|(slow, quiet)| slow.as_secs_f64() / quiet.as_secs_f64());
+        let slow = slowed(&rig, &mut ledger, writes, is_leader).await?;
+        let both = slow.quantile(99).zip(quiet.quantile(99));
+        let ratio = both.map(|(slow, quiet)| slow.as_secs_f64() / quiet.as_secs_f64());
         figures.push(Measured {
             row: row.to_owned(),
             value: ratio,
             unit: UNIT.to_owned(),
             samples: writes,
             seeds: vec![seed],
-            passed: ratio.is_some() && spoiled > 0,
-            skipped: None,
+            passed: ratio.is_some(),
+            ..Measured::default()
         });
     }
     Ok(figures)
+}
+
+/// Writes while the syncs of the leader, or of a follower, are late: from the first write to the last it must be the
+/// same leader in the same term. None when it never was.
+async fn slowed(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> anyhow::Result<Times> {
+    for attempt in 1..=ATTEMPTS {
+        let before = rig.leadership(LIMIT).await.context("no leader")?;
+        let slow = rig.nodes.iter().map(|node| node.id).find(|id| (*id == before.leader) == is_leader);
+        let slow = slow.context("a node")?;
+        let process = rig.with(|machinery| machinery.process(slow)).await?;
+        let record = rig.folder.join(format!("strace-{slow}-{is_leader}-{attempt}"));
+        let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(LATE_MS), &record))?;
+        let times = write(ledger, writes).await;
+        let spoiled = block_in_place(|| tracer.detach())?;
+        let times = times?;
+        rig.whole(LIMIT).await?;
+        let after = rig.leadership(LIMIT).await.context("no leader")?;
+        if after == before && spoiled > 0 {
+            return Ok(times);
+        }
+        say(&format!("slow node {slow}: {spoiled} syncs were late, from {before:?} to {after:?}: once more"));
+    }
+    Ok(Times::default())
 }
 
 async fn write(ledger: &mut Ledger, writes: u64) -> anyhow::Result<Times> {

@@ -16,6 +16,14 @@ const ATTEMPT_LIMIT: Duration = Duration::from_millis(500);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// What came of writing while something was done.
+pub(super) struct Written {
+    /// So many writes were acknowledged.
+    pub(super) acknowledged: u64,
+    /// Or what contradicts what was acknowledged.
+    pub(super) sound: anyhow::Result<()>,
+}
+
 pub(super) struct Writers {
     ledgers: Vec<Ledger>,
     nodes: Vec<Access>,
@@ -44,11 +52,12 @@ impl Writers {
     /// They write until `event` is over, which is done meanwhile.
     ///
     /// # Errors
-    /// What contradicts what was acknowledged; and as `event` does.
-    pub(super) async fn write_during<T>(
+    /// As `event` does.
+    pub(super) async fn write_during(
         &mut self,
-        event: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
+        event: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Written> {
+        let before = self.versions();
         let is_over = AtomicBool::new(false);
         let writing = join_all(self.ledgers.iter_mut().map(|ledger| write_until(ledger, &is_over)));
         let done = async {
@@ -57,8 +66,13 @@ impl Writers {
             done
         };
         let (written, done) = tokio::join!(writing, done);
-        written.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
-        done
+        done?;
+        let sound = written.into_iter().collect();
+        Ok(Written { acknowledged: self.versions().saturating_sub(before), sound })
+    }
+
+    fn versions(&self) -> u64 {
+        self.ledgers.iter().map(Ledger::version).sum()
     }
 
     /// Whether everything that was acknowledged is there, read through each of these nodes.

@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use openshell_tests::{eventually, http_get_at};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Nemesis, Scope};
 use crate::env::{Clock, NOTICED_AFTER_S, Shift};
 use crate::plan::Kind;
+
+/// Others may have ended the process or made it stand still, and have it go on.
+const CLOCK_LIMIT: Duration = Duration::from_secs(5);
+/// One that does not run when its clock is right again starts with the right one.
+const RIGHT_LIMIT: Duration = Duration::from_secs(NOTICED_AFTER_S + 1);
 
 pub(super) struct WrongClock(pub(super) Scope);
 
@@ -18,6 +24,19 @@ impl WrongClock {
             clock.set(shift)?;
         }
         Ok(())
+    }
+
+    /// Waits until a node has asked what its clock says since that was set.
+    async fn is_noticed(&self, id: u64, limit: Duration) -> anyhow::Result<()> {
+        let (node, clock) = (self.0.rig.node(id)?, self.0.rig.clocks.get(&id).context("no clock of its own")?);
+        let noticed = async || {
+            let process = self.0.rig.with(|machinery| machinery.process(id)).await.ok()?;
+            Clock::is_of(process).ok()?;
+            // Every answer has a date. What this one is does not matter: it is kept for a while, per thread.
+            drop(http_get_at(node.address, node.ports.health, "/healthz").await);
+            clock.is_noticed().ok()?.then_some(())
+        };
+        eventually("a process to look at its clock", limit, noticed).await
     }
 }
 
@@ -31,11 +50,8 @@ impl Nemesis for WrongClock {
         };
         self.set(shift)?;
         for id in &self.0.victims {
-            let process = self.0.rig.with(|machinery| machinery.process(*id)).await?;
-            Clock::is_of(process)?;
+            self.is_noticed(*id, CLOCK_LIMIT).await?;
         }
-        // From now on it is noticed.
-        sleep(Duration::from_secs(NOTICED_AFTER_S)).await;
         Ok(said)
     }
 
@@ -53,7 +69,12 @@ impl Nemesis for WrongClock {
 
     async fn heal(&mut self) -> anyhow::Result<String> {
         self.set(Shift::None)?;
-        sleep(Duration::from_secs(NOTICED_AFTER_S)).await;
-        Ok("right again".to_owned())
+        let mut right = "right again";
+        for id in &self.0.victims {
+            if self.is_noticed(*id, RIGHT_LIMIT).await.is_err() {
+                right = "right as soon as somebody asks it";
+            }
+        }
+        Ok(right.to_owned())
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 /// What a file is for.
@@ -78,20 +79,40 @@ impl FileKind {
     }
 }
 
-/// Damages one file below a folder, chosen by a number; says which, and how.
+/// What was done to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    /// Which of the ways it is, below [`WAYS`].
+    pub(crate) way: u64,
+    /// Which file, and how.
+    pub(crate) said: String,
+}
+
+/// A way in words.
+pub(crate) fn way(number: u64) -> String {
+    let [kind, damage] = usize::try_from(number)
+        .ok()
+        .and_then(|number| ALL.get(number))
+        .map_or_else(Default::default, |(kind, damage)| [format!("{kind:?}"), format!("{damage:?}")]);
+    format!("{kind}: {damage}")
+}
+
+/// Damages one file below a folder, chosen by a number. Where there is no file for a way, the next one is taken.
 ///
 /// # Errors
 /// When there is nothing to damage, or the system refuses.
-pub(super) fn damage(folder: &Path, choice: u64) -> anyhow::Result<String> {
-    let first = usize::try_from(choice % WAYS)?;
+pub(super) fn damage(folder: &Path, choice: u64) -> anyhow::Result<Damaged> {
     let mut random = StdRng::seed_from_u64(choice);
-    for (kind, damage) in ALL.iter().cycle().skip(first).take(ALL.len()) {
-        let files = files(folder, *kind)?;
-        if !files.is_empty() {
-            let file = &files[random.random_range(0..files.len())];
-            spoil(file, *damage, &mut random).with_context(|| format!("damaging {}", file.display()))?;
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            return Ok(format!("{kind:?} {name}: {damage:?}"));
+    for way in (0..WAYS).map(|step| (choice + step) % WAYS) {
+        let (kind, damage) = ALL[usize::try_from(way)?];
+        let mut files = files(folder, kind)?;
+        files.shuffle(&mut random);
+        for file in &files {
+            let done = spoil(file, damage, &mut random).with_context(|| format!("damaging {}", file.display()))?;
+            if done {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                return Ok(Damaged { way, said: format!("{kind:?} {name}: {damage:?}") });
+            }
         }
     }
     bail!("{} holds no file of a database", folder.display())
@@ -115,7 +136,8 @@ fn files(folder: &Path, kind: FileKind) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn spoil(file: &Path, damage: Damage, random: &mut StdRng) -> anyhow::Result<()> {
+/// False when it would have changed nothing: what is zero cannot be made so.
+fn spoil(file: &Path, damage: Damage, random: &mut StdRng) -> anyhow::Result<bool> {
     let length = fs::metadata(file)?.len();
     let place = random.random_range(0..length);
     match damage {
@@ -123,17 +145,22 @@ fn spoil(file: &Path, damage: Damage, random: &mut StdRng) -> anyhow::Result<()>
         Damage::Remove => fs::remove_file(file)?,
         Damage::Flip | Damage::Zero => {
             let mut bytes = fs::read(file)?;
-            let place = usize::try_from(place)?;
+            let mut place = usize::try_from(place)?;
             if damage == Damage::Flip {
                 bytes[place] ^= 1 << random.random_range(0..8);
             } else {
+                // The next byte that is something else, or the first one.
+                let is_not_zero = |at: &usize| bytes[*at] != 0;
+                let found = (place..bytes.len()).find(is_not_zero).or_else(|| (0..place).find(is_not_zero));
+                let Some(found) = found else { return Ok(false) };
+                place = found;
                 let end = (place + 4096).min(bytes.len());
                 bytes[place..end].fill(0);
             }
             fs::write(file, bytes)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -156,8 +183,9 @@ mod tests {
     fn each_choice_damages_one_file_and_the_same_choice_the_same() {
         for choice in 0..100 {
             let (one, other) = (folder(), folder());
-            let said = damage(one.path(), choice).unwrap();
-            assert_eq!(said, damage(other.path(), choice).unwrap());
+            let Damaged { way, said } = damage(one.path(), choice).unwrap();
+            assert_eq!(Damaged { way, said: said.clone() }, damage(other.path(), choice).unwrap());
+            assert_eq!(way, choice % WAYS, "there is a file of each kind");
             let mut changed = 0;
             for name in ["db/000012.log", "db/000010.sst", "db/MANIFEST-000005", "db/CURRENT", "db/OPTIONS-000007"] {
                 let (bytes, beside) = (fs::read(one.path().join(name)), fs::read(other.path().join(name)));
@@ -170,13 +198,28 @@ mod tests {
     }
 
     #[test]
+    fn zeroes_go_where_something_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("000012.log");
+        let mut random = StdRng::seed_from_u64(7);
+        for at in [0, 17, 99_999] {
+            let mut bytes = vec![0; 100_000];
+            bytes[at] = 1;
+            fs::write(&file, &bytes).unwrap();
+            assert!(spoil(&file, Damage::Zero, &mut random).unwrap());
+            assert_eq!(fs::read(&file).unwrap()[at], 0);
+        }
+        assert!(!spoil(&file, Damage::Zero, &mut random).unwrap(), "all of it is zero");
+    }
+
+    #[test]
     fn what_is_not_there_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         assert!(damage(folder.path(), 0).is_err());
         fs::write(folder.path().join("CURRENT"), "MANIFEST-000005\n").unwrap();
         for choice in 0..20 {
             fs::write(folder.path().join("CURRENT"), "MANIFEST-000005\n").unwrap();
-            assert!(damage(folder.path(), choice).unwrap().starts_with("Current CURRENT: "));
+            assert!(damage(folder.path(), choice).unwrap().said.starts_with("Current CURRENT: "));
         }
     }
 }

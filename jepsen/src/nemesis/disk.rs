@@ -39,11 +39,12 @@ impl Scope {
 pub(super) struct SpoiledSyncs {
     scope: Scope,
     tracers: Vec<(u64, Tracer)>,
+    spoiled: usize,
 }
 
 impl SpoiledSyncs {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, tracers: Vec::new() }
+        Self { scope, tracers: Vec::new(), spoiled: 0 }
     }
 
     fn fails(&self) -> bool {
@@ -70,10 +71,9 @@ impl Nemesis for SpoiledSyncs {
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        let mut spoiled = 0;
         for (id, tracer) in self.tracers.drain(..) {
             let count = block_in_place(|| tracer.detach())?;
-            spoiled += count;
+            self.spoiled += count;
             if self.scope.planned.kind == Kind::DiskError && count > 0 {
                 sleep(END_LIMIT).await;
                 if !self.scope.ended().await?.contains(&id) {
@@ -83,7 +83,11 @@ impl Nemesis for SpoiledSyncs {
         }
         let ended = self.scope.ended().await?;
         let listening = self.scope.start_all().await?;
-        Ok(format!("{spoiled} syncs were spoiled, {ended:?} ended, {listening}"))
+        Ok(format!("{} syncs were spoiled, {ended:?} ended, {listening}", self.spoiled))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (self.spoiled == 0).then(|| "nothing was synced meanwhile".to_owned())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::history::{Line, Stage};
+use crate::history::{Line, Position, Stage};
 use crate::plan::Kind;
 use crate::recorder::Recorder;
 use crate::report::say;
@@ -50,6 +50,12 @@ impl Journal {
     /// Nobody knows whether it took effect.
     pub(super) fn indeterminate(&self, why: &str) {
         self.write(Stage::Indeterminate, why);
+    }
+
+    /// A member goes for good and another one comes into its place; once that is done, in which state.
+    pub(super) fn replaced(&self, node: u64, (old, new): (u64, u64), at: Option<Position>) {
+        let time_ns = self.recorder.now_ns();
+        self.recorder.add(Line::Replaced { time_ns, node, old, new, at });
     }
 
     fn write(&self, stage: Stage, said: &str) {

@@ -11,8 +11,10 @@ use tokio::time::{Instant, sleep_until};
 use super::{Nemesis, Scope};
 use crate::plan::Kind;
 
-/// Who was cut off is reached again after so long at most, if nobody else cuts it off.
+/// Who was cut off is reached again after so long, unless another fault goes on.
 const HEALED_LIMIT: Duration = Duration::from_secs(3);
+/// The same when nobody else cuts anybody off: links may still be thin, and processes stand still.
+const LATE_LIMIT: Duration = Duration::from_secs(8);
 /// A fault looks at so many pairs of places at most: each look waits.
 const PROBES_MAX: usize = 3;
 
@@ -24,6 +26,9 @@ pub(super) struct Partition {
     cut: Cut,
     /// Who does not reach what, while it lasts.
     probes: Vec<Probe>,
+    is_cut: bool,
+    /// Packets, not counting those of probes.
+    stopped: u64,
 }
 
 impl Scope {
@@ -54,7 +59,26 @@ impl Partition {
         let ids: Vec<u64> = scope.rig.nodes.iter().map(|node| node.id).collect();
         let cut = cut(scope.planned.kind, &scope.victims, &ids, scope.planned.amount);
         let probes = probes(&scope, &ids, &cut);
-        Self { scope, cut, probes }
+        Self { scope, cut, probes, is_cut: false, stopped: 0 }
+    }
+
+    async fn cut_off(&mut self) -> anyhow::Result<()> {
+        self.scope.cut(&self.cut).await?;
+        self.is_cut = true;
+        Ok(())
+    }
+
+    async fn let_through(&mut self) -> anyhow::Result<()> {
+        if self.is_cut {
+            self.stopped += self.scope.uncut().await?;
+            self.is_cut = false;
+        }
+        Ok(())
+    }
+
+    fn reached(&self) -> bool {
+        let mut reached = self.probes.iter().map(|(from, place)| self.scope.rig.reaches(*from, *place));
+        reached.all(|reached| matches!(reached, Ok(true)))
     }
 
     fn unreached(&self) -> anyhow::Result<()> {
@@ -67,8 +91,10 @@ impl Partition {
 
 impl Nemesis for Partition {
     async fn install(&mut self) -> anyhow::Result<String> {
-        self.scope.cut(&self.cut).await?;
+        self.cut_off().await?;
         self.unreached()?;
+        // Once more, since the count of packets begins anew with it: probes are nobody who feels it.
+        self.cut_off().await?;
         Ok(format!("{:?}", self.cut))
     }
 
@@ -78,24 +104,35 @@ impl Nemesis for Partition {
             return Ok(());
         }
         let each = Duration::from_millis(u64::try_from(self.scope.planned.amount).unwrap_or(100).max(20));
-        let nobody = Cut::Apart(Vec::new());
-        let mut is_cut = true;
         while Instant::now() + each < until {
             sleep_until(Instant::now() + each).await;
-            is_cut = !is_cut;
-            self.scope.cut(if is_cut { &self.cut } else { &nobody }).await?;
+            if self.is_cut {
+                self.let_through().await?
+            } else {
+                self.cut_off().await?
+            };
         }
         Ok(())
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        let stopped = self.scope.uncut().await?;
-        let healed = eventually("everybody to be reached", HEALED_LIMIT, async || {
-            let mut reached = self.probes.iter().map(|(from, place)| self.scope.rig.reaches(*from, *place));
-            reached.all(|reached| matches!(reached, Ok(true))).then_some(())
+        self.let_through().await?;
+        let patience = Instant::now() + HEALED_LIMIT;
+        let again = eventually("everybody to be reached, whom nobody cuts off any more", LATE_LIMIT, async || {
+            if self.reached() {
+                return Some("and they are reached again".to_owned());
+            }
+            let others = self.scope.rig.with(|machinery| machinery.network()?.cuts()).await.ok()?;
+            let goes_on = !others.is_empty() && Instant::now() > patience;
+            goes_on.then(|| format!("and not everybody is reached while {} lasts", others.join(", ")))
         });
-        let again = if healed.await.is_ok() { "and they are reached again" } else { "and another fault lasts" };
-        Ok(format!("{stopped} packets were stopped, {again}"))
+        // The cut is gone for certain. Whether a node that does not answer comes back is judged in the end.
+        let again = again.await.unwrap_or_else(|error| format!("and {error:#}"));
+        Ok(format!("{} packets were stopped, {again}", self.stopped))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (self.stopped == 0).then(|| "no packet was stopped".to_owned())
     }
 }
 

@@ -1,17 +1,23 @@
 //! A process that ends at a point of its own code, chosen by chance among those that a node passes while clients work.
 //! Each point by itself, with what must have happened before it, is `crashpoints`' business.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::bail;
+use nix::sys::signal::Signal;
 use openshell_chaos::{FILE_VARIABLE, POINT_VARIABLE, Point};
 use tokio::time::{Instant, sleep};
 
 use super::{Nemesis, Scope};
+use crate::run::Machinery;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A point is passed so often at most before the process ends there.
 const COUNT_MAX: u64 = 30;
+/// Of the log of one that ended otherwise.
+const LINES: usize = 5;
 
 /// Those that every node passes sooner or later under load.
 const POINTS: [Point; 17] = [
@@ -38,6 +44,9 @@ pub(super) struct CrashPoint {
     scope: Scope,
     until: Instant,
     trap: String,
+    /// How often a trap had sprung before.
+    sprung: usize,
+    has_ended: bool,
 }
 
 impl CrashPoint {
@@ -50,7 +59,7 @@ impl CrashPoint {
             Point::PurgeBeforeWrite | Point::PurgeAfterWrite | Point::MarkBeforeRename => 1,
             _ => 1 + choice / 64 % COUNT_MAX,
         };
-        Self { scope, until, trap: format!("{}:{count}", point.name()) }
+        Self { scope, until, trap: format!("{}:{count}", point.name()), sprung: 0, has_ended: false }
     }
 
     async fn restart(&self, trap: Option<&str>) -> anyhow::Result<()> {
@@ -68,14 +77,42 @@ impl CrashPoint {
         });
         restarted.await
     }
+
+    /// How it ended, if it did. It may end at its trap and of nothing else: nobody else may touch its process.
+    async fn fallen(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let id = self.scope.victim()?;
+        let looked = self.scope.rig.with(|machinery| {
+            let Some(status) = machinery.ended(id) else { return Ok(None) };
+            Ok(Some((status, springs(machinery, id), machinery.cluster.gateway(id).log_tail(LINES))))
+        });
+        let Some((status, sprung, log)) = looked.await? else { return Ok(None) };
+        self.has_ended = true;
+        if !is_by_trap(status, self.sprung, sprung) {
+            let why = format!("node {id} was to end at {} and ended otherwise, with {status}", self.trap);
+            self.scope.rig.complain(format!("{why}: {log}"));
+            bail!("{why}");
+        }
+        Ok(Some(status))
+    }
+}
+
+/// How many lines of a node's log say that a trap springs.
+fn springs(machinery: &Machinery, id: u64) -> usize {
+    machinery.cluster.gateway(id).log_text().lines().filter(|line| line.starts_with("chaos: ")).count()
+}
+
+/// Whether a process with traps ended at one: it says so, and aborts.
+fn is_by_trap(status: ExitStatus, before: usize, now: usize) -> bool {
+    status.signal() == Some(Signal::SIGABRT as i32) && now > before
 }
 
 impl Nemesis for CrashPoint {
     async fn install(&mut self) -> anyhow::Result<String> {
         let id = self.scope.victim()?;
+        self.sprung = self.scope.rig.with(|machinery| Ok(springs(machinery, id))).await?;
         self.restart(Some(&self.trap)).await?;
         while Instant::now() < self.until {
-            if let Some(status) = self.scope.rig.with(|machinery| Ok(machinery.ended(id))).await? {
+            if let Some(status) = self.fallen().await? {
                 return Ok(format!("it ended at {} with {status}", self.trap));
             }
             sleep(LOOK_EVERY).await;
@@ -84,7 +121,25 @@ impl Nemesis for CrashPoint {
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
+        if !self.has_ended {
+            // It may have ended since the last look; what there is to say is said there.
+            let _ = self.fallen().await;
+        }
         self.restart(None).await?;
         self.scope.start_all().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_says_so_and_aborts_ended_at_a_trap() {
+        let (aborted, killed, failed) =
+            (ExitStatus::from_raw(6), ExitStatus::from_raw(9), ExitStatus::from_raw(101 << 8));
+        assert!(is_by_trap(aborted, 2, 3));
+        assert!(!is_by_trap(aborted, 2, 2), "it aborted of something else");
+        assert!(!is_by_trap(killed, 2, 3) && !is_by_trap(failed, 2, 3));
     }
 }

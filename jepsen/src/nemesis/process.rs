@@ -3,10 +3,17 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use openshell_tests::eventually;
 use tokio::time::sleep;
 
 use super::{Nemesis, Scope};
+use crate::run::Rig;
+
+/// A gateway lets calls under way end for twelve seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// Of the log of one that did not end in order.
+const LINES: usize = 3;
 
 impl Scope {
     /// SIGKILL to every victim, one right after the other.
@@ -30,6 +37,27 @@ impl Scope {
     pub(super) fn victim(&self) -> anyhow::Result<u64> {
         self.victims.first().copied().ok_or_else(|| anyhow::anyhow!("a fault without a victim"))
     }
+}
+
+/// Stops a node in order, once it listens: before that nobody in it hears of a signal.
+///
+/// # Errors
+/// When it does not run, or does not end like that, with how it did.
+pub(crate) async fn stop(rig: &Rig, id: u64) -> anyhow::Result<()> {
+    ensure!(rig.listens(id).await?, "node {id} was to be asked to stop, and does not run");
+    let asked = rig.with(|machinery| {
+        machinery.excused.insert(id);
+        machinery.cluster.gateway(id).ask_to_stop()
+    });
+    asked.await?;
+    let ended = eventually("a node that was asked to stop to end", STOP_LIMIT, async || {
+        rig.with(|machinery| Ok(machinery.ended(id))).await.ok().flatten()
+    });
+    let status = ended.await.with_context(|| format!("node {id}"))?;
+    let log = rig.with(|machinery| Ok(machinery.cluster.gateway(id).log_tail(LINES))).await?;
+    // Only after an orderly end its mark, by which a node knows that nothing is missing, is up to date.
+    ensure!(status.success(), "node {id} was asked to stop and ended with {status}: {log}");
+    rig.with(|machinery| machinery.kill(id)).await
 }
 
 /// SIGKILL, and a new start.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use openshell_tests::eventually;
 use tokio::time::{Instant, sleep_until};
 
+use super::process::stop;
 use super::{Nemesis, Scope};
 use crate::run::Organ;
 
-/// A gateway lets calls under way end for twelve seconds.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// With fewer that were started again it is no rolling restart.
+const RESTARTS_MIN: usize = 2;
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) struct Rolling {
@@ -26,21 +27,9 @@ impl Rolling {
 
     async fn restart(&self, id: u64) -> anyhow::Result<()> {
         let rig = &self.scope.rig;
-        let asked = rig.with(|machinery| {
-            machinery.excused.insert(id);
-            machinery.cluster.gateway(id).ask_to_stop()
-        });
-        asked.await?;
-        let ended = eventually("a node that was asked to stop to end", STOP_LIMIT, async || {
-            rig.with(|machinery| Ok(machinery.ended(id))).await.ok().flatten()
-        });
-        match ended.await {
-            Ok(status) if status.success() => {}
-            Ok(status) => rig.complain(format!("node {id} was asked to stop and ended with {status}")),
-            Err(_) => {
-                rig.complain(format!("node {id} was asked to stop and had not ended after {STOP_LIMIT:?}"));
-                rig.with(|machinery| machinery.kill(id)).await?;
-            }
+        if let Err(error) = stop(rig, id).await {
+            rig.complain(format!("{error:#}"));
+            rig.with(|machinery| machinery.kill(id)).await?;
         }
         rig.with(|machinery| machinery.start(id)).await?;
         // In brutal mode, others may be hurt meanwhile: it is not waited for for ever.
@@ -56,14 +45,20 @@ impl Nemesis for Rolling {
 
     async fn last(&mut self, until: Instant) -> anyhow::Result<()> {
         for id in self.scope.victims.clone() {
-            if Instant::now() >= until || !self.scope.rig.hold(&[id], Organ::Process) {
+            let rig = &self.scope.rig;
+            if Instant::now() >= until || !rig.hold(&[id], Organ::Process) {
                 self.left_out.push(id);
                 continue;
             }
-            let restarted = self.restart(id).await;
-            self.scope.rig.release(&[id], Organ::Process);
+            let runs = rig.listens(id).await?;
+            let restarted = if runs { self.restart(id).await } else { Ok(()) };
+            rig.release(&[id], Organ::Process);
             restarted?;
-            self.done.push(id);
+            if runs {
+                self.done.push(id)
+            } else {
+                self.left_out.push(id)
+            };
         }
         if self.done.is_empty() {
             sleep_until(until).await;
@@ -73,5 +68,10 @@ impl Nemesis for Rolling {
 
     async fn heal(&mut self) -> anyhow::Result<String> {
         Ok(format!("{:?} were started again, {:?} were left out", self.done, self.left_out))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        let restarts = self.done.len();
+        (restarts < RESTARTS_MIN).then(|| format!("only {restarts} nodes could be started again"))
     }
 }

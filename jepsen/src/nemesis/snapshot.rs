@@ -18,19 +18,34 @@ const INSTALLS: &str = "openshell_snapshot_installs";
 
 pub(super) struct Blackhole {
     scope: Scope,
-    /// What the victim had when it was cut off, and how many snapshots it had installed.
-    before: Option<(f64, f64)>,
+    before: Option<Before>,
     /// The others have let go of what it lacks.
     is_far_behind: bool,
+    took_snapshot: bool,
+}
+
+/// The victim when it was cut off.
+#[derive(Clone, Copy)]
+struct Before {
+    applied: f64,
+    /// Snapshots that its process had installed.
+    installs: f64,
+    process: u32,
 }
 
 impl Blackhole {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, before: None, is_far_behind: false }
+        Self { scope, before: None, is_far_behind: false, took_snapshot: false }
     }
 
     async fn metric(&self, id: u64, name: &str) -> Option<f64> {
         self.scope.rig.node(id).ok()?.metric(name).await
+    }
+
+    async fn look(&self, victim: u64) -> Option<Before> {
+        let process = self.scope.rig.with(|machinery| machinery.process(victim)).await.ok()?;
+        let (applied, installs) = (self.metric(victim, APPLIED).await?, self.metric(victim, INSTALLS).await?);
+        Some(Before { applied, installs, process })
     }
 
     /// What the victim lacks is in no log of the others, any of which may lead.
@@ -47,8 +62,7 @@ impl Blackhole {
 impl Nemesis for Blackhole {
     async fn install(&mut self) -> anyhow::Result<String> {
         let victim = self.scope.victim()?;
-        let before = (self.metric(victim, APPLIED).await, self.metric(victim, INSTALLS).await);
-        self.before = before.0.zip(before.1);
+        self.before = self.look(victim).await;
         self.scope.cut(&Cut::Apart(vec![victim])).await?;
         let other = self.scope.rig.nodes.iter().map(|node| node.id).find(|id| *id != victim);
         if let Some(other) = other {
@@ -61,7 +75,7 @@ impl Nemesis for Blackhole {
     async fn last(&mut self, until: Instant) -> anyhow::Result<()> {
         let victim = self.scope.victim()?;
         while Instant::now() < until {
-            if let Some((applied, _)) = self.before
+            if let Some(Before { applied, .. }) = self.before
                 && self.nobody_has(applied, victim).await
             {
                 self.is_far_behind = true;
@@ -75,13 +89,25 @@ impl Nemesis for Blackhole {
     async fn heal(&mut self) -> anyhow::Result<String> {
         let victim = self.scope.victim()?;
         self.scope.uncut().await?;
-        let Some((_, installs)) = self.before.filter(|_| self.is_far_behind) else {
-            return Ok("healed before the others had let go of what it lacks".to_owned());
+        if let Some(before) = self.before.filter(|_| self.is_far_behind) {
+            let installed = eventually("a snapshot", INSTALL_LIMIT, async || {
+                let now = self.look(victim).await?;
+                // A process that was started meanwhile counts from nothing.
+                let installs = if now.process == before.process { before.installs } else { 0.0 };
+                (now.installs > installs).then_some(())
+            });
+            self.took_snapshot = installed.await.is_ok();
+        }
+        Ok(self.in_vain().unwrap_or_else(|| "what it lacked is in no log, and it took a snapshot".to_owned()))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        let why = match (self.before, self.is_far_behind, self.took_snapshot) {
+            (None, ..) => "it did not say what it had",
+            (_, false, _) => "healed before the others had let go of what it lacks",
+            (_, _, false) => "what it lacks is in no log, and it took no snapshot yet",
+            (_, _, true) => return None,
         };
-        let installed = eventually("a snapshot", INSTALL_LIMIT, async || {
-            self.metric(victim, INSTALLS).await.filter(|now| *now > installs).map(|_| ())
-        });
-        let took = if installed.await.is_ok() { "it took a snapshot" } else { "it took no snapshot yet" };
-        Ok(format!("what it lacks is in no log; {took}"))
+        Some(why.to_owned())
     }
 }

@@ -9,8 +9,8 @@ use crate::run::{Organ, Rig};
 
 /// How long a fault waits for a leader to hurt.
 const LEADER_LIMIT: Duration = Duration::from_secs(4);
-/// How long it waits for others to let go of its victims.
-const HOLD_LIMIT: Duration = Duration::from_secs(3);
+/// How long it waits for others to let go of its victims: as long as one of them holds them, and a start.
+const HOLD_LIMIT: Duration = Duration::from_secs(12);
 /// How long it waits, in safe mode, until nobody else is hurt.
 const WHOLE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -21,6 +21,7 @@ pub(super) fn organ(kind: Kind) -> Option<Organ> {
             Some(Organ::Process)
         }
         Kind::SlowDisk | Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk => Some(Organ::Process),
+        Kind::Replace => Some(Organ::Process),
         Kind::Thin | Kind::Delay | Kind::Reorder => Some(Organ::Wire),
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => Some(Organ::Clock),
         // Cuts add up, and the others hold what they need for a moment.
@@ -46,9 +47,13 @@ pub(super) async fn choose(rig: &Rig, planned: &Planned, mode: Mode) -> Result<V
         });
         whole.await.map_err(|error| format!("{error:#}"))?;
     }
-    let leader = rig.leader(LEADER_LIMIT).await;
-    let ids: Vec<u64> = rig.nodes.iter().map(|node| node.id).collect();
-    let victims = victims(planned, leader.unwrap_or(ids[0]), &ids);
+    let victims = if planned.nodes.is_empty() {
+        let leader = rig.leader(LEADER_LIMIT).await;
+        let ids: Vec<u64> = rig.nodes.iter().map(|node| node.id).collect();
+        victims(planned, leader.unwrap_or(ids[0]), &ids)
+    } else {
+        planned.nodes.clone()
+    };
     let Some(organ) = organ(planned.kind) else { return Ok(victims) };
     let held = eventually("the victims to be free", HOLD_LIMIT, async || rig.hold(&victims, organ).then_some(())).await;
     held.map_err(|_| format!("another fault holds one of the nodes {victims:?}"))?;
@@ -76,7 +81,8 @@ mod tests {
     use super::*;
 
     fn planned(target: Target, choice: u64) -> Planned {
-        Planned { number: 0, at_ms: 0, lasts_ms: 1, kind: Kind::Kill, target, amount: 0, choice }
+        let (kind, nodes) = (Kind::Kill, Vec::new());
+        Planned { number: 0, at_ms: 0, lasts_ms: 1, kind, target, nodes, amount: 0, choice }
     }
 
     #[test]

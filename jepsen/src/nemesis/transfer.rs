@@ -19,6 +19,7 @@ impl Nemesis for Transfer {
         let from = self.0.victim()?;
         let others: Vec<u64> = rig.nodes.iter().map(|node| node.id).filter(|id| *id != from).collect();
         let to = others[usize::try_from(planned.choice % others.len() as u64)?];
+        let (from, to) = (rig.member(from), rig.member(to));
         let all = Access::to_all(&rig.accesses()).api().deadline(LIMIT);
         let answer = all.call(&methods::TRANSFER_LEADERSHIP, TransferLeadershipRequest { to, from }).await?;
         let leader = answer.message.leader;

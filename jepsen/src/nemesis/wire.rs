@@ -1,14 +1,20 @@
 //! Links that are thin, late, or reset.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::bail;
+use openshell_tests::eventually;
 use tokio::task::block_in_place;
 
 use super::{Nemesis, Scope};
-use crate::env::{Late, Thin, reset_connections};
+use crate::env::{Late, Passed, Thin, reset_connections};
 use crate::plan::Kind;
+
+/// A node that runs has connections by then.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(3);
+/// Looks at how long a connection takes: others may cut the node off for a moment.
+const LOOKS: usize = 5;
 
 impl Scope {
     /// The network namespaces of the victims.
@@ -25,11 +31,12 @@ impl Scope {
 pub(super) struct ThinLink {
     scope: Scope,
     links: Vec<Thin>,
+    waited: u64,
 }
 
 impl ThinLink {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, links: Vec::new() }
+        Self { scope, links: Vec::new(), waited: 0 }
     }
 }
 
@@ -43,11 +50,14 @@ impl Nemesis for ThinLink {
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        let mut waited = 0;
         for link in self.links.drain(..) {
-            waited += block_in_place(|| link.widen())?;
+            self.waited += block_in_place(|| link.widen())?;
         }
-        Ok(format!("{waited} packets had to wait"))
+        Ok(format!("{} packets had to wait", self.waited))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (self.waited == 0).then(|| "no packet had to wait".to_owned())
     }
 }
 
@@ -55,11 +65,29 @@ impl Nemesis for ThinLink {
 pub(super) struct LatePackets {
     scope: Scope,
     links: Vec<Late>,
+    passed: Passed,
 }
 
 impl LatePackets {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, links: Vec::new() }
+        Self { scope, links: Vec::new(), passed: Passed::default() }
+    }
+
+    /// A connection cannot be made sooner than its answer is let through.
+    fn is_late(&self, least: Duration) -> anyhow::Result<()> {
+        let node = self.scope.rig.node(self.scope.victim()?)?;
+        for _ in 0..LOOKS {
+            let begin = Instant::now();
+            let is_reached = self.scope.rig.reaches(None, SocketAddr::new(node.address, node.ports.health))?;
+            let took = begin.elapsed();
+            if is_reached && took < least {
+                bail!("a connection was made within {took:?}");
+            }
+            if is_reached {
+                return Ok(());
+            }
+        }
+        bail!("no connection was made, early or late")
     }
 }
 
@@ -71,21 +99,26 @@ impl Nemesis for LatePackets {
             let seed = self.scope.planned.choice;
             self.links.push(block_in_place(|| Late::new(&namespace, delay_ms, jitter_ms, seed))?);
         }
-        let node = self.scope.rig.node(self.scope.victim()?)?;
-        let begin = std::time::Instant::now();
-        self.scope.rig.reaches(None, SocketAddr::new(node.address, node.ports.health))?;
-        let took = begin.elapsed();
-        let least = Duration::from_millis(u64::try_from(delay_ms - jitter_ms).unwrap_or(0));
-        ensure!(took >= least, "a connection was made within {took:?}");
+        if jitter_ms == 0 {
+            self.is_late(Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0)))?;
+        }
         Ok(format!("late by {delay_ms} ms, give or take {jitter_ms} ms"))
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        let mut late = 0;
         for link in self.links.drain(..) {
-            late += block_in_place(|| link.end())?;
+            self.passed += block_in_place(|| link.end())?;
         }
-        Ok(format!("{late} packets were late"))
+        let Passed { late, overtaken } = self.passed;
+        Ok(format!("{late} packets were late, and others overtook {overtaken}"))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        let Passed { late, overtaken } = self.passed;
+        match self.scope.planned.kind {
+            Kind::Reorder => (overtaken == 0).then(|| "no packet overtook another".to_owned()),
+            _ => (late == 0).then(|| "no packet was late".to_owned()),
+        }
     }
 }
 
@@ -94,11 +127,11 @@ pub(super) struct Reset(pub(super) Scope);
 
 impl Nemesis for Reset {
     async fn install(&mut self) -> anyhow::Result<String> {
-        let mut count = 0;
-        for namespace in self.0.namespaces()? {
-            count += block_in_place(|| reset_connections(&namespace))?;
-        }
-        ensure!(count > 0, "there was no connection");
+        let namespaces = self.0.namespaces()?;
+        let reset = || namespaces.iter().map(|namespace| reset_connections(namespace)).sum::<anyhow::Result<usize>>();
+        // A node that was started this moment has some soon.
+        let some = async || block_in_place(reset).ok().filter(|count| *count > 0);
+        let count = eventually("a connection", CONNECTION_LIMIT, some).await?;
         Ok(format!("{count} connections were reset"))
     }
 

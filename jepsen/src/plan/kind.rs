@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Pause,
     /// Each node in turn is asked to stop, and started again.
     Rolling,
+    /// A node is lost with all its data, and another member takes its place.
+    Replace,
     /// Leadership is moved by an administrator.
     Transfer,
     /// The process ends at a point of its own code.
@@ -87,11 +89,12 @@ enum Group {
 
 impl Kind {
     /// Every one.
-    pub(crate) const ALL: [Kind; 31] = [
+    pub(crate) const ALL: [Kind; 32] = [
         Kind::Kill,
         Kind::KillInRecovery,
         Kind::Pause,
         Kind::Rolling,
+        Kind::Replace,
         Kind::Transfer,
         Kind::CrashPoint,
         Kind::Isolate,
@@ -128,6 +131,7 @@ impl Kind {
             Kind::KillInRecovery => "kill-in-recovery",
             Kind::Pause => "pause",
             Kind::Rolling => "rolling",
+            Kind::Replace => "replace",
             Kind::Transfer => "transfer",
             Kind::CrashPoint => "crash-point",
             Kind::Isolate => "isolate",
@@ -163,6 +167,7 @@ impl Kind {
             Kind::Kill | Kind::KillInRecovery | Kind::Pause | Kind::Rolling | Kind::Transfer | Kind::CrashPoint => {
                 Group::Process
             }
+            Kind::Replace => Group::Process,
             Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => {
                 Group::Partition
             }
@@ -179,6 +184,7 @@ impl Kind {
     pub(crate) fn needs(self) -> &'static [Capability] {
         match self {
             Kind::Kill | Kind::KillInRecovery | Kind::Pause | Kind::Rolling | Kind::Transfer | Kind::Corrupt => &[],
+            Kind::Replace => &[],
             Kind::CrashPoint => &[Capability::CrashPoints],
             Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => {
                 &[Capability::Namespaces]
@@ -206,12 +212,15 @@ impl Kind {
         self.needs().contains(&Capability::FakeClock)
     }
 
-    /// A process that ends while this hits it ends of it.
-    pub(crate) fn may_end_a_process(self) -> bool {
-        matches!(
-            self,
-            Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk | Kind::PowerLoss | Kind::CrashPoint
-        )
+    /// Only one of them may be there at a time: whoever loses another node's data before the first one's place is
+    /// taken may lose what was acknowledged.
+    pub(crate) fn excludes_itself(self) -> bool {
+        self == Kind::Replace
+    }
+
+    /// Calls about the victim's files fail, and its process may end of it and say so.
+    pub(crate) fn fails_files(self) -> bool {
+        matches!(self, Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk | Kind::PowerLoss)
     }
 
     /// Why it cannot be done to a cluster of so many nodes.
@@ -247,7 +256,7 @@ impl Choice {
     /// What a name means: a kind, a group, or all, and behind it `-leader`, `-follower` or `-all` for whom it hits.
     ///
     /// # Errors
-    /// When there is no such name, with those that there are.
+    /// When there is no such name, with those that there are; when it is of all nodes and of one at a time.
     pub(crate) fn named(name: &str) -> Result<Vec<Choice>, String> {
         let suffixes = [("-leader", Target::Leader), ("-follower", Target::Follower), ("-all", Target::Everyone)];
         let suffixed =
@@ -261,6 +270,11 @@ impl Choice {
                 known.join(", ")
             ));
         };
-        Ok(kinds.into_iter().map(|kind| Choice { kind, only }).collect())
+        let is_possible = |kind: &Kind| only != Some(Target::Everyone) || !kind.excludes_itself();
+        let choices: Vec<Choice> = kinds.into_iter().filter(is_possible).map(|kind| Choice { kind, only }).collect();
+        if choices.is_empty() {
+            return Err(format!("{name:?}: that fault hits one node at a time"));
+        }
+        Ok(choices)
     }
 }

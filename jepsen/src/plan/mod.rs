@@ -4,6 +4,7 @@
 mod expand;
 mod kind;
 mod profile;
+mod resolved;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use expand::{Wishes, expand};
 pub(crate) use kind::{Choice, Kind};
 pub(crate) use profile::{Profile, Rows};
+pub(crate) use resolved::hit_by;
 
 /// How much may be damaged at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -77,6 +79,10 @@ pub(crate) struct Planned {
     pub(crate) lasts_ms: u64,
     pub(crate) kind: Kind,
     pub(crate) target: Target,
+    /// Whom it hit when the plan was carried out before, and is to hit again, whoever leads then; nobody where `target`
+    /// is to be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) nodes: Vec<u64>,
     /// What its kind says: percent, milliseconds, seconds or kbit/s.
     #[serde(default)]
     pub(crate) amount: i64,
@@ -99,12 +105,16 @@ impl Planned {
 
 /// How many nodes a fault damages at worst.
 pub(crate) fn damage(kind: Kind, target: Target, nodes: u64) -> u64 {
-    let hit = target.count(nodes);
+    damage_of(kind, target.count(nodes), nodes)
+}
+
+/// The same of a fault that hits so many.
+pub(crate) fn damage_of(kind: Kind, hit: u64, nodes: u64) -> u64 {
     let others: [(&[Kind], u64); 4] = [
         (&[Kind::Transfer, Kind::ClockJump, Kind::ClockStrobe], 0),
-        (&[Kind::Rolling], 1),
+        (&[Kind::Rolling, Kind::Replace], 1),
         // The smaller side is lost.
-        (&[Kind::Halves], hit.min(nodes - hit)),
+        (&[Kind::Halves], hit.min(nodes.saturating_sub(hit))),
         (&[Kind::Ring, Kind::Bridge], nodes),
     ];
     others.into_iter().find(|(kinds, _)| kinds.contains(&kind)).map_or(hit, |(_, damage)| damage)
@@ -138,6 +148,8 @@ impl Plan {
         ensure!(is_ordered, "{}: faults are in the order of their beginnings", path.display());
         ensure!([3, 5].contains(&plan.nodes), "{}: clusters have 3 or 5 nodes", path.display());
         for fault in &plan.faults {
+            let is_there = |node: &u64| (1..=plan.nodes).contains(node);
+            ensure!(fault.nodes.iter().all(is_there), "fault {} hits a node that is not there", fault.number);
             ensure!(fault.until_ms() <= plan.seconds * 1_000, "fault {} ends after the run", fault.number);
         }
         Ok(plan)
@@ -167,7 +179,7 @@ impl Plan {
         let at_ms = expand::QUIET_MS;
         let lasts_ms = (seconds * 1_000).saturating_sub(at_ms + expand::CALM_END_MS);
         let (kind, target) = (Kind::PeerOnly, Target::Last);
-        let fault = Planned { number: 0, at_ms, lasts_ms, kind, target, amount: 0, choice: 0 };
+        let fault = Planned { number: 0, at_ms, lasts_ms, kind, target, nodes: Vec::new(), amount: 0, choice: 0 };
         Self { faults: vec![fault], ..Self::calm(seed, nodes, seconds) }
     }
 }
@@ -185,6 +197,9 @@ impl fmt::Display for Planned {
         let seconds = |ms: u64| std::time::Duration::from_millis(ms).as_secs_f64();
         let (at, lasts, kind) = (seconds(self.at_ms), seconds(self.lasts_ms), self.kind.name());
         write!(formatter, "{:>3}  {at:6.1} s  {kind} {target} for {lasts:.1} s", self.number)?;
+        if !self.nodes.is_empty() {
+            write!(formatter, ", which was {:?}", self.nodes)?;
+        }
         if self.amount != 0 {
             write!(formatter, " ({})", self.amount)?;
         }

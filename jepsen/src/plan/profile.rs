@@ -45,12 +45,16 @@ pub(crate) struct Rows {
     pub(crate) failover_others: u64,
     /// Kills of all nodes.
     pub(crate) recovery: u64,
+    /// Kills of all nodes when they have a gigabyte of state.
+    pub(crate) recovery_large: u64,
     /// Power losses of all nodes.
     pub(crate) power_all: u64,
     /// Power losses of one node.
     pub(crate) power_one: u64,
     /// Damaged files.
     pub(crate) corrupt: u64,
+    /// Clocks that go wrong alone.
+    pub(crate) clocks: u64,
     /// Acknowledged writes on a quiet and on a slow disk, each.
     pub(crate) slow_disk: u64,
 }

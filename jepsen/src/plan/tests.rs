@@ -24,6 +24,10 @@ fn a_plan_reads_back_from_its_file_as_it_was() {
     let path = folder.path().join("plan.json");
     fs::write(&path, plan.to_text().unwrap()).unwrap();
     assert_eq!(Plan::read(&path).unwrap(), plan);
+    let mut other = plan.clone();
+    other.faults[0].nodes = vec![6];
+    fs::write(&path, other.to_text().unwrap()).unwrap();
+    assert!(Plan::read(&path).is_err(), "a fault of a node that is not there");
     plan.faults[0].lasts_ms = 1_000_000;
     fs::write(&path, plan.to_text().unwrap()).unwrap();
     assert!(Plan::read(&path).is_err(), "a fault that outlasts the run");
@@ -63,6 +67,19 @@ fn in_safe_mode_no_more_than_a_minority_is_damaged_at_any_time() {
 }
 
 #[test]
+fn one_node_at_a_time_is_replaced_in_any_mode() {
+    for (seed, mode) in (0..200).zip([Mode::Safe, Mode::Brutal].into_iter().cycle()) {
+        let plan = expand(&Wishes { overlap: 4, ..wishes(seed, &["replace", "kill"], mode, 5) });
+        let replaced: Vec<&Planned> = plan.faults.iter().filter(|fault| fault.kind == Kind::Replace).collect();
+        assert!(replaced.len() > 1, "seed {seed}");
+        assert!(replaced.windows(2).all(|pair| pair[0].until_ms() < pair[1].at_ms), "seed {seed}");
+        assert!(replaced.iter().all(|fault| fault.target.count(5) == 1), "seed {seed}");
+    }
+    assert!(Choice::named("replace-all").unwrap_err().contains("one node at a time"));
+    assert!(Choice::named("process-all").unwrap().iter().all(|choice| choice.kind != Kind::Replace));
+}
+
+#[test]
 fn in_brutal_mode_majorities_are_hurt_and_faults_overlap() {
     let (mut majorities, mut overlaps) = (0, 0);
     for seed in 0..50 {
@@ -83,6 +100,40 @@ fn what_the_gate_does_holds_enough_of_everything_in_two_minutes() {
         for kind in [Kind::Pause, Kind::Isolate, Kind::Halves, Kind::Deaf, Kind::Mute] {
             assert!(of(kind) >= 1, "seed {seed}: {kind:?}");
         }
+    }
+}
+
+#[test]
+fn the_gates_plan_has_every_kind_and_those_that_are_required_twice() {
+    let Profile { seconds, nodes, mode, overlap, nemeses, require, require_where_possible, .. } =
+        Profile::named("ci").unwrap();
+    let named = |names: &[String]| -> Vec<Choice> {
+        names.iter().flat_map(|name| Choice::named(name.split(':').next().unwrap()).unwrap()).collect()
+    };
+    let choices: Vec<Choice> =
+        named(&nemeses).into_iter().filter(|choice| choice.kind.obstacle(nodes).is_none()).collect();
+    let first: Vec<Kind> = named(&[require, require_where_possible].concat()).iter().map(|one| one.kind).collect();
+    assert!(choices.len() > 30 && first.len() > 7);
+    for seed in 0..200 {
+        let wishes = Wishes { seed, nodes, seconds, mode, choices: choices.clone(), first: first.clone(), overlap };
+        let plan = expand(&wishes);
+        assert!(plan.faults.iter().all(|fault| fault.until_ms() + 5_000 <= seconds * 1_000), "seed {seed}");
+        for Choice { kind, .. } in &choices {
+            let times = plan.faults.iter().filter(|fault| fault.kind == *kind).count();
+            let least = if first.contains(kind) { 2 } else { 1 };
+            assert!(times >= least, "seed {seed}: {kind:?} comes {times} times");
+        }
+    }
+}
+
+#[test]
+fn where_time_is_long_faults_are_too() {
+    for seed in 0..20 {
+        let plan = expand(&Wishes { seconds: 1_800, ..wishes(seed, &["rolling", "kill"], Mode::Brutal, 3) });
+        let rolling = plan.faults.iter().filter(|fault| fault.kind == Kind::Rolling);
+        assert!({ rolling }.all(|fault| fault.lasts_ms >= 9_000), "seed {seed}");
+        let rests = plan.faults.windows(2).map(|pair| pair[1].at_ms - pair[0].until_ms());
+        assert!({ rests }.all(|rest| rest >= 1_000), "seed {seed}");
     }
 }
 

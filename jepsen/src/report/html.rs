@@ -10,7 +10,7 @@ use super::svg::{escape, number};
 use super::{strip, violations};
 use crate::checker::{Findings, Verdict};
 use crate::history::Story;
-use crate::scoreboard::{Board, Line, Standing};
+use crate::scoreboard::{Board, Line};
 
 /// More gaps than this are not listed.
 const GAPS_MAX: usize = 30;
@@ -41,7 +41,7 @@ pub(super) fn page(content: &Content<'_>) -> String {
     let title = escape(&content.title);
     let _ = write!(page, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n");
     let _ = write!(page, "<style>{STYLE}</style>\n<h1>{title}</h1>\n");
-    page.push_str(&verdict(content.findings.as_ref()));
+    page.push_str(&verdict(content.findings.as_ref(), &content.board));
     page.push_str(&facts(&content.facts));
     let _ = writeln!(page, "<p>To do the same again:</p>\n<pre>{}</pre>", escape(&content.replay));
     section(&mut page, "Checkers", &checkers(content.findings.as_ref()));
@@ -69,8 +69,9 @@ fn end(story: &Story<'_>) -> f64 {
     latency::seconds(moments.filter(|moment| *moment < u64::MAX).max().unwrap_or_default()).max(1.0)
 }
 
-fn verdict(findings: Option<&Findings>) -> String {
-    let (class, words) = match findings.map(Findings::verdict) {
+/// The worse of what the checkers and what the figures say.
+fn verdict(findings: Option<&Findings>, board: &Board) -> String {
+    let (class, words) = match findings.map(|findings| findings.verdict().max(board.of_run())) {
         Some(Verdict::Passed) => ("good", "PASS: every checker passed"),
         Some(Verdict::Violated) => ("bad", "FAIL: a property was violated"),
         Some(Verdict::Unknown) => ("doubt", "UNKNOWN: it was not decided, which is no pass"),
@@ -123,11 +124,9 @@ fn scoreboard(board: &Board) -> String {
         .map(|cell| escape(cell))
         .to_vec()
     };
-    let measured = board.lines.iter().filter(|line| line.value.is_some() || line.standing == Standing::Skipped);
     let headings = ["figure", "what", "value", "probability of a failure", "limit", "standing", "seeds", "of others"];
-    let scope = "Of this folder alone, unless <code>openshell-jepsen scoreboard</code> put others with it; what was not \
-        measured is left out of the table.";
-    format!("<p>{}</p>\n<p>{scope}</p>\n{}", escape(&board.verdict()), table(&headings, measured.map(row)))
+    let scope = "Of this folder alone, unless <code>openshell-jepsen scoreboard</code> put others with it.";
+    format!("<p>{}</p>\n<p>{scope}</p>\n{}", escape(&board.verdict()), table(&headings, board.lines.iter().map(row)))
 }
 
 fn availability(story: &Story<'_>, bands: &[Band]) -> String {

@@ -22,7 +22,7 @@ use crate::{edn, scoreboard};
 
 pub(crate) use folder::{findings, json, lines, lines_of};
 pub(crate) use latency::Kind;
-pub(crate) use text::{NOT_JUDGED, exit_code, say, summary};
+pub(crate) use text::{NO_VERDICT, NOT_JUDGED, exit_code, say, summary, word};
 
 /// Name of the page in the folder.
 const FILE: &str = "report.html";

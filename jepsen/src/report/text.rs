@@ -8,8 +8,10 @@ use crate::checker::{Findings, Verdict};
 /// Of each checker so many sentences are shown.
 const SHOWN_MAX: usize = 5;
 
-/// What the program ends with when a run did not come about, or a file could not be read: nothing was judged.
+/// What the program ends with when something that was asked for did not come about, or a file could not be read.
 pub(crate) const NOT_JUDGED: u8 = 3;
+/// The same in a word, where there is no verdict.
+pub(crate) const NO_VERDICT: &str = "NOT JUDGED";
 
 /// Prints a line. A reader that hung up does not matter.
 pub(crate) fn say(text: &str) {

@@ -9,6 +9,9 @@ use crate::checker::Required;
 use crate::plan::{Choice, Mode, Plan, Profile, Rows};
 use crate::workload::Workload;
 
+/// The groups that `--nemesis all` stands for.
+const GROUPS: [&str; 5] = ["process", "partition", "network", "clock", "disk"];
+
 /// Where nodes stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Partitions {
@@ -36,7 +39,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) workload: Vec<String>,
     /// What may be done to the cluster: names of faults, with -leader, -follower or -all for whom they hit, of the groups
-    /// process, partition, network, clock and disk, all, or none.
+    /// process, partition, network, clock and disk, all, or none. What is named here must have been felt where it can be
+    /// done: each fault, and one of each group.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) nemesis: Vec<String>,
     /// How long the clients work.
@@ -75,6 +79,9 @@ pub(crate) struct RunArguments {
     /// Fewer acknowledged changes than this prove too little.
     #[arg(long)]
     pub(crate) updates_min: Option<usize>,
+    /// Leaves out what the profile measures beside the run and after it.
+    #[arg(long)]
+    pub(crate) no_rows: bool,
     /// Whether nodes stand in network namespaces and are cut off from each other.
     #[arg(long, value_enum, default_value_t = Partitions::Auto)]
     pub(crate) partitions: Partitions,
@@ -136,6 +143,8 @@ impl Settings {
         let of_profile = |names: &[String]| if asks_otherwise { Ok(Vec::new()) } else { required(names) };
         let mut all_required = of_profile(&profile.require)?;
         all_required.extend(required(&arguments.require)?);
+        let mut required_where_possible = of_profile(&profile.require_where_possible)?;
+        required_where_possible.extend(named(&arguments.nemesis)?);
         Ok(Self {
             profile: arguments.profile.clone(),
             seed: plan.map(|plan| plan.seed).or(arguments.seed).unwrap_or_else(rand::random),
@@ -148,11 +157,11 @@ impl Settings {
             workloads: workloads(&or(&arguments.workload, &profile.workloads))?,
             nemeses,
             required: all_required,
-            required_where_possible: of_profile(&profile.require_where_possible)?,
+            required_where_possible,
             leader_changes_min: arguments.leader_changes_min.unwrap_or(profile.leader_changes_min),
             updates_min: arguments.updates_min.unwrap_or(profile.acknowledged_min),
             stale_reads: arguments.stale_reads,
-            rows: profile.rows,
+            rows: if arguments.no_rows { Rows::default() } else { profile.rows },
         })
     }
 
@@ -195,6 +204,23 @@ fn required(names: &[String]) -> anyhow::Result<Vec<Required>> {
     Ok(required)
 }
 
+/// What `--nemesis` says must have been felt: each fault that it names, and one of each group.
+fn named(names: &[String]) -> anyhow::Result<Vec<Required>> {
+    if names == ["none"] {
+        return Ok(Vec::new());
+    }
+    let mut all: Vec<Required> = Vec::new();
+    let groups = |name| if name == "all" { GROUPS.to_vec() } else { vec![name] };
+    for name in names.iter().map(String::as_str).flat_map(groups) {
+        let choices = Choice::named(name).map_err(anyhow::Error::msg)?;
+        let one = Required::any_of(&choices.iter().map(|choice| choice.kind.name()).collect::<Vec<&str>>());
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -215,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_said_counts_more_than_the_profile() {
         let of_profile = settings(&["--profile", "ci", "--seed", "7"]).unwrap();
-        assert_eq!((of_profile.seconds, of_profile.seed, of_profile.nodes), (90, 7, 3));
+        assert_eq!((of_profile.seconds, of_profile.seed, of_profile.nodes), (120, 7, 3));
         assert_eq!(of_profile.workloads, Workload::ALL);
         let said =
             ["--profile", "ci", "--minutes", "2", "--nodes", "5", "--workload", "register", "--require", "kill:4"];
@@ -226,11 +252,31 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_other_faults_is_not_held_to_those_of_the_profile() {
-        let other = settings(&["--profile", "ci", "--nemesis", "pause", "--require", "pause"]).unwrap();
-        assert_eq!(other.required, [Required { kind: "pause".to_owned(), least: 1 }]);
-        assert!(other.required_where_possible.is_empty());
-        assert!(settings(&["--nemesis", "none"]).unwrap().choices().unwrap().is_empty());
+    fn who_asks_for_other_faults_is_held_to_those_and_not_to_the_profile() {
+        let other = settings(&["--profile", "ci", "--nemesis", "pause", "--require", "pause:2"]).unwrap();
+        assert_eq!(other.required, [Required { kind: "pause".to_owned(), least: 2 }]);
+        assert_eq!(other.required_where_possible, [Required::any_of(&["pause"])]);
+        let none = settings(&["--nemesis", "none"]).unwrap();
+        assert!(none.choices().unwrap().is_empty() && none.required_where_possible.is_empty());
+    }
+
+    #[test]
+    fn each_fault_that_is_named_must_be_felt_and_one_of_each_group() {
+        let names = "kill-leader,kill-follower,partition,clock";
+        let required = settings(&["--nemesis", names]).unwrap().required_where_possible;
+        let kinds: Vec<Vec<&str>> = required.iter().map(|one| one.kinds().collect()).collect();
+        assert_eq!((kinds.len(), required[0].least), (3, 1), "{kinds:?}");
+        assert_eq!(kinds[0], ["kill"]);
+        assert!(kinds[1].contains(&"isolate") && kinds[1].contains(&"mute"), "{kinds:?}");
+        assert_eq!(kinds[2], ["clock-jump", "clock-rate", "clock-strobe"]);
+        let all = settings(&["--nemesis", "all"]).unwrap().required_where_possible;
+        assert_eq!(all.len(), GROUPS.len(), "{all:?}");
+    }
+
+    #[test]
+    fn what_a_profile_measures_can_be_left_out() {
+        assert_ne!(settings(&["--profile", "long"]).unwrap().rows, Rows::default());
+        assert_eq!(settings(&["--profile", "long", "--no-rows"]).unwrap().rows, Rows::default());
     }
 
     #[test]
@@ -240,7 +286,7 @@ mod tests {
         {
             assert!(settings(&words).is_err(), "{words:?}");
         }
-        let error = settings(&["--nemesis", "kil"]).unwrap().choices().unwrap_err();
+        let error = settings(&["--nemesis", "kil"]).unwrap_err();
         assert!(error.to_string().contains("there is no fault \"kil\""), "{error}");
     }
 

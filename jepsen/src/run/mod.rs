@@ -1,28 +1,37 @@
 //! One run from the first process to the verdict. The parts are elsewhere: plan, faults, clients, checkers, words.
 
+mod again;
 mod arguments;
 mod guard;
+mod members;
+mod outcome;
 mod rig;
 mod scenario;
 mod store;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::checker::{self, Expectations, Findings, Verdict};
+use crate::checker::{Expectations, Findings};
 use crate::controls::Trial;
-use crate::env::{self, facts};
+use crate::env::facts;
 use crate::measure;
-use crate::plan::Plan;
+use crate::plan::{Plan, Rows};
 use crate::report::{self, say};
+use crate::scoreboard;
 
 pub(crate) use arguments::RunArguments;
 pub(crate) use rig::{Equipment, Machinery, Organ, Rig};
 pub(crate) use store::Store;
 
 use arguments::Settings;
+use outcome::Outcome;
 use scenario::Scenario;
 
 /// Threads of the runtime: some of what is done to nodes keeps one busy for a while.
@@ -31,23 +40,30 @@ const THREADS: usize = 6;
 /// Runs as often as asked; what the program ends with.
 ///
 /// # Errors
-/// When a run does not come about: the cluster does not form, or a fault cannot be undone.
+/// When a run does not come about, and none before was violated: the cluster does not form, or a fault cannot be undone.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
-    env::sweep_disks();
     let plan = arguments.plan.as_deref().map(Plan::read).transpose()?;
-    let mut worst = Verdict::Passed;
+    // What was judged stands, whatever goes wrong after it, Ctrl-C included.
+    let worst = Cell::new(Outcome::Passed);
     for round in 1..=arguments.repeat {
         let settings = Settings::of(arguments, plan.as_ref())?;
-        let verdict = on_threads(once(&settings, arguments, plan.clone()))?;
-        worst = worst.max(verdict);
+        let outcome = match on_threads(once(&settings, arguments, plan.clone(), &worst)) {
+            Ok(outcome) => outcome,
+            Err(error) if worst.get() == Outcome::Violated => {
+                Outcome::failed("the rest", &error);
+                say(&Outcome::Violated.last_line());
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         if arguments.repeat > 1 {
-            say(&format!("run {round} of {}: {verdict:?}", arguments.repeat));
+            say(&format!("run {round} of {}: {outcome:?}", arguments.repeat));
         }
-        if arguments.until_fail && verdict != Verdict::Passed {
+        if arguments.until_fail && outcome != Outcome::Passed {
             break;
         }
     }
-    Ok(report::exit_code(worst))
+    Ok(worst.get().exit_code())
 }
 
 /// Does something with a runtime, unless it is asked to stop meanwhile: whoever loses is dropped, and with it all
@@ -74,33 +90,95 @@ async fn asked_to_stop() -> anyhow::Result<&'static str> {
     })
 }
 
-async fn once(settings: &Settings, arguments: &RunArguments, plan: Option<Plan>) -> anyhow::Result<Verdict> {
+/// As `config.json` has it: what was asked for, and what the run must come to.
+#[derive(Serialize)]
+struct Config<'a> {
+    #[serde(flatten)]
+    settings: &'a Settings,
+    expectations: Expectations,
+}
+
+/// One run, what is measured with it, and what is left of them. `worst` hears of each verdict as soon as there is one.
+async fn once(
+    settings: &Settings,
+    arguments: &RunArguments,
+    plan: Option<Plan>,
+    worst: &Cell<Outcome>,
+) -> anyhow::Result<Outcome> {
     let scenario = Scenario::new(settings.clone(), arguments.partitions, plan)?;
     let store = Store::new(&arguments.store, &settings.seed.to_string())?;
     std::fs::write(store.file("plan.json"), scenario.plan.to_text()?).context("writing the plan")?;
-    store.write("config.json", settings)?;
+    store.write("config.json", &Config { settings, expectations: scenario.expectations() })?;
     store.write("env.json", &facts())?;
     say(&format!("seed {}, {} s, results in {}; the plan:", settings.seed, settings.seconds, store.folder.display()));
     scenario.say_plan();
-    // What counts injuries and no time goes on beside the run.
     let (beside, after) = settings.rows.split();
-    let beside = measure::rows(&beside, settings.seed, &store);
-    let (findings, beside) = tokio::join!(scenario.perform(Some(&store)), beside);
-    let findings = findings?;
-    let verdict = findings.verdict();
+    let (wanted, beside) = beside_the_run(beside, settings.seed, &store);
+    let findings = match scenario.perform(Some(&store)).await {
+        Ok(findings) => findings,
+        Err(error) => {
+            drop(wanted);
+            // Its processes and files are gone then. What it says does not matter any more.
+            let _ = beside.await;
+            return Err(error);
+        }
+    };
+    let judged = Outcome::from(findings.verdict());
+    worst.set(worst.get().max(judged));
+    let mut outcome = judged.max(Outcome::of_done("results.json", write(&store, settings, &findings, judged)));
+    let page = || Outcome::of_done("the page", report::rebuild(&store.folder).map(drop));
+    let measures = settings.rows != Rows::default();
+    if measures {
+        // It takes long, and whoever ends it meanwhile has seen the verdict.
+        say(&report::summary(&findings));
+        outcome = outcome.max(page());
+        let beside = beside.await.context("the thread of a measurement").flatten();
+        outcome = outcome.max(Outcome::of_measured("what is measured beside a run", beside));
+        worst.set(worst.get().max(outcome));
+        let after = measure::rows(&after, settings.seed, &store).await;
+        outcome = outcome.max(Outcome::of_measured("what is measured after a run", after));
+    }
+    drop(wanted);
+    let board = scoreboard::conclude(&store.folder, settings.profile.as_deref());
+    outcome = outcome.max(board.map_or_else(|error| Outcome::failed("the scoreboard", &error), Outcome::from));
+    outcome = outcome.max(Outcome::of_done("results.json", write(&store, settings, &findings, outcome)));
+    outcome = outcome.max(page());
+    worst.set(worst.get().max(outcome));
+    if !measures {
+        say(&report::summary(&findings));
+    }
+    if measures || outcome != judged {
+        say(&outcome.last_line());
+    }
+    Ok(outcome)
+}
+
+/// Measures what counts injuries and no time, with threads of its own: it keeps them busy, and faults have their times.
+/// It ends early when the other end is dropped, and cleans up; the runtime waits for that.
+fn beside_the_run(rows: Rows, seed: u64, store: &Store) -> (oneshot::Sender<()>, JoinHandle<anyhow::Result<bool>>) {
+    let store = store.clone();
+    let (wanted, unwanted) = oneshot::channel::<()>();
+    let measure = move || {
+        on_threads(async {
+            tokio::select! {
+                measured = measure::rows(&rows, seed, &store) => measured,
+                _ = unwanted => anyhow::bail!("the run ended before"),
+            }
+        })
+    };
+    (wanted, spawn_blocking(measure))
+}
+
+fn write(store: &Store, settings: &Settings, findings: &Findings, outcome: Outcome) -> anyhow::Result<()> {
     store.write(
         "results.json",
         &serde_json::json!({
             "seed": settings.seed,
-            "verdict": verdict,
-            "exit_code": report::exit_code(verdict),
+            "verdict": findings.verdict(),
+            "exit_code": outcome.exit_code(),
             "findings": findings,
         }),
-    )?;
-    let measured = beside? & measure::rows(&after, settings.seed, &store).await?;
-    report::rebuild(&store.folder)?;
-    say(&report::summary(&findings));
-    Ok(if measured { verdict } else { Verdict::Violated })
+    )
 }
 
 /// A run that a control asks for.
@@ -111,14 +189,16 @@ pub(crate) async fn trial(trial: &Trial) -> anyhow::Result<Findings> {
     Scenario::of_trial(trial)?.perform(None).await
 }
 
-/// Judges a history in a file; what the program ends with.
+/// Judges a history in a file, with what else the run's folder has; what the program ends with.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or a file beside it.
 pub(crate) fn check_file(path: &Path) -> anyhow::Result<u8> {
     let lines = report::lines_of(path)?;
-    let workloads = scenario::workloads_of(&lines);
-    let findings = checker::judge(&lines, &Expectations { workloads, ..Expectations::default() })?;
+    let (findings, lacking) = again::judge(&lines, path.parent().unwrap_or(Path::new("")))?;
+    for what in lacking {
+        say(&format!("not judged: {what}"));
+    }
     say(&report::summary(&findings));
     Ok(report::exit_code(findings.verdict()))
 }

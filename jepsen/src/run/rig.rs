@@ -17,6 +17,7 @@ use openshell_tests::{
 use tokio::sync::Mutex;
 use tokio::task::block_in_place;
 
+use super::members::Members;
 use crate::env::{Clock, Disk, inside};
 
 /// How long a probe waits for a connection: packets here take no time, and lost ones are sent again after a second.
@@ -49,6 +50,7 @@ pub(crate) struct Equipment {
 /// Where a node is.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    /// Of the place: it stays when another member takes it.
     pub(crate) id: u64,
     pub(crate) access: Access,
     pub(crate) address: IpAddr,
@@ -71,6 +73,8 @@ pub(crate) struct Rig {
     pub(crate) clocks: BTreeMap<u64, Clock>,
     /// Beside the data of the nodes, for files of the harness.
     pub(crate) folder: PathBuf,
+    /// Who stands where.
+    members: PlainMutex<Members>,
     /// What faults hold of nodes.
     held: PlainMutex<BTreeSet<(u64, Organ)>>,
     /// What faults found that must not be, a sentence each.
@@ -120,8 +124,9 @@ impl Rig {
         machinery.cluster.bring_up().await?;
         let cluster = &machinery.cluster;
         let nodes = cluster.gateways().iter().map(|gateway| node(gateway, cluster.network())).collect();
+        let members = PlainMutex::new(Members::first(cluster.ids()));
         let (held, problems) = (PlainMutex::default(), PlainMutex::default());
-        Ok(Self { nodes, clocks, folder, held, problems, machinery: Mutex::new(machinery) })
+        Ok(Self { nodes, clocks, folder, members, held, problems, machinery: Mutex::new(machinery) })
     }
 
     /// Does something to the cluster while nobody else does. It may take a while, and nothing else waits for it.
@@ -184,7 +189,7 @@ impl Rig {
         self.nodes.iter().find(|node| node.id == id).with_context(|| format!("there is no node {id}"))
     }
 
-    /// Who leads, once a majority says the same; none when that takes longer than `limit`.
+    /// Which node leads, once a majority says the same; none when that takes longer than `limit`.
     pub(crate) async fn leader(&self, limit: Duration) -> Option<u64> {
         self.leadership(limit).await.map(|leadership| leadership.leader)
     }
@@ -192,7 +197,42 @@ impl Rig {
     /// The same, with its term.
     pub(crate) async fn leadership(&self, limit: Duration) -> Option<Leadership> {
         let nodes = self.accesses();
-        eventually("a leader", limit, async || leadership_among(&nodes).await).await.ok()
+        let led = async || {
+            let said = leadership_among(&nodes).await?;
+            // One that was replaced leads no more: others are to hear of it yet.
+            let leader = self.with_members(|members| members.place(said.leader))?;
+            Some(Leadership { leader, ..said })
+        };
+        eventually("a leader", limit, led).await.ok()
+    }
+
+    fn with_members<T>(&self, work: impl FnOnce(&mut Members) -> T) -> T {
+        work(&mut self.members.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The id that a node has in the cluster.
+    pub(crate) fn member(&self, id: u64) -> u64 {
+        self.with_members(|members| members.at(id))
+    }
+
+    /// Those of all nodes, in order.
+    pub(crate) fn voters(&self) -> Vec<u64> {
+        self.with_members(|members| members.all())
+    }
+
+    /// An id for a member that takes another's place; none until the last one [has](Rig::conclude_replacement) its place.
+    pub(crate) fn newcomer(&self) -> Option<u64> {
+        self.with_members(Members::newcomer)
+    }
+
+    /// A node is this member from now on.
+    pub(crate) fn put(&self, id: u64, member: u64) {
+        self.with_members(|members| members.put(id, member));
+    }
+
+    /// The newcomer is a member.
+    pub(crate) fn conclude_replacement(&self) {
+        self.with_members(Members::conclude);
     }
 
     /// Whether a node says that it is ready.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures::future::join_all;
 use openshell_chaos::Bug;
 use openshell_client::{Consistency, methods};
-use openshell_proto::cluster::GetDigestRequest;
+use openshell_proto::cluster::{GetDigestRequest, GetMembersRequest};
 use openshell_tests::{ClusterOptions, eventually};
 use tokio::task::{JoinSet, block_in_place};
 
@@ -16,13 +16,13 @@ use super::arguments::{Partitions, Settings};
 use super::guard;
 use super::rig::{Equipment, Rig};
 use super::store::Store;
-use crate::checker::{self, Expectations, Finding, Findings, Limits, Verdict};
+use crate::checker::{self, Expectations, Finding, Findings, Limits, Required, Verdict};
 use crate::controls::Trial;
 use crate::env::{Capability, Machine};
 use crate::history::Line;
 use crate::nemesis;
 use crate::observer::Observer;
-use crate::plan::{Choice, Kind, Mode, Plan, Rows, Wishes, expand};
+use crate::plan::{Choice, Kind, Mode, Plan, Rows, Wishes, expand, hit_by};
 use crate::recorder::Recorder;
 use crate::report::say;
 use crate::workload::{self, Workload};
@@ -35,7 +35,7 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 const SAFE_GAP_MAX_MS: u64 = 15_000;
 /// Of each node's log, when a run does not come about.
 const LINES_SHOWN: usize = 30;
-/// What a process may say that ends because of its disk.
+/// What a process may say that ends because of its disk, where a fault has hit that.
 const OF_DISKS: [&str; 4] = ["os error 5", "os error 28", "os error 30", "IO error"];
 
 /// Everything that decides what happens.
@@ -142,12 +142,19 @@ impl Scenario {
         };
         self.read_logs(&rig, &recorder).await?;
         let lines = recorder.finish()?;
+        if let Some(store) = store {
+            let resolved = self.plan.resolved(&lines).to_text()?;
+            std::fs::write(store.file("plan-resolved.json"), resolved).context("writing the plan as it went")?;
+        }
         let mut findings = block_in_place(|| checker::judge(&lines, &self.expectations()))?;
         findings.0.push(recovery);
         findings.0.push(self.faults(&rig));
         findings.0.extend(self.safe(&findings));
         if let Some(store) = store {
-            store.keep_nodes(&rig, findings.verdict() == Verdict::Violated).await?;
+            // The verdict stands without it.
+            if let Err(error) = store.keep_nodes(&rig, findings.verdict() == Verdict::Violated).await {
+                say(&format!("{error:#}"));
+            }
         }
         Ok(findings)
     }
@@ -166,7 +173,7 @@ impl Scenario {
         match rig.whole(RECOVERY_LIMIT).await {
             Ok(()) => {
                 running.settle().await?;
-                if let Err(error) = equal(rig).await {
+                for error in [equal(rig).await, has_its_members(rig).await].into_iter().filter_map(Result::err) {
                     recovery.violated(format!("{error:#}"));
                 }
             }
@@ -193,10 +200,11 @@ impl Scenario {
         }
     }
 
-    fn expectations(&self) -> Expectations {
+    /// What it must come to, beside what every run must hold.
+    pub(super) fn expectations(&self) -> Expectations {
         let mut required = self.settings.required.clone();
         let is_left_out = |name: &str| self.plan.left_out.keys().any(|kind| kind.name() == name);
-        let possible = self.settings.required_where_possible.iter().filter(|one| !is_left_out(&one.kind));
+        let possible = self.settings.required_where_possible.iter().filter(|one| !one.kinds().all(is_left_out));
         required.extend(possible.cloned());
         Expectations {
             workloads: self.settings.workloads.clone(),
@@ -211,10 +219,11 @@ impl Scenario {
 
     /// Each node's log to its end.
     async fn read_logs(&self, rig: &Rig, recorder: &Recorder) -> anyhow::Result<()> {
-        let allowed: &[&str] = if self.plan.has(Kind::may_end_a_process) { &OF_DISKS } else { &[] };
+        let hit = recorder.with_lines(|lines| hit_by(lines, Kind::fails_files));
         let ids: Vec<u64> = rig.nodes.iter().map(|node| node.id).collect();
         let read = rig.each(&ids, |machinery, node| {
             let log = machinery.cluster.gateway(node).log_text();
+            let allowed: &[&str] = if hit.contains(&node) { &OF_DISKS } else { &[] };
             let (lines, suspicious) = (log.lines().count() as u64, checker::suspicious(&log, allowed));
             recorder.add(Line::Log { node, lines, suspicious });
             Ok(())
@@ -269,18 +278,23 @@ fn planned(settings: &Settings, choices: &[Choice], machine: &Machine) -> Plan {
     let why_not = |kind: Kind| machine.lacks(kind.needs()).or_else(|| kind.obstacle(settings.nodes));
     let left_out: BTreeMap<Kind, String> =
         choices.iter().filter_map(|choice| Some((choice.kind, why_not(choice.kind)?))).collect();
-    let choices = choices.iter().copied().filter(|choice| !left_out.contains_key(&choice.kind)).collect();
+    let choices: Vec<Choice> = choices.iter().copied().filter(|choice| !left_out.contains_key(&choice.kind)).collect();
     let required = settings.required.iter().chain(&settings.required_where_possible);
     let wishes = Wishes {
         seed: settings.seed,
         nodes: settings.nodes,
         seconds: settings.seconds,
         mode: settings.mode,
+        first: required.filter_map(|one| first_of(one, &choices)).collect(),
         choices,
-        first: Kind::ALL.into_iter().filter(|kind| required.clone().any(|one| one.kind == kind.name())).collect(),
         overlap: settings.overlap,
     };
     Plan { left_out, ..expand(&wishes) }
+}
+
+/// Of kinds of which any counts, the one that a plan begins with.
+fn first_of(required: &Required, choices: &[Choice]) -> Option<Kind> {
+    choices.iter().map(|choice| choice.kind).find(|kind| required.kinds().any(|name| name == kind.name()))
 }
 
 /// Waits until every node has the same state.
@@ -297,10 +311,26 @@ async fn equal(rig: &Rig) -> anyhow::Result<()> {
     equal.await.context("at rest")
 }
 
+/// Waits until every node says that those vote who were put into the places of the cluster, and nobody else.
+async fn has_its_members(rig: &Rig) -> anyhow::Result<()> {
+    let voters = async |access: &openshell_tests::Access| {
+        let answer = access.api().once().call(&methods::GET_MEMBERS, GetMembersRequest {}).await.ok()?;
+        let voters = answer.message.members.into_iter().filter(|member| member.voter).map(|member| member.id);
+        Some(voters.collect::<BTreeSet<u64>>())
+    };
+    let (all, expected) = (rig.accesses(), rig.voters().into_iter().collect::<BTreeSet<u64>>());
+    let same = eventually("all nodes to name the voters that there are", RECOVERY_LIMIT, async || {
+        let said = join_all(all.iter().map(&voters)).await;
+        said.iter().all(|voters| voters.as_ref() == Some(&expected)).then_some(())
+    });
+    same.await.with_context(|| format!("{expected:?} are to be the voters"))
+}
+
 /// Those whose clients did something in a history.
 pub(super) fn workloads_of(lines: &[Line]) -> Vec<Workload> {
     let of = |line: &Line| match line {
         Line::Invoke { workload, .. } => Some(*workload),
+        Line::Members { .. } => Some(Workload::Membership),
         _ => None,
     };
     lines.iter().filter_map(of).collect::<BTreeSet<Workload>>().into_iter().collect()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::rig::Rig;
 
 /// One folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(crate) folder: PathBuf,
 }

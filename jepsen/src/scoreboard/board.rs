@@ -1,10 +1,18 @@
 //! Compares what was measured with what it must be. It fails closed: a figure that nobody measured has failed, and what
 //! this machine cannot run, or is not there yet, says so and has not passed.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{self, Figure, Limit, ROWS, Row, Several, Side};
+use super::catalogue::{self, Breach, Figure, Limit, ROWS, Row, Several, Side};
 use super::row::Measured;
+use crate::checker::Verdict;
+
+/// A time is far beyond its limit at more than so many times the limit, and more than [`SLACK_LEAST`] above it.
+const SLACK: f64 = 5.0;
+/// In seconds: a small limit is missed by that on a busy machine.
+const SLACK_LEAST: f64 = 1.0;
 
 /// Which limits apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -14,6 +22,13 @@ pub(crate) enum Targets {
     Ci,
     /// Those of a long run.
     Long,
+}
+
+impl Targets {
+    /// Those of a profile. Whatever else is run is held to those of the gate.
+    pub(crate) fn of(profile: Option<&str>) -> Self {
+        if profile == Some("long") { Self::Long } else { Self::Ci }
+    }
 }
 
 /// What became of a figure.
@@ -73,6 +88,9 @@ pub(crate) struct Line {
     /// Why it has not passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+    /// What it makes of a run that came to it, at least; nothing when it is none of the run's business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) of_run: Option<Verdict>,
 }
 
 /// All lines, as `scoreboard.json` has them.
@@ -116,6 +134,12 @@ impl Board {
             (0, false) => 2,
             (1.., _) => 1,
         }
+    }
+
+    /// What all figures make of the run that came to them: what was wrong fails it, times only far beyond their limits,
+    /// and what is missing is for the command `scoreboard` alone.
+    pub(crate) fn of_run(&self) -> Verdict {
+        self.lines.iter().filter_map(|line| line.of_run).max().unwrap_or(Verdict::Passed)
     }
 
     /// The verdict in a sentence, with all that was not measured.
@@ -165,6 +189,7 @@ fn line(row: u8, title: &str, anchor: &str) -> Line {
         anchor: anchor.to_owned(),
         standing: Standing::Missing,
         why: None,
+        of_run: None,
     }
 }
 
@@ -184,6 +209,7 @@ fn line_of(row: &Row, figure: &Figure, measured: &[Measured], targets: Targets) 
         samples: together.samples,
         bound: is_free_of_failures.then(|| rule_of_three(together.samples)).flatten(),
         limit: limit.map_or_else(|| "none".to_owned(), |limit| words(figure, limit)),
+        of_run: of_run(figure, limit, &together),
         seeds: together.seeds,
         standing,
         why,
@@ -201,6 +227,7 @@ fn stray(one: &Measured) -> Line {
         seeds: one.seeds.clone(),
         standing: Standing::Failed,
         why: Some("the catalogue has no figure of this name".to_owned()),
+        of_run: Some(Verdict::Unknown),
         ..line(0, "no row", "none")
     }
 }
@@ -219,9 +246,11 @@ fn together(figure: &Figure, measured: &[Measured]) -> Together {
     let mut seeds: Vec<u64> = rest.iter().flat_map(|one| &one.seeds).copied().collect();
     seeds.sort_unstable();
     seeds.dedup();
+    let subjects: BTreeSet<&String> = rest.iter().flat_map(|one| &one.subjects).collect();
+    let others: u64 = rest.iter().filter(|one| one.subjects.is_empty()).map(|one| one.samples).sum();
     Together {
         value,
-        samples: rest.iter().map(|one| one.samples).sum(),
+        samples: others + subjects.len() as u64,
         seeds,
         discontent: rest.iter().find_map(|one| discontent(figure, one)),
         skipped: if rest.is_empty() { skipped.first().and_then(|one| one.skipped.clone()) } else { None },
@@ -239,11 +268,7 @@ fn judge(figure: &Figure, limit: Option<Limit>, together: &Together) -> (Standin
     let Some(value) = together.value else {
         return (Standing::Missing, Some("nobody measured it".to_owned()));
     };
-    let is_within = match figure.side {
-        Side::AtMost => value <= limit.value,
-        Side::AtLeast => value >= limit.value,
-    };
-    if !is_within {
+    if !is_within(figure, limit, value) {
         return (Standing::Failed, Some("beyond its limit".to_owned()));
     }
     if together.samples < limit.samples {
@@ -251,6 +276,31 @@ fn judge(figure: &Figure, limit: Option<Limit>, together: &Together) -> (Standin
         return (Standing::Missing, Some(why));
     }
     (Standing::Passed, None)
+}
+
+fn is_within(figure: &Figure, limit: Limit, value: f64) -> bool {
+    match figure.side {
+        Side::AtMost => value <= limit.value,
+        Side::AtLeast => value >= limit.value,
+    }
+}
+
+/// What a figure makes of the run that came to it. Whether something was wrong is said by its value: a measurement is
+/// discontent for doubts too.
+fn of_run(figure: &Figure, limit: Option<Limit>, together: &Together) -> Option<Verdict> {
+    let doubt = together.discontent.as_ref().map(|_| Verdict::Unknown);
+    let beyond = limit.zip(together.value).filter(|(limit, value)| !is_within(figure, *limit, *value));
+    let Some((limit, value)) = beyond else { return doubt };
+    let verdict = match figure.breach {
+        Breach::Wrong => Some(Verdict::Violated),
+        Breach::Doubtful => Some(Verdict::Unknown),
+        Breach::Slow => {
+            let is_far = value > (SLACK * limit.value).max(limit.value + SLACK_LEAST);
+            is_far.then_some(Verdict::Unknown)
+        }
+        Breach::Little => None,
+    };
+    verdict.max(doubt)
 }
 
 /// Why a measurement does not count, whatever its value. One without a value is no failure, but missing.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use crate::checker::Verdict;
 use crate::report;
 
 pub(crate) use board::{Board, Line, Standing, Targets};
@@ -37,21 +38,43 @@ fn of_folders(folders: &[PathBuf], targets: Targets) -> anyhow::Result<Board> {
     }
     let board = Board::of(&measured, targets);
     if let Some(last) = folders.last() {
-        let path = last.join(FILE);
-        let text = serde_json::to_string_pretty(&board)?;
-        fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+        write(last, &board)?;
     }
     Ok(board)
 }
 
-/// The board that was written into a folder; where there is none, that of the folder alone.
+fn write(folder: &Path, board: &Board) -> anyhow::Result<()> {
+    let path = folder.join(FILE);
+    let text = serde_json::to_string_pretty(board)?;
+    fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
+/// The end of a run, once everything is measured: writes the board of its folder, held to the limits of its profile,
+/// prints which figures failed, and says what they make of the run.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub(crate) fn conclude(folder: &Path, profile: Option<&str>) -> anyhow::Result<Verdict> {
+    let board = Board::of(&measured_in(folder)?, Targets::of(profile));
+    write(folder, &board)?;
+    for line in board.lines.iter().filter(|line| line.standing == Standing::Failed) {
+        let value = line.value.map_or_else(|| "none".to_owned(), |value| format!("{value} {}", line.unit));
+        let why = line.why.as_deref().unwrap_or_default();
+        report::say(&format!("FAILED {}: {value}; limit: {}; {why}; {}", line.figure, line.limit, line.what));
+    }
+    Ok(board.of_run())
+}
+
+/// The board that was written into a folder; where there is none, that of the folder alone, held to the limits of its
+/// run's profile.
 ///
 /// # Errors
 /// When a file is there that cannot be read.
 pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Board> {
     let path = folder.join(FILE);
     if !path.exists() {
-        return Ok(Board::of(&measured_in(folder)?, Targets::Ci));
+        let config = report::json(folder, "config.json")?.unwrap_or_default();
+        return Ok(Board::of(&measured_in(folder)?, Targets::of(config["profile"].as_str())));
     }
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))

@@ -1,5 +1,4 @@
-//! What the history of a run shows that no checker counts: reads where stale ones would be, and what jumps of a clock led
-//! to.
+//! What the history of a run shows that no checker counts: calls that were judged, and reads where stale ones would be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,67 +18,102 @@ const PARTING: [&str; 11] = [
     "flapping",
     "blackhole",
 ];
-/// Jumps of a wall clock.
-const JUMPS: [&str; 2] = ["clock-jump", "clock-strobe"];
-/// Other faults need so long until nothing of them is left.
-const CALM_NS: u64 = 5_000_000_000;
-/// A leader that fell over its clock would have done so by then.
-const EFFECT_NS: u64 = 3_000_000_000;
 
 /// The counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Observed {
-    /// Linearizable reads that were answered by a node that did not lead, or while a fault parted nodes.
+    /// Calls about objects that were answered, or are in doubt, each once. What certainly was not done proves nothing.
+    pub(super) operations: u64,
+    /// Linearizable reads that were answered by a node that did not lead, that led before others did, or that a fault
+    /// parted from others.
     pub(super) exposed_reads: u64,
     /// Faults of clocks that were felt.
     pub(super) clock_faults: u64,
-    /// Jumps of a clock with no other fault near.
-    pub(super) lone_jumps: u64,
-    /// Those of them after which another node led.
-    pub(super) jumps_with_new_leader: u64,
 }
 
-/// Counts, in one pass over the lines and another over faults and leaders.
+/// Counts, in one pass over the lines for each.
 pub(super) fn observed(lines: &[Line]) -> Observed {
-    let mut observed = Observed { exposed_reads: exposed_reads(lines), ..Observed::default() };
-    let windows = windows(lines);
-    for (index, window) in windows.iter().enumerate().filter(|(_, window)| window.kind.starts_with("clock-")) {
-        observed.clock_faults += 1;
-        let until = window.from.saturating_add(EFFECT_NS);
-        let is_near = |other: &Window<'_>| other.from <= until && window.from <= other.until.saturating_add(CALM_NS);
-        let is_alone = windows.iter().enumerate().all(|(number, other)| number == index || !is_near(other));
-        if is_alone && JUMPS.contains(&window.kind) {
-            observed.lone_jumps += 1;
-            observed.jumps_with_new_leader += u64::from(leads(lines, window.from) != leads(lines, until));
+    let is_clock_fault =
+        |line: &&Line| matches!(line, Line::Fault { kind, stage: Stage::Installed, .. } if kind.starts_with("clock-"));
+    let clock_faults = lines.iter().filter(is_clock_fault).count() as u64;
+    Observed { operations: operations(lines), exposed_reads: exposed_reads(lines), clock_faults }
+}
+
+fn operations(lines: &[Line]) -> u64 {
+    let mut open: BTreeSet<u64> = BTreeSet::new();
+    let mut counted = 0;
+    for line in lines {
+        match line {
+            // Reads of what a node has are no part of an object's order.
+            Line::Invoke { operation, action: action @ (Action::Read { .. } | Action::Write { .. }), .. }
+                if !action.keys().is_empty() =>
+            {
+                open.insert(*operation);
+            }
+            Line::Return { operation, outcome, .. } => {
+                let is_judged = outcome.speaks_of_keys() || matches!(outcome, Outcome::Unknown { .. });
+                counted += u64::from(open.remove(operation) && is_judged);
+            }
+            _ => {}
         }
     }
-    observed
+    // Those that never returned are in doubt.
+    counted + open.len() as u64
+}
+
+/// Who leads, as far as the lines have told it.
+#[derive(Default)]
+struct Leads {
+    /// Where members stand that took the place of others; the first ones are called like their places.
+    places: BTreeMap<u64, u64>,
+    /// By place: the term that the node is in, and whether it leads it.
+    said: BTreeMap<u64, (u64, bool)>,
+    /// The greatest term that has a leader.
+    newest: u64,
+}
+
+impl Leads {
+    fn note(&mut self, node: u64, term: u64, leader: u64) {
+        let place = self.places.get(&node).copied().unwrap_or(node);
+        self.said.insert(place, (term, node == leader));
+        if leader != 0 {
+            self.newest = self.newest.max(term);
+        }
+    }
+
+    /// Whether a node is known to be no leader, or none any more.
+    fn is_behind(&self, place: u64) -> bool {
+        self.said.get(&place).is_some_and(|(term, leads)| !leads || *term < self.newest)
+    }
 }
 
 fn exposed_reads(lines: &[Line]) -> u64 {
-    let mut parting: BTreeSet<u64> = BTreeSet::new();
-    let mut leads: BTreeMap<u64, bool> = BTreeMap::new();
+    // Whom the faults hit that last.
+    let mut parting: BTreeMap<u64, &[u64]> = BTreeMap::new();
+    let mut leads = Leads::default();
     let mut open: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
     let mut exposed = 0;
     for line in lines {
+        let is_hurt = |node: u64| parting.values().any(|nodes| nodes.contains(&node));
         match line {
-            Line::Fault { number, kind, stage, .. } if PARTING.contains(&kind.as_str()) => {
+            Line::Fault { number, kind, nodes, stage, .. } if PARTING.contains(&kind.as_str()) => {
                 if *stage == Stage::Installed {
-                    parting.insert(*number);
+                    parting.insert(*number, nodes);
                 } else {
                     parting.remove(number);
                 }
             }
-            Line::Raft { node, leader, .. } => {
-                leads.insert(*node, node == leader);
+            Line::Replaced { node, new, .. } => {
+                leads.said.remove(node);
+                leads.places.insert(*new, *node);
             }
+            Line::Raft { node, term, leader, .. } => leads.note(*node, *term, *leader),
             Line::Invoke { operation, node, action: Action::Read { .. }, .. } => {
-                open.insert(*operation, (*node, !parting.is_empty()));
+                open.insert(*operation, (*node, is_hurt(*node)));
             }
             Line::Return { operation, outcome: Outcome::Found { .. }, .. } => {
-                if let Some((node, was_parted)) = open.remove(operation) {
-                    let is_follower = leads.get(&node) == Some(&false);
-                    exposed += u64::from(was_parted || !parting.is_empty() || is_follower);
+                if let Some((node, was_hurt)) = open.remove(operation) {
+                    exposed += u64::from(was_hurt || is_hurt(node) || leads.is_behind(node));
                 }
             }
             _ => {}
@@ -88,41 +122,10 @@ fn exposed_reads(lines: &[Line]) -> u64 {
     exposed
 }
 
-/// A fault while it was felt, in nanoseconds.
-struct Window<'a> {
-    kind: &'a str,
-    from: u64,
-    until: u64,
-}
-
-fn windows(lines: &[Line]) -> Vec<Window<'_>> {
-    let mut windows: BTreeMap<u64, Window<'_>> = BTreeMap::new();
-    for line in lines {
-        let Line::Fault { time_ns, number, kind, stage, .. } = line else { continue };
-        if *stage == Stage::Installed {
-            windows.insert(*number, Window { kind, from: *time_ns, until: u64::MAX });
-        } else if *stage == Stage::Healed
-            && let Some(window) = windows.get_mut(number)
-        {
-            window.until = *time_ns;
-        }
-    }
-    windows.into_values().collect()
-}
-
-/// Who led last by then: the leader of the greatest term that a node had named.
-fn leads(lines: &[Line], by_ns: u64) -> Option<(u64, u64)> {
-    let named = lines.iter().filter_map(|line| match line {
-        Line::Raft { time_ns, term, leader, .. } if *time_ns <= by_ns && *leader != 0 => Some((*term, *leader)),
-        _ => None,
-    });
-    named.max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Cells;
+    use crate::history::{Cells, Edit};
     use crate::workload::Workload;
 
     const SECOND: u64 = 1_000_000_000;
@@ -136,18 +139,21 @@ mod tests {
         Line::Raft { time_ns: at * SECOND, node, process: 1, term, leader, committed: 0, applied: 0 }
     }
 
-    fn read(at: u64, operation: u64, node: u64) -> [Line; 2] {
+    fn call(at: u64, operation: u64, node: u64, action: Action, outcome: Outcome) -> [Line; 2] {
         let (time_ns, workload) = (at * SECOND, Workload::Register);
-        let action = Action::Read { keys: Vec::new() };
-        let outcome = Outcome::Found { cells: Cells::new() };
         [
             Line::Invoke { operation, process: 0, time_ns, node, workload, action },
             Line::Return { operation, time_ns: time_ns + 1, outcome, at: None, attempts: 1 },
         ]
     }
 
+    fn read(at: u64, operation: u64, node: u64) -> [Line; 2] {
+        let keys = ["j", "k"].map(str::to_owned).to_vec();
+        call(at, operation, node, Action::Read { keys }, Outcome::Found { cells: Cells::new() })
+    }
+
     #[test]
-    fn reads_count_that_a_follower_answered_or_that_fell_into_a_parting_fault() {
+    fn reads_count_that_a_follower_answered_or_a_node_that_a_fault_parted() {
         let mut lines = vec![raft(0, 1, 1, 1), raft(0, 2, 1, 1)];
         lines.extend(read(1, 0, 1));
         lines.extend(read(1, 1, 2));
@@ -161,29 +167,38 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_counts_when_nothing_else_could_have_moved_the_leader() {
-        let lines = [
-            raft(1, 1, 4, 1),
-            fault(10, 0, "clock-jump", Stage::Installed),
-            raft(12, 1, 4, 1),
-            fault(14, 0, "clock-jump", Stage::Healed),
-            fault(30, 1, "clock-jump", Stage::Installed),
-            raft(32, 2, 5, 2),
-            fault(34, 1, "clock-jump", Stage::Healed),
-            fault(50, 2, "kill", Stage::Installed),
-            fault(51, 2, "kill", Stage::Healed),
-            fault(53, 3, "clock-jump", Stage::Installed),
-            raft(54, 3, 6, 3),
-            fault(70, 4, "clock-rate", Stage::Installed),
-        ];
-        let expected = Observed { exposed_reads: 0, clock_faults: 4, lone_jumps: 2, jumps_with_new_leader: 1 };
-        assert_eq!(observed(&lines), expected);
+    fn reads_of_a_leader_that_no_fault_touches_do_not_count() {
+        let mut lines = vec![raft(0, 2, 1, 2), fault(1, 0, "isolate", Stage::Installed)];
+        lines.extend(read(2, 0, 2));
+        assert_eq!(observed(&lines).exposed_reads, 0, "node 1 is cut off, and node 2 leads the others");
+    }
+
+    #[test]
+    fn reads_of_a_leader_of_before_count_after_the_fault_too() {
+        let mut lines = vec![raft(0, 1, 1, 1), raft(1, 2, 2, 2)];
+        lines.extend(read(2, 0, 1));
+        lines.extend(read(2, 1, 2));
+        assert_eq!(observed(&lines).exposed_reads, 1, "node 1 has not heard that node 2 leads");
+    }
+
+    #[test]
+    fn a_call_counts_once_however_many_keys_it_has_and_not_when_it_was_not_done() {
+        let write = || Action::Write { edits: vec![Edit::Remove { key: "k".to_owned() }] };
+        let mut lines = read(1, 0, 1).to_vec();
+        lines.extend(call(2, 1, 1, write(), Outcome::NotDone));
+        lines.extend(call(3, 2, 1, write(), Outcome::Unknown { why: String::new() }));
+        lines.extend(call(4, 3, 1, write(), Outcome::Absent { keys: vec!["k".to_owned()] }));
+        lines.extend(call(5, 4, 1, Action::Call { rpc: "Any".to_owned() }, Outcome::Answered));
+        lines.extend(call(6, 5, 1, write(), Outcome::Unknown { why: String::new() }).into_iter().take(1));
+        assert_eq!(observed(&lines).operations, 4);
     }
 
     #[test]
     fn a_fault_that_was_not_felt_shows_nothing() {
         let mut lines = vec![fault(1, 0, "pause", Stage::Skipped), fault(2, 1, "clock-jump", Stage::Indeterminate)];
         lines.extend(read(3, 0, 1));
-        assert_eq!(observed(&lines), Observed::default());
+        assert_eq!(observed(&lines), Observed { operations: 1, ..Observed::default() });
+        let felt = [fault(1, 0, "clock-rate", Stage::Installed), fault(2, 0, "clock-rate", Stage::Healed)];
+        assert_eq!(observed(&felt).clock_faults, 1);
     }
 }

@@ -20,7 +20,7 @@ use super::catalogue;
 pub(crate) const FILE: &str = "rows.json";
 
 /// One figure of one command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Id of the figure, such as `3.p50`: the number of the scoreboard's row, and what of it.
     pub(crate) row: String,
@@ -38,6 +38,10 @@ pub(crate) struct Measured {
     /// Why this machine cannot measure it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) skipped: Option<String>,
+    /// The names of what was looked at, where the same looked at again proves no more: of several commands they are put
+    /// together, and count for the samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) subjects: Vec<String>,
 }
 
 /// What a folder's file holds; nothing when there is no file.
@@ -83,7 +87,7 @@ mod tests {
             samples: 20,
             seeds: vec![7],
             passed: true,
-            skipped: None,
+            ..Measured::default()
         }
     }
 

@@ -3,16 +3,8 @@
 use super::*;
 
 fn measured(row: &str, value: f64, unit: &str, samples: u64) -> Measured {
-    let seeds = vec![7];
-    Measured {
-        row: row.to_owned(),
-        value: Some(value),
-        unit: unit.to_owned(),
-        samples,
-        seeds,
-        passed: true,
-        skipped: None,
-    }
+    let (row, value, unit) = (row.to_owned(), Some(value), unit.to_owned());
+    Measured { row, value, unit, samples, seeds: vec![7], passed: true, ..Measured::default() }
 }
 
 #[test]
@@ -26,6 +18,25 @@ fn measurements_of_several_folders_make_one_board_in_the_last_of_them() {
     assert_eq!(of_folder(other.path()).unwrap(), board);
     assert!(!one.path().join(FILE).exists());
     assert_eq!(show(&folders, Targets::Ci).unwrap(), 2, "the other rows are missing");
+}
+
+#[test]
+fn the_end_of_a_run_leaves_its_board_held_to_its_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    append(folder.path(), &[measured("3.p50", 0.4, "s", 20), measured("2.kill-all", 0.0, "rounds", 40)]).unwrap();
+    assert_eq!(conclude(folder.path(), Some("long")).unwrap(), Verdict::Passed);
+    let board = of_folder(folder.path()).unwrap();
+    assert_eq!((board.targets, board.count(Standing::Passed)), (Targets::Long, 0), "20 rounds are too few there");
+    append(folder.path(), &[measured("2.kill-all", 1.0, "rounds", 40)]).unwrap();
+    assert_eq!(conclude(folder.path(), Some("ci")).unwrap(), Verdict::Violated);
+    assert_eq!(of_folder(folder.path()).unwrap().targets, Targets::Ci);
+}
+
+#[test]
+fn a_page_that_is_made_without_a_board_goes_by_the_profile_too() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), r#"{"profile":"long"}"#).unwrap();
+    assert_eq!(of_folder(folder.path()).unwrap().targets, Targets::Long);
 }
 
 #[test]

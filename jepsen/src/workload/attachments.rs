@@ -7,7 +7,7 @@ use openshell_client::{Answer, Consistency, methods};
 use openshell_proto::v1::{AttachSandboxProviderRequest, DetachSandboxProviderRequest, GetSandboxRequest};
 use openshell_tests::Api;
 
-use super::heard::Heard;
+use super::heard::{Heard, ambiguous};
 use crate::history::{Action, Cell, Cells, Edit, Outcome};
 
 /// Where sandboxes are.
@@ -71,7 +71,7 @@ impl Attachments {
                 Heard::of(Outcome::Done { versions: BTreeMap::from([(key.to_owned(), 1)]) }, &seen)
             }
             Ok(Answer { seen, .. }) => Heard::of(Outcome::Exists { keys: vec![key.to_owned()] }, &seen),
-            Err(error) => Heard::failed(error, |_| None),
+            Err(error) => Heard::failed(error, ambiguous),
         }
     }
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openshell_client::Uuid;
-use openshell_tests::Api;
+use openshell_client::CallError;
+use openshell_tests::{Access, Api};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::heard::Heard;
+use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome, Position};
 
@@ -20,6 +21,8 @@ pub(super) const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 const PACE: Duration = Duration::from_millis(10);
 /// Attempts under one request id, for operations that repeat at all.
 const ATTEMPTS_MAX: u32 = 4;
+/// For one call of a client that repeats by itself: some attempts, and an election between them.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client of one workload. It calls each node by itself and never repeats a call unless it says so.
 pub(super) struct Client {
@@ -29,6 +32,9 @@ pub(super) struct Client {
     pub(super) position: Option<Position>,
     workload: Workload,
     nodes: Vec<Api>,
+    /// Who calls in the place of this client, chooses nodes and repeats what is in doubt; see
+    /// [`Client::through_the_library`].
+    shipped: Option<Api>,
     process: u64,
     name: String,
     written: u64,
@@ -50,6 +56,7 @@ impl Client {
             position: None,
             workload,
             nodes: shared.nodes.iter().map(|node| node.api().once().deadline(ATTEMPT_LIMIT)).collect(),
+            shipped: None,
             process: shared.recorder.new_process(),
             name: format!("c{number}"),
             written: 0,
@@ -61,6 +68,14 @@ impl Client {
     /// The same client, with so much time between the beginnings of its steps.
     pub(super) fn every(mut self, pace: Duration) -> Self {
         self.ticks = ticking(pace);
+        self
+    }
+
+    /// The same client, whose calls go through the library that is shipped as programs use it: it knows all nodes that
+    /// writes go through, and repeats a call until its deadline. What comes of all attempts is one operation.
+    pub(super) fn through_the_library(mut self) -> Self {
+        let nodes = &self.shared.nodes[..self.writers()];
+        self.shipped = Some(Access::to_all(nodes).api().deadline(CALL_LIMIT));
         self
     }
 
@@ -82,7 +97,12 @@ impl Client {
 
     /// Any node that writes go through.
     pub(super) fn any_writer(&mut self) -> usize {
-        self.random.random_range(0..self.shared.wishes.written_through.clamp(1, self.nodes.len()))
+        let writers = self.writers();
+        self.random.random_range(0..writers)
+    }
+
+    fn writers(&self) -> usize {
+        self.shared.wishes.written_through.clamp(1, self.nodes.len())
     }
 
     /// A value that nobody else writes.
@@ -94,8 +114,13 @@ impl Client {
     /// Asks, and writes down what was asked and heard. A client in doubt is gone afterwards, and another one
     /// goes on: what it asked may still happen.
     pub(super) async fn ask(&mut self, node: usize, action: Action, asking: impl Future<Output = Heard>) -> Outcome {
+        self.ask_at(node as u64 + 1, action, asking).await
+    }
+
+    /// As [`Client::ask`], the node by its number; 0 is any that the library chooses.
+    async fn ask_at(&mut self, node: u64, action: Action, asking: impl Future<Output = Heard>) -> Outcome {
         let recorder = Arc::clone(&self.shared.recorder);
-        let operation = recorder.invoke(self.process, node as u64 + 1, self.workload, action);
+        let operation = recorder.invoke(self.process, node, self.workload, action);
         let heard = asking.await;
         recorder.returned(operation, heard.clone());
         self.position = self.position.max(heard.at);
@@ -105,12 +130,37 @@ impl Client {
         heard.outcome
     }
 
+    /// As [`Client::ask`] for a read, through any node.
+    pub(super) async fn read<F>(&mut self, action: Action, attempt: impl FnOnce(Api) -> F) -> Outcome
+    where
+        F: Future<Output = Heard>,
+    {
+        if let Some(shipped) = self.shipped.clone() {
+            return self.ask_at(0, action, attempt(shipped)).await;
+        }
+        let node = self.any_node();
+        let api = self.api(node);
+        self.ask(node, action, attempt(api)).await
+    }
+
+    /// Writes down a call that failed although no operation is made of it otherwise, where a node said what it never
+    /// rightly says. Other failures of such calls say nothing.
+    pub(super) async fn note(&mut self, node: usize, rpc: &str, error: CallError) {
+        let heard = Heard::failed(error, |_| None);
+        if heard.is_never_right() {
+            self.ask(node, Action::Call { rpc: rpc.to_owned() }, async { heard }).await;
+        }
+    }
+
     /// As [`Client::ask`] for a write: half of them are repeated under the same request id when in doubt,
     /// through any node, as programs do.
     pub(super) async fn write<F>(&mut self, action: Action, attempt: impl Fn(Api) -> F) -> Outcome
     where
         F: Future<Output = Heard>,
     {
+        if let Some(shipped) = self.shipped.clone() {
+            return self.ask_at(0, action, attempt(shipped)).await;
+        }
         let attempts = if self.random.random_bool(0.5) { ATTEMPTS_MAX } else { 1 };
         let nodes: Vec<usize> = (0..attempts).map(|_| self.any_writer()).collect();
         let apis: Vec<Api> = nodes.iter().map(|node| self.api(*node)).collect();
@@ -123,13 +173,15 @@ async fn repeated<F>(nodes: Vec<Api>, attempt: impl Fn(Api) -> F) -> Heard
 where
     F: Future<Output = Heard>,
 {
-    let id = Uuid::now_v7();
+    let id = new_id();
     let mut doubt: Option<String> = None;
     let mut attempts = 0;
     for api in nodes {
         attempts += 1;
         let heard = attempt(api.request(id, attempts)).await;
         match heard.outcome {
+            // That is a finding, and would be forgotten if another attempt were answered.
+            outcome if outcome.said_broken().is_some() => return Heard { outcome, attempts, ..heard },
             Outcome::Unknown { why } => doubt = Some(why),
             // Of an attempt that came to nothing, an earlier one in doubt keeps its doubt.
             Outcome::NotDone if doubt.is_some() => {}

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use openshell_client::{Answer, Uuid, methods};
+use openshell_client::{Answer, methods};
 use openshell_proto::v1::{CreateSandboxRequest, DeleteSandboxRequest, ListSandboxesRequest, Sandbox, SandboxSpec};
 use openshell_tests::{Api, policy_allowing};
 use rand::Rng;
 use tonic::Code;
 
 use super::client::Client;
-use super::heard::Heard;
+use super::heard::{Heard, position};
 use super::part::{self, Part, Tasks};
+use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome};
 
@@ -24,6 +25,8 @@ const ROUNDS_MAX: u32 = 4;
 /// The label that says under which id a sandbox was made.
 const LABEL: &str = "made-under";
 const PAGE_MAX: u32 = 1_000;
+/// So often the pages are read again, when they were not of one state.
+const LOOKS_MAX: usize = 5;
 
 pub(super) struct Dedup {
     shared: Arc<Shared>,
@@ -62,7 +65,7 @@ impl Part for Dedup {
 /// One id: to some nodes at once, and to others, until one has answered or it is enough; then what it made is
 /// looked for and removed.
 async fn step(client: &mut Client, workspace: &str) {
-    let id = Uuid::now_v7();
+    let id = new_id();
     let request = id.to_string();
     let mut attempt = 1;
     for _ in 0..ROUNDS_MAX {
@@ -113,20 +116,42 @@ async fn make(api: &Api, workspace: &str, request: &str) -> Heard {
     }
 }
 
+/// All pages of one state: what goes meanwhile would move what is listed, and something could be on no page.
 async fn look(api: &Api, workspace: &str, request: Option<&str>) -> Heard {
-    let call = ListSandboxesRequest {
-        limit: PAGE_MAX,
-        label_selector: request.map(|id| format!("{LABEL}={id}")).unwrap_or_default(),
-        workspace: workspace.to_owned(),
-        ..ListSandboxesRequest::default()
-    };
-    match api.linearizable().call(&methods::LIST_SANDBOXES, call).await {
-        Ok(Answer { message, seen, .. }) => {
-            let made = message.sandboxes.into_iter().filter_map(made_under).collect();
-            Heard::of(Outcome::There { made }, &seen)
+    for _ in 0..LOOKS_MAX {
+        if let Some(heard) = look_once(api, workspace, request).await {
+            return heard;
         }
-        Err(error) => Heard::failed(error, |_| None),
     }
+    Heard::nowhere(Outcome::NotDone)
+}
+
+/// None when the state was another before the last page was there.
+async fn look_once(api: &Api, workspace: &str, request: Option<&str>) -> Option<Heard> {
+    let (mut made, mut first) = (Vec::new(), None);
+    for page in 0.. {
+        let call = ListSandboxesRequest {
+            limit: PAGE_MAX,
+            offset: page * PAGE_MAX,
+            label_selector: request.map(|id| format!("{LABEL}={id}")).unwrap_or_default(),
+            workspace: workspace.to_owned(),
+            ..ListSandboxesRequest::default()
+        };
+        let Answer { message, seen, .. } = match api.linearizable().call(&methods::LIST_SANDBOXES, call).await {
+            Ok(answer) => answer,
+            Err(error) => return Some(Heard::failed(error, |_| None)),
+        };
+        let at = position(&seen);
+        if *first.get_or_insert(at) != at {
+            return None;
+        }
+        let is_last = message.sandboxes.len() < PAGE_MAX as usize;
+        made.extend(message.sandboxes.into_iter().filter_map(made_under));
+        if is_last {
+            return Some(Heard::of(Outcome::There { made }, &seen));
+        }
+    }
+    None
 }
 
 /// Under which id a sandbox was made, and its name.

@@ -6,14 +6,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use openshell_client::{Answer, CallError, methods};
 use openshell_proto::datamodel::{ObjectMeta, Provider};
 use openshell_proto::sandbox::GetSandboxConfigRequest;
-use openshell_proto::v1::{GetSandboxProviderEnvironmentRequest, UpdateProviderRequest};
+use openshell_proto::v1::{
+    GetSandboxProviderEnvironmentRequest, GetSandboxProviderEnvironmentResponse, UpdateProviderRequest,
+};
 use openshell_tests::{Api, profile};
 use prost::Message;
 use rand::Rng;
+use tokio::time::sleep;
 
 use super::client::{ATTEMPT_LIMIT, Client};
 use super::furnish::{Furnishing, variable};
@@ -21,6 +24,7 @@ use super::heard::{Heard, position};
 use super::part::{self, Part, Tasks};
 use super::{Shared, Workload};
 use crate::history::{Action, Line, Outcome, Topic};
+use crate::recorder::Recorder;
 
 /// The environment changes so seldom that answers of one revision meet.
 const WRITER_PACE: Duration = Duration::from_millis(120);
@@ -29,7 +33,15 @@ const READERS: u64 = 2;
 const PROFILE: &str = "environment-tool";
 const PROVIDER: &str = "tool";
 const SANDBOX: &str = "box";
+/// The value that is given follows it, so that it can be looked for at the end.
 const UPDATE: &str = "openshell.v1.OpenShell/UpdateProvider";
+const READ: &str = "openshell.v1.OpenShell/GetSandboxProviderEnvironment";
+/// Who reads at the end has a number from here on, and so many attempts with so much time between them.
+const LAST_READER: u64 = 1_000;
+const LAST_ATTEMPTS: usize = 8;
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+/// The name under which an environment's facts have the credential.
+pub(crate) const CREDENTIAL: &str = "credential";
 
 pub(super) struct Environment {
     shared: Arc<Shared>,
@@ -50,6 +62,34 @@ impl Environment {
         let token = room.token(SANDBOX).await?;
         Ok(Self { shared: Arc::clone(shared), workspace, sandbox_id, token })
     }
+
+    /// How the sandbox calls each node.
+    fn own(&self) -> Vec<Api> {
+        let own = self.shared.nodes.iter().map(|node| node.bearer(&self.token));
+        own.map(|api| api.once().deadline(ATTEMPT_LIMIT)).collect()
+    }
+
+    /// The newest environment, until this node has answered or was asked often enough.
+    async fn read_last(&self, node: usize, own: Api) {
+        let own = own.linearizable();
+        let mut client = Client::new(&self.shared, Workload::Environment, LAST_READER + node as u64);
+        for _ in 0..LAST_ATTEMPTS {
+            let asked = async {
+                match environment(&own, &self.sandbox_id).await {
+                    Ok(answer) => {
+                        tell_environment(&self.shared.recorder, node, &answer);
+                        Heard::of(Outcome::Answered, &answer.seen)
+                    }
+                    Err(error) => Heard::failed(error, |_| None),
+                }
+            };
+            let outcome = client.ask(node, Action::Call { rpc: READ.to_owned() }, asked).await;
+            if outcome.is_ok() {
+                return;
+            }
+            sleep(LAST_PAUSE).await;
+        }
+    }
 }
 
 impl Part for Environment {
@@ -64,8 +104,7 @@ impl Part for Environment {
         });
         for number in 1..=READERS {
             let mut reader = Client::new(&self.shared, Workload::Environment, number).every(READER_PACE);
-            let own: Vec<Api> = self.shared.nodes.iter().map(|node| node.bearer(&self.token)).collect();
-            let own: Vec<Api> = own.into_iter().map(|api| api.once().deadline(ATTEMPT_LIMIT).local()).collect();
+            let own: Vec<Api> = self.own().iter().map(Api::local).collect();
             let id = self.sandbox_id.clone();
             clients.spawn(async move {
                 while reader.turn().await {
@@ -77,15 +116,18 @@ impl Part for Environment {
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {})
+        Box::pin(async move {
+            join_all(self.own().into_iter().enumerate().map(|(node, own)| self.read_last(node, own))).await;
+        })
     }
 }
 
 /// Another value for the credential.
 async fn write(client: &mut Client, workspace: &str) {
+    let value = client.value();
     let provider = Provider {
         metadata: Some(ObjectMeta { name: PROVIDER.to_owned(), ..ObjectMeta::default() }),
-        credentials: [(variable(PROFILE), client.value())].into(),
+        credentials: [(variable(PROFILE), value.clone())].into(),
         ..Provider::default()
     };
     let request = UpdateProviderRequest {
@@ -102,41 +144,59 @@ async fn write(client: &mut Client, workspace: &str) {
             }
         }
     };
-    client.write(Action::Call { rpc: UPDATE.to_owned() }, update).await;
+    client.write(Action::Call { rpc: format!("{UPDATE} {value}") }, update).await;
 }
 
 /// The environment or the configuration, as any node has it.
 async fn read(client: &mut Client, own: &[Api], id: &str) {
     let node = client.any_node();
-    let sandbox_id = id.to_owned();
     if client.random.random_bool(0.5) {
-        let request = GetSandboxProviderEnvironmentRequest { sandbox_id, supports_static_credential_bindings: true };
-        let answer = own[node].call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, request).await;
-        tell(client, node, "environment", answer, |message| message.provider_env_revision);
+        if let Ok(answer) = environment(&own[node], id).await {
+            tell_environment(&client.shared.recorder, node, &answer);
+        }
     } else {
-        let request = GetSandboxConfigRequest { sandbox_id };
-        let answer = own[node].call(&methods::GET_SANDBOX_CONFIG, request).await;
-        tell(client, node, "configuration", answer, |message| message.provider_env_revision);
+        let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
+        if let Ok(answer) = own[node].call(&methods::GET_SANDBOX_CONFIG, request).await {
+            let revision = answer.message.provider_env_revision;
+            tell(
+                &client.shared.recorder,
+                node,
+                "configuration",
+                &answer,
+                [("environment revision", revision.to_string())],
+            );
+        }
     }
 }
 
-/// Writes down what a node said: the revision of the environment, and a fingerprint of all of it.
-fn tell<M: Message>(
-    client: &Client,
+async fn environment(own: &Api, id: &str) -> Result<Answer<GetSandboxProviderEnvironmentResponse>, CallError> {
+    let request =
+        GetSandboxProviderEnvironmentRequest { sandbox_id: id.to_owned(), supports_static_credential_bindings: true };
+    own.call(&methods::GET_SANDBOX_PROVIDER_ENVIRONMENT, request).await
+}
+
+/// Writes down what environment a node gave: its revision, and the credential.
+fn tell_environment(recorder: &Recorder, node: usize, answer: &Answer<GetSandboxProviderEnvironmentResponse>) {
+    let message = &answer.message;
+    let credential = message.environment.get(&variable(PROFILE)).cloned().unwrap_or_default();
+    let revision = message.provider_env_revision.to_string();
+    tell(recorder, node, "environment", answer, [("environment revision", revision), (CREDENTIAL, credential)]);
+}
+
+/// Writes down what a node said, with a fingerprint of all of it.
+fn tell<M: Message, const N: usize>(
+    recorder: &Recorder,
     node: usize,
     subject: &str,
-    answer: Result<Answer<M>, CallError>,
-    revision: impl Fn(&M) -> u64,
+    Answer { message, seen, .. }: &Answer<M>,
+    values: [(&str, String); N],
 ) {
-    let Ok(Answer { message, seen, .. }) = answer else { return };
-    let Some(at) = position(&seen) else { return };
+    let Some(at) = position(seen) else { return };
     let mut fingerprint = DefaultHasher::new();
     message.encode_to_vec().hash(&mut fingerprint);
-    let values = BTreeMap::from([
-        ("environment revision".to_owned(), revision(&message).to_string()),
-        ("fingerprint".to_owned(), format!("{:016x}", fingerprint.finish())),
-    ]);
-    let recorder = &client.shared.recorder;
+    let mut values: BTreeMap<String, String> =
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    values.insert("fingerprint".to_owned(), format!("{:016x}", fingerprint.finish()));
     let (time_ns, node, subject) = (recorder.now_ns(), node as u64 + 1, subject.to_owned());
     recorder.add(Line::Fact { time_ns, node, topic: Topic::Environment, subject, at, values });
 }

@@ -1,9 +1,12 @@
 //! What the end of a call proves. Only what is certainly without effect counts as such: doubt stays doubt.
 
+use std::error::Error;
+
 use openshell_client::{CallError, Seen};
 use openshell_proto::v1::ProviderProfileDiagnostic;
 use tonic::{Code, Status};
 
+use super::time;
 use crate::history::{Outcome, Position};
 
 /// What an operation came to, and of which state its answer speaks.
@@ -31,8 +34,14 @@ impl Heard {
         Self::of(Outcome::Wrong { said }, seen)
     }
 
-    /// A call that failed. `refused` says what a refusal means here, where it is one that may be.
+    /// A call that failed. `refused` says what a refusal means here, where it is one that may be; any other is
+    /// wrong.
     pub(crate) fn failed(error: CallError, refused: impl FnOnce(&Status) -> Option<Outcome>) -> Self {
+        error.status().into_iter().for_each(time::note);
+        // Of every failure, since after an attempt in doubt even a refusal is about its own attempt alone.
+        if let Some(outcome) = error.status().and_then(never_right) {
+            return Self::nowhere(outcome);
+        }
         match error {
             CallError::NotDone { .. } | CallError::Unreachable(_) => Self::nowhere(Outcome::NotDone),
             CallError::Unknown { .. } => Self::nowhere(Outcome::Unknown { why: error.to_string() }),
@@ -43,6 +52,11 @@ impl Heard {
             }
         }
     }
+
+    /// Whether it must be judged, even of a call that is not written down otherwise.
+    pub(crate) fn is_never_right(&self) -> bool {
+        matches!(self.outcome, Outcome::Wrong { .. }) || self.outcome.said_broken().is_some()
+    }
 }
 
 /// Of which state an answer speaks, when it says so.
@@ -50,17 +64,53 @@ pub(crate) fn position(seen: &Seen) -> Option<Position> {
     seen.epoch.zip(seen.revision).map(|(epoch, revision)| Position { epoch, revision })
 }
 
-/// A refusal that says nothing about what is there.
-pub(crate) fn refusal(status: &Status) -> Outcome {
-    let said = status.message().to_owned();
-    match status.code() {
-        // A node that is broken does not know what it did.
-        Code::Internal | Code::DataLoss | Code::Unknown => Outcome::Unknown { why: said },
-        // One that is about the id alone is for the clocks of machines.
-        Code::InvalidArgument if !said.starts_with("request id:") => Outcome::Wrong { said },
-        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Outcome::Wrong { said },
-        code => Outcome::Refused { code: format!("{code:?}"), said },
+/// What a status means that no node rightly says, whatever it is asked and whatever is done to it.
+fn never_right(status: &Status) -> Option<Outcome> {
+    let said = words(status);
+    if said_by_a_node(status) && matches!(status.code(), Code::Internal | Code::DataLoss) {
+        return Some(Outcome::broken(&said));
     }
+    // Each id goes with one request here, whichever nodes it is sent to.
+    status.message().starts_with(MISMATCHED).then_some(Outcome::Wrong { said })
+}
+
+/// Whether a node said it, and not the library that carries calls: that one makes a status out of a connection that
+/// ends, with a source where it knows why. Where it does not, it has what the node said about its state with it only
+/// when the answer had begun.
+fn said_by_a_node(status: &Status) -> bool {
+    let is_marked = Seen::from_metadata(status.metadata()).node.is_some();
+    is_marked && status.source().is_none() && !status.message().starts_with(CUT_OFF)
+}
+
+/// The words of tonic for an answer that ends in its midst.
+const CUT_OFF: &str = "Unexpected EOF decoding stream";
+/// How refusals of request ids begin: of one that belongs to something else, and of two that are right where clocks
+/// are moved.
+const MISMATCHED: &str = "request id: it was used for another request";
+const OF_THE_CLOCK: [&str; 2] = ["request id: it is too old", "request id: it was made"];
+
+/// Whether a request id was refused for its time.
+pub(crate) fn is_of_the_clock(status: &Status) -> bool {
+    OF_THE_CLOCK.iter().any(|text| status.message().starts_with(text))
+}
+
+/// A refusal that says nothing about what is there: the cluster may refuse an id for its time, and nothing else.
+fn refusal(status: &Status) -> Outcome {
+    match status.code() {
+        // No node said it: see `never_right`.
+        Code::Internal | Code::DataLoss | Code::Unknown => Outcome::Unknown { why: words(status) },
+        _ if is_of_the_clock(status) => refused(status),
+        _ => Outcome::Wrong { said: words(status) },
+    }
+}
+
+/// A refusal that is right here, and says nothing about keys.
+pub(crate) fn refused(status: &Status) -> Outcome {
+    Outcome::Refused { code: format!("{:?}", status.code()), said: status.message().to_owned() }
+}
+
+fn words(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
 }
 
 /// The refusal of a version that is not the stored one.
@@ -81,8 +131,18 @@ fn stated_version(text: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// What diagnostics in the place of a change mean: exactly some of the keys are there, or not.
-pub(crate) fn diagnosed(diagnostics: &[ProviderProfileDiagnostic]) -> Outcome {
+/// A word of all refusals of what would leave it open which of two providers is used.
+const AMBIGUOUS: &str = "ambigu";
+
+/// The refusal of what would make the policy of a sandbox ambiguous.
+pub(crate) fn ambiguous(status: &Status) -> Option<Outcome> {
+    let is_one = status.code() == Code::FailedPrecondition && status.message().contains(AMBIGUOUS);
+    is_one.then(|| refused(status))
+}
+
+/// What diagnostics in the place of a change mean: exactly some of the keys are there, or not. A change that would
+/// make a policy ambiguous is one only where `may_clash`.
+pub(crate) fn diagnosed(diagnostics: &[ProviderProfileDiagnostic], may_clash: bool) -> Outcome {
     let named = |text: &str| -> Vec<String> {
         let about = diagnostics.iter().filter(|one| one.message.contains(text));
         about.map(|one| one.profile_id.clone()).collect()
@@ -93,7 +153,7 @@ pub(crate) fn diagnosed(diagnostics: &[ProviderProfileDiagnostic]) -> Outcome {
         0 => Outcome::Wrong { said: "nothing was changed, and nobody said why".to_owned() },
         count if count == exists.len() => Outcome::Exists { keys: exists },
         count if count == absent.len() => Outcome::Absent { keys: absent },
-        _ if diagnostics.iter().all(|one| one.message.contains("ambiguous")) => {
+        _ if may_clash && diagnostics.iter().all(|one| one.message.contains(AMBIGUOUS)) => {
             Outcome::Refused { code: "Ambiguous".to_owned(), said: said() }
         }
         _ => Outcome::Wrong { said: said() },
@@ -102,6 +162,8 @@ pub(crate) fn diagnosed(diagnostics: &[ProviderProfileDiagnostic]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use openshell_client::Uuid;
+
     use super::*;
 
     fn diagnostic(id: &str, message: &str) -> ProviderProfileDiagnostic {
@@ -122,14 +184,65 @@ mod tests {
         assert_eq!(stated_version("something else"), None);
     }
 
+    /// As a node sends it, with what it says about its state.
+    fn marked(mut status: Status) -> Status {
+        status.metadata_mut().insert("x-openshell-node", "2".parse().expect("a value"));
+        status
+    }
+
+    fn heard(status: Status) -> Outcome {
+        Heard::failed(CallError::Refused(marked(status)), |_| None).outcome
+    }
+
+    fn after_doubt(status: Status) -> Outcome {
+        let error = CallError::Unknown { request_id: Uuid::nil(), status: marked(status), attempts: 2 };
+        Heard::failed(error, |_| None).outcome
+    }
+
     #[test]
-    fn an_internal_error_leaves_doubt_and_another_refusal_leaves_none() {
-        let heard = |status| Heard::failed(CallError::Refused(status), |_| None).outcome;
-        assert!(matches!(heard(Status::internal("a fault")), Outcome::Unknown { .. }));
-        assert!(matches!(heard(Status::resource_exhausted("later")), Outcome::Refused { .. }));
-        assert!(matches!(heard(Status::invalid_argument("no name")), Outcome::Wrong { .. }));
-        let of_the_clock = "request id: it was made 70 s in the future";
-        assert!(matches!(heard(Status::invalid_argument(of_the_clock)), Outcome::Refused { .. }));
+    fn a_refusal_that_nobody_knows_of_is_wrong() {
+        for status in [
+            Status::not_found("no such thing"),
+            Status::resource_exhausted("later"),
+            Status::failed_precondition("not now"),
+            Status::aborted("no version in it"),
+            Status::invalid_argument("no name"),
+        ] {
+            let said = words(&status);
+            assert_eq!(heard(status), Outcome::Wrong { said });
+        }
+        for of_the_clock in ["request id: it was made 70 s in the future", "request id: it is too old for the cluster"]
+        {
+            assert!(matches!(heard(Status::failed_precondition(of_the_clock)), Outcome::Refused { .. }));
+        }
+    }
+
+    #[test]
+    fn a_request_id_of_another_request_is_wrong_even_after_doubt() {
+        let status = || Status::invalid_argument(format!("{MISMATCHED}, RPC or principal before"));
+        assert!(matches!(heard(status()), Outcome::Wrong { .. }));
+        assert!(matches!(after_doubt(status()), Outcome::Wrong { .. }));
+    }
+
+    #[test]
+    fn a_node_that_says_that_it_is_broken_leaves_doubt_that_is_told_from_other_doubt() {
+        for status in [Status::internal("a fault"), Status::data_loss("a fault")] {
+            let said = words(&status);
+            for outcome in [heard(status.clone()), after_doubt(status)] {
+                assert_eq!(outcome.said_broken(), Some(said.as_str()));
+            }
+        }
+        assert_eq!(after_doubt(Status::unavailable("a fault")).said_broken(), None);
+    }
+
+    #[test]
+    fn what_a_broken_connection_is_made_into_was_said_by_no_node() {
+        let unmarked = Heard::failed(CallError::Refused(Status::internal("Missing response message.")), |_| None);
+        assert!(matches!(unmarked.outcome, Outcome::Unknown { .. }) && !unmarked.is_never_right());
+        assert!(matches!(heard(Status::internal(format!("{CUT_OFF}."))), Outcome::Unknown { .. }));
+        assert_eq!(heard(Status::internal(format!("{CUT_OFF}."))).said_broken(), None);
+        let with_source = Status::from_error(std::io::Error::other("the connection broke").into());
+        assert!(!said_by_a_node(&marked(with_source)));
     }
 
     #[test]
@@ -141,11 +254,13 @@ mod tests {
     fn diagnostics_name_all_that_is_there_or_all_that_is_not() {
         let exists = diagnostic("a", "profile \"a\" already exists in workspace \"w\"; update it instead");
         let absent = diagnostic("b", "custom profile \"b\" does not exist in workspace \"w\"; import it first");
+        let diagnosed = |diagnostics: &[_]| super::diagnosed(diagnostics, false);
         assert_eq!(diagnosed(std::slice::from_ref(&exists)), Outcome::Exists { keys: vec!["a".to_owned()] });
         assert_eq!(diagnosed(std::slice::from_ref(&absent)), Outcome::Absent { keys: vec!["b".to_owned()] });
         assert!(matches!(diagnosed(&[exists, absent]), Outcome::Wrong { .. }), "both at once are of no one request");
         let ambiguous = diagnostic("a", "update would create ambiguous dynamic token grants on sandbox \"s\"");
-        assert!(matches!(diagnosed(&[ambiguous]), Outcome::Refused { .. }));
+        assert!(matches!(diagnosed(std::slice::from_ref(&ambiguous)), Outcome::Wrong { .. }), "nothing can clash here");
+        assert!(matches!(super::diagnosed(&[ambiguous], true), Outcome::Refused { .. }));
         assert!(matches!(diagnosed(&[]), Outcome::Wrong { .. }));
     }
 }

@@ -24,6 +24,7 @@ const WRITER_PACE: Duration = Duration::from_millis(60);
 const READER_PACE: Duration = Duration::from_millis(25);
 const READERS: u64 = 2;
 const PAGE: u32 = 7;
+const LIST: &str = "openshell.v1.OpenShell/ListProviderProfiles";
 /// Profiles that come and go.
 const KEYS: usize = 24;
 
@@ -112,7 +113,10 @@ async fn write(client: &mut Client, there: &mut Vec<String>, keys: &[String], pr
 async fn read(client: &mut Client, offset: &mut u32, workspace: &str) {
     let node = client.any_node();
     let request = ListProviderProfilesRequest { limit: PAGE, offset: *offset, workspace: workspace.to_owned() };
-    let Ok(answer) = client.api(node).local().call(&methods::LIST_PROVIDER_PROFILES, request).await else { return };
+    let answer = match client.api(node).local().call(&methods::LIST_PROVIDER_PROFILES, request).await {
+        Ok(answer) => answer,
+        Err(error) => return client.note(node, LIST, error).await,
+    };
     let Some(at) = position(&answer.seen) else { return };
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     for (index, profile) in (*offset..).zip(&answer.message.profiles) {

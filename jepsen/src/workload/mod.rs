@@ -1,5 +1,5 @@
-//! What clients do while faults happen: each workload uses one part of the public API, without retries
-//! unless these are what it is about, and writes down what was asked and heard. Which outcome is right is
+//! What clients do while faults happen: each workload uses one part of the public API, without the library's
+//! retries unless these are what it is about, and writes down what was asked and heard. Which outcome is right is
 //! in `checker`.
 
 mod attach;
@@ -11,6 +11,7 @@ mod environment;
 mod furnish;
 mod heard;
 mod list;
+mod membership;
 mod mixed;
 mod part;
 mod profiles;
@@ -18,6 +19,7 @@ mod register;
 mod running;
 mod session;
 mod sync;
+mod time;
 mod watch;
 
 use std::fmt;
@@ -34,9 +36,10 @@ use tokio::time::Instant;
 use crate::history::Position;
 use crate::recorder::Recorder;
 
-pub(crate) use heard::Heard;
+pub(crate) use environment::CREDENTIAL;
+pub(crate) use heard::{Heard, position};
 pub(crate) use mixed::mutating_methods;
-pub(crate) use running::start;
+pub(crate) use running::{LAST_WRITE, start};
 
 /// The workloads, by what they are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -60,13 +63,15 @@ pub(crate) enum Workload {
     Sync,
     /// A sandbox's environment, on every node.
     Environment,
+    /// Who the members are, as each node says it.
+    Membership,
     /// Every method that changes something, with messages that are made from the descriptor.
     Mixed,
 }
 
 impl Workload {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Register,
         Self::Batch,
         Self::Attach,
@@ -76,6 +81,7 @@ impl Workload {
         Self::List,
         Self::Sync,
         Self::Environment,
+        Self::Membership,
         Self::Mixed,
     ];
 }

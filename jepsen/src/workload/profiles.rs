@@ -12,7 +12,7 @@ use openshell_proto::v1::{
 use openshell_tests::Api;
 use tonic::Code;
 
-use super::heard::{Heard, conflict, diagnosed};
+use super::heard::{Heard, conflict, diagnosed, refused};
 use crate::history::{Action, Cell, Cells, Edit, Outcome, Position};
 
 /// The most that one page of a list has.
@@ -33,10 +33,12 @@ impl Profiles {
     pub(super) async fn perform(&self, api: &Api, action: &Action) -> Heard {
         match action {
             Action::Read { keys } => match self.reads {
-                Consistency::Linearizable => self.read(&api.linearizable(), keys).await,
-                Consistency::Local => self.read(&api.local(), keys).await,
+                Consistency::Linearizable => self.read(&api.linearizable(), keys, false).await,
+                Consistency::Local => self.read(&api.local(), keys, false).await,
             },
-            Action::ReadLocal { keys, not_before } => self.read(&carrying(api, *not_before).local(), keys).await,
+            Action::ReadLocal { keys, not_before } => {
+                self.read(&carrying(api, *not_before).local(), keys, not_before.is_some()).await
+            }
             Action::Write { edits } => match edits.as_slice() {
                 [Edit::Remove { key }] => self.remove(api, key).await,
                 [Edit::Create { .. }, ..] => self.create(api, edits).await,
@@ -48,16 +50,19 @@ impl Profiles {
         }
     }
 
-    /// One profile by itself, several by a list.
-    async fn read(&self, api: &Api, keys: &[String]) -> Heard {
+    /// One profile by itself, several by a list; for who `carries` a position or does not.
+    async fn read(&self, api: &Api, keys: &[String], carries: bool) -> Heard {
         let [key] = keys else { return self.list(api, keys).await };
         let request = GetProviderProfileRequest { id: key.clone(), workspace: self.workspace.clone() };
         match api.call(&methods::GET_PROVIDER_PROFILE, request).await {
             Ok(Answer { message, seen, .. }) => {
                 Heard::of(Outcome::Found { cells: message.profile.as_ref().map(cell).into_iter().collect() }, &seen)
             }
-            Err(error) => Heard::failed(error, |status| {
-                (status.code() == Code::NotFound).then(|| Outcome::Found { cells: Cells::new() })
+            Err(error) => Heard::failed(error, |status| match status.code() {
+                Code::NotFound => Some(Outcome::Found { cells: Cells::new() }),
+                // That such a position is no one's is for the checker of those who carry one.
+                Code::FailedPrecondition if carries => Some(refused(status)),
+                _ => None,
             }),
         }
     }
@@ -80,7 +85,7 @@ impl Profiles {
             Ok(Answer { message: ImportProviderProfilesResponse { imported: true, profiles, .. }, seen, .. }) => {
                 done(profiles.iter(), &seen)
             }
-            Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics), &seen),
+            Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics, self.may_clash()), &seen),
             Err(error) => Heard::failed(error, |_| None),
         }
     }
@@ -100,7 +105,13 @@ impl Profiles {
                 ..UpdateProviderProfilesRequest::default()
             },
         };
-        updated(api.call(&methods::UPDATE_PROVIDER_PROFILES, request).await)
+        updated(api.call(&methods::UPDATE_PROVIDER_PROFILES, request).await, self.may_clash())
+    }
+
+    /// Whether two of these profiles may not be used together: those that grant tokens.
+    fn may_clash(&self) -> bool {
+        let any = (self.make)("any", "any");
+        any.credentials.iter().any(|credential| credential.token_grant.is_some())
     }
 
     async fn remove(&self, api: &Api, key: &str) -> Heard {
@@ -159,7 +170,7 @@ fn done<'a>(profiles: impl Iterator<Item = &'a ProviderProfile>, seen: &Seen) ->
 }
 
 /// An update of one profile answers the profile, one of several a result for each.
-fn updated(result: Result<Answer<UpdateProviderProfilesResponse>, CallError>) -> Heard {
+fn updated(result: Result<Answer<UpdateProviderProfilesResponse>, CallError>, may_clash: bool) -> Heard {
     match result {
         Ok(Answer { message, seen, .. }) if message.updated => {
             if let Some(result) = message.results.iter().find(|result| !result.changed) {
@@ -168,7 +179,7 @@ fn updated(result: Result<Answer<UpdateProviderProfilesResponse>, CallError>) ->
             let several = message.results.iter().filter_map(|result| result.profile.as_ref());
             done(message.profile.iter().chain(several), &seen)
         }
-        Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics), &seen),
+        Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics, may_clash), &seen),
         Err(error) => Heard::failed(error, conflict),
     }
 }

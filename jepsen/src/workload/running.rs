@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use openshell_tests::Access;
+use openshell_client::{CallError, methods};
+use openshell_proto::v1::CreateWorkspaceRequest;
+use openshell_tests::{Access, Api, unique};
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -14,24 +16,34 @@ use super::attach::Attach;
 use super::batch::Batch;
 use super::dedup::Dedup;
 use super::environment::Environment;
+use super::heard::{Heard, is_of_the_clock};
 use super::list::List;
+use super::membership::Membership;
 use super::mixed::Mixed;
-use super::part::{Part, Tasks};
+use super::part::{self, Part, Tasks};
 use super::register::Register;
 use super::session::Session;
 use super::sync::Sync;
 use super::watch::Watch;
 use super::{Shared, Wishes, Workload};
-use crate::history::{Line, Position};
+use crate::history::{Action, Line, Outcome, Position};
 use crate::recorder::Recorder;
 
 /// Those who follow have so long to come to the end.
 const FOLLOWING_LIMIT: Duration = Duration::from_secs(60);
 
+/// The write that each node is asked for once the cluster is whole again. What it makes is no matter of any workload; the
+/// mark behind the method's name keeps it apart from their calls, and is no word, which would say what a call is about.
+pub(crate) const LAST_WRITE: &str = "openshell.v1.OpenShell/CreateWorkspace#last";
+
+const LAST_WRITE_ATTEMPTS: u32 = 5;
+
 /// Workloads under way. Dropping it ends their clients.
 pub(crate) struct Running {
     shared: Arc<Shared>,
     parts: Vec<Box<dyn Part>>,
+    /// Whose the last writes are: the first of them, since each operation is somebody's.
+    first: Option<Workload>,
     /// They end with the run.
     clients: Tasks,
     /// They end once the last reads are done.
@@ -63,7 +75,28 @@ pub(crate) async fn start(
     for part in &parts {
         part.start(&mut clients, &mut followers);
     }
-    Ok(Running { shared, parts, clients, followers, settle })
+    Ok(Running { shared, parts, first: workloads.first().copied(), clients, followers, settle })
+}
+
+/// Writes down that somebody begins to follow, or has come to the end, so that who is never heard of is missed.
+pub(super) fn note_follower(recorder: &Recorder, workload: Workload, name: &str, is_done: bool) {
+    let (time_ns, name) = (recorder.now_ns(), name.to_owned());
+    recorder.add(Line::Follower { time_ns, workload, name, is_done });
+}
+
+/// Makes a workspace of a new name each time, so that an attempt in doubt is in nobody's way. What is refused for the time of
+/// its request id is asked again: clocks were wrong, and others write.
+async fn last_write(api: Api) -> Heard {
+    let mut attempts = LAST_WRITE_ATTEMPTS;
+    loop {
+        attempts -= 1;
+        let request = CreateWorkspaceRequest { name: unique("last"), ..CreateWorkspaceRequest::default() };
+        match api.call(&methods::CREATE_WORKSPACE, request).await {
+            Ok(answer) => return Heard::of(Outcome::Answered, &answer.seen),
+            Err(CallError::Refused(refusal)) if attempts > 0 && is_of_the_clock(&refusal) => {}
+            Err(error) => return Heard::failed(error, |_| None),
+        }
+    }
 }
 
 async fn prepare(workload: Workload, shared: &Arc<Shared>) -> anyhow::Result<Box<dyn Part>> {
@@ -77,6 +110,7 @@ async fn prepare(workload: Workload, shared: &Arc<Shared>) -> anyhow::Result<Box
         Workload::List => Box::new(List::prepare(shared).await?),
         Workload::Sync => Box::new(Sync::prepare(shared).await?),
         Workload::Environment => Box::new(Environment::prepare(shared).await?),
+        Workload::Membership => Box::new(Membership::prepare(shared).await?),
         Workload::Mixed => Box::new(Mixed::prepare(shared).await?),
     })
 }
@@ -103,8 +137,8 @@ impl Running {
         Ok(())
     }
 
-    /// Reads everything for the last time, through every node of a cluster that is whole again, and lets those
-    /// who follow come to the end.
+    /// Writes something through every node of a cluster that is whole again, reads everything for the last time, through
+    /// every node too, and lets those who follow come to the end.
     ///
     /// # Errors
     /// As [`Running::ended`].
@@ -112,6 +146,10 @@ impl Running {
         self.ended().await?;
         let recorder = &self.shared.recorder;
         recorder.add(Line::Settled { time_ns: recorder.now_ns() });
+        if let Some(workload) = self.first {
+            let action = Action::Call { rpc: LAST_WRITE.to_owned() };
+            part::ask_everywhere(&self.shared, workload, &[action], |api, _| last_write(api)).await;
+        }
         for part in &self.parts {
             part.finish().await;
         }

@@ -20,6 +20,7 @@ use super::client::Client;
 use super::furnish::Furnishing;
 use super::part::{self, Part, Tasks};
 use super::profiles::Profiles;
+use super::running::note_follower;
 use super::{Shared, Workload};
 use crate::history::{Action, Edit, Line, Outcome, Position};
 use crate::recorder::Recorder;
@@ -88,6 +89,7 @@ impl Part for Sync {
         });
         for (number, follower) in (1..).zip(&self.followers) {
             let client = Client::new(&self.shared, Workload::Sync, number);
+            note_follower(&self.shared.recorder, Workload::Sync, &follower.name, false);
             followers.spawn(follow(client, follower.clone()));
         }
     }
@@ -145,6 +147,7 @@ async fn follow(mut client: Client, follower: Follower) -> anyhow::Result<()> {
         let has_ended = live(&client.shared, &sync, ends).await;
         sync.stop().await;
         if has_ended {
+            note_follower(&client.shared.recorder, Workload::Sync, &follower.name, true);
             return Ok(());
         }
     }

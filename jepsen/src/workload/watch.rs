@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use openshell_client::{Watch as Stream, WatchError};
+use openshell_client::{CallError, Watch as Stream, WatchError};
 use openshell_proto::cluster::watch_event::Object;
 use openshell_proto::cluster::watch_response::Type;
 use openshell_proto::cluster::{self, WatchEvent, WatchKind, WatchRequest, WatchResponse};
 use openshell_tests::Access;
 use rand::Rng;
 use tokio::time::{Instant, sleep, sleep_until};
+use tonic::Code;
 
 use super::client::Client;
 use super::part::{Part, Tasks};
 use super::profiles::cell;
+use super::running::note_follower;
 use super::{Shared, Workload};
 use crate::history::{Cell, Cells, Line, News, Position};
 
@@ -43,6 +45,7 @@ impl Part for Watch {
     fn start(&self, _: &mut Tasks, followers: &mut Tasks) {
         for number in 0..WATCHERS {
             let client = Client::new(&self.shared, Workload::Watch, number);
+            note_follower(&self.shared.recorder, Workload::Watch, &number.to_string(), false);
             followers.spawn(async move {
                 Watcher { client, number, last: None, least: None, initial: None }.work().await;
                 Ok(())
@@ -74,25 +77,30 @@ enum Left {
     Moved,
     /// It begins anew, with a state of this revision at least.
     Anew(u64),
-    /// It was refused.
-    Failed(String),
+    /// It was refused, with this code, or nobody took it.
+    Failed(Option<Code>, String),
 }
 
 impl Watcher {
-    /// Until it has come to the end.
+    /// Until it has come to the end, or was told that its position is none: then there is nothing to go on from.
     async fn work(mut self) {
         loop {
             let node = self.client.any_node();
             match self.stay(node).await {
-                Left::Done => return,
+                Left::Done => {
+                    let recorder = &self.client.shared.recorder;
+                    return note_follower(recorder, Workload::Watch, &self.number.to_string(), true);
+                }
                 Left::Moved => {}
                 Left::Anew(revision) => {
                     self.least = self.last.take().map(|last| last.max(Position { revision, ..last })).or(self.least);
                     self.tell(node, News::Anew);
                 }
-                Left::Failed(said) => {
-                    if self.settled().is_some() {
-                        return self.tell(node, News::Failed { said });
+                Left::Failed(code, said) => {
+                    let name = code.map(|code| format!("{code:?}")).unwrap_or_default();
+                    self.tell(node, News::Failed { code: name, said });
+                    if code == Some(Code::FailedPrecondition) {
+                        return;
                     }
                     sleep(PAUSE).await;
                 }
@@ -127,7 +135,7 @@ impl Watcher {
                         }
                     }
                     Err(WatchError::BeginAnew { list_revision, .. }) => return Left::Anew(list_revision),
-                    Err(WatchError::Call(error)) => return Left::Failed(error.to_string()),
+                    Err(WatchError::Call(error)) => return Left::Failed(refused_with(&error), error.to_string()),
                 },
                 () = sleep_until(leaves), if self.initial.is_none() => return Left::Moved,
                 Ok(()) = settled.changed() => {}
@@ -175,9 +183,19 @@ impl Watcher {
                 self.last = Some(at);
                 self.tell(node, News::Quiet { at });
             }
-            Type::Unspecified => self.tell(node, News::Failed { said: "a message without a type".to_owned() }),
+            Type::Unspecified => {
+                let (code, said) = ("Unspecified".to_owned(), "a message without a type".to_owned());
+                self.tell(node, News::Failed { code, said });
+            }
         }
         true
+    }
+}
+
+fn refused_with(error: &CallError) -> Option<Code> {
+    match error {
+        CallError::Refused(status) => Some(status.code()),
+        CallError::NotDone { .. } | CallError::Unknown { .. } | CallError::Unreachable(_) => None,
     }
 }
 

@@ -18,6 +18,9 @@ pub(super) fn list(chain: &str) -> String {
     format!("list chain bridge faults {chain}\n")
 }
 
+/// Shows everything.
+pub(super) const LIST_ALL: &str = "list table bridge faults\n";
+
 /// Removes a chain with its rules.
 pub(super) fn remove(chain: &str) -> String {
     format!("flush chain bridge faults {chain}\ndelete chain bridge faults {chain}\n")
@@ -103,6 +106,20 @@ pub(super) fn packets_stopped(listed: &str) -> u64 {
     counters.filter_map(|pair| pair[1].parse::<u64>().ok()).sum()
 }
 
+/// The chains in a listing of everything that stop something.
+pub(super) fn cutting(listed: &str) -> Vec<String> {
+    let mut cutting = Vec::new();
+    let mut chain = None;
+    for line in listed.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("chain ").and_then(|rest| rest.strip_suffix(" {")) {
+            chain = Some(name);
+        } else if line.ends_with(" drop") {
+            cutting.extend(chain.take().map(str::to_owned));
+        }
+    }
+    cutting
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +183,16 @@ mod tests {
     #[test]
     fn nobody_is_cut_from_nobody() {
         assert_eq!(Cut::Apart(vec![1, 2, 3]).rules("only", 3), empty("only"));
+    }
+
+    #[test]
+    fn a_chain_without_rules_cuts_nothing() {
+        let chain = |name: &str, rules: &str| {
+            format!("\tchain {name} {{\n\t\ttype filter hook forward priority 0; policy accept;\n{rules}\t}}\n")
+        };
+        let rule = "\t\tiifname \"node1\" oifname { \"node2\", \"node3\" } counter packets 0 bytes 0 drop\n";
+        let chains = [chain("only", ""), chain("f3", &rule.repeat(2)), chain("f12", "")].join("\n");
+        assert_eq!(cutting(&format!("table bridge faults {{\n{chains}}}\n")), ["f3"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::program::run_program;
+use crate::program::{run_program, run_program_inside};
 
 /// Runs `ip` and returns what it printed.
 pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<String> {
@@ -11,6 +11,5 @@ pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<String> {
 
 /// Gives rules to `nft` inside a namespace, as one transaction, and returns what it printed.
 pub(super) fn nft(namespace: &str, rules: &str) -> anyhow::Result<String> {
-    run_program("ip", &["netns", "exec", namespace, "nft", "-f", "-"], rules)
-        .with_context(|| format!("rules:\n{rules}"))
+    run_program_inside(namespace, "nft", &["-f", "-"], rules).with_context(|| format!("rules:\n{rules}"))
 }

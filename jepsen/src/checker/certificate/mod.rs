@@ -61,7 +61,8 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
     }
     let objects: Vec<(&str, &Object<'_>)> = story.objects.iter().map(|(name, object)| (*name, object)).collect();
     let mut undecided = 0;
-    for replayed in each(&objects, |(name, object)| replay::replay(name, object)) {
+    let latest = replay::Latest::of(placed.iter().map(|answer| (answer.at, answer.operation.returned_ns)));
+    for replayed in each(&objects, |(name, object)| replay::replay(name, object, &latest)) {
         match replayed {
             replay::Replayed::Follows => {}
             replay::Replayed::Contradicts(said) => finding.violated(broken(Rule::Follows, said).to_string()),

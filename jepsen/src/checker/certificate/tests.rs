@@ -186,6 +186,29 @@ fn a_refusal_ahead_of_its_revision_is_found() {
 }
 
 #[test]
+fn a_refusal_that_only_a_write_explains_which_never_was_is_found() {
+    let doubt = || Tale::new().doubt("a", 2, "x");
+    doubt().refused("a", 2, 9).read("a", 2, "x", 10).breaks(&[]);
+    doubt().refused("a", 2, 9).read("a", 1, "first", 10).breaks(&["Follows"]);
+    doubt().refused("a", 2, 9).read("a", 1, "first", 9).breaks(&["Follows"]);
+    Tale::new().refused("a", 2, 9).doubt("a", 2, "x").breaks(&["Follows"]);
+}
+
+#[test]
+fn refusals_are_in_order_too() {
+    let doubt = || Tale::new().doubt("a", 2, "x");
+    doubt().refused("a", 1, 9).refused("a", 2, 9).breaks(&[]);
+    doubt().refused("a", 2, 9).refused("a", 1, 9).breaks(&["Follows"]);
+}
+
+#[test]
+fn a_write_in_doubt_was_called_before_any_answer_of_a_later_revision() {
+    let list = |tale: Tale| tale.read_all(&["a", "b"], &[("a", 2, "x"), ("b", 1, "first")], 8).asked_early();
+    list(Tale::new().doubt("a", 2, "x").write("b", 2, "y", 9)).breaks(&[]);
+    list(Tale::new().write("b", 2, "y", 9).doubt("a", 2, "x")).breaks(&["Follows"]);
+}
+
+#[test]
 fn an_answer_without_a_place_is_found() {
     let read = Action::Read { keys: vec!["a".to_owned()] };
     Tale::new().ask(read, found(&[("a", 1, "first")]), None).breaks(&["Placed"]);

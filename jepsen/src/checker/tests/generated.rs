@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::checker::model::{Cell, Check, Effect, Operation, State, Step};
+use crate::history::KEYS_MAX;
 
 /// One operation to come: the client, how long it waits, how long the operation takes until it takes effect
 /// and after that, what it is and on what.
 pub(super) type Planned = (usize, u64, u64, u64, u8, u8);
 
-/// Keys of the object.
-const KEYS: usize = 2;
+/// Keys of the object: as many as one may have.
+const KEYS: usize = KEYS_MAX;
 /// More clients than this do not work side by side.
 const CLIENTS: usize = 4;
 
@@ -25,7 +26,7 @@ pub(super) fn plans(operations_max: usize) -> impl Strategy<Value = Vec<Planned>
 /// The object before every history.
 pub(super) fn initial() -> State {
     let mut state = State::default();
-    state.0[0] = Some(Cell { version: 1, value: 1 });
+    state.0[..2].fill(Some(Cell { version: 1, value: 1 }));
     state
 }
 
@@ -73,17 +74,27 @@ fn forget_unread(operations: &mut [Operation]) {
 
 /// What one operation finds and does, and whether its client hears of it.
 fn asked(state: &mut State, number: u32, kind: u8, choice: u8) -> (Step, bool) {
-    let key = usize::from(choice) % KEYS;
-    let cell = state.0[key];
-    let version = cell.map_or(1, |cell| cell.version);
+    let key = usize::from(choice / 4) % KEYS;
+    let version = state.0[key].map_or(1, |cell| cell.version);
     // Mostly the version that is there.
-    let on = if !choice.is_multiple_of(4) { version } else { u64::from(choice) % 3 + 1 };
+    let is_behind = choice.is_multiple_of(4);
+    let other = u64::from(choice) % 3 + 1;
     let write = match kind {
         0..6 => return (seen(*state), true),
-        6..9 => on_gone(&[key], number),
-        9..14 => Step { checks: vec![(key, Check::Version(on))], effects: vec![(key, Effect::Put(number))] },
-        14..16 => Step { checks: vec![(key, Check::There)], effects: vec![(key, Effect::Remove)] },
-        _ => on_gone(&[0, 1], number),
+        6..8 => on_gone(&[key], number),
+        8..12 => on_versions(&[(key, if is_behind { other } else { version })], number),
+        12..14 => Step { checks: vec![(key, Check::There)], effects: vec![(key, Effect::Remove)] },
+        14..16 => on_gone(&[key, (key + 1) % KEYS], number),
+        _ => {
+            let mut several = several(state, choice);
+            if several.is_empty() {
+                several.push((key, version));
+            }
+            if let Some((_, on)) = several.first_mut().filter(|_| is_behind) {
+                *on = other;
+            }
+            on_versions(&several, number)
+        }
     };
     let after = write.take(*state);
     if choice.is_multiple_of(5) {
@@ -107,6 +118,22 @@ fn on_gone(keys: &[usize], number: u32) -> Step {
         checks: keys.iter().map(|key| (*key, Check::Gone)).collect(),
         effects: keys.iter().map(|key| (*key, Effect::Put(number))).collect(),
     }
+}
+
+/// Replaces these, if each of them has its version.
+fn on_versions(keys: &[(usize, u64)], number: u32) -> Step {
+    Step {
+        checks: keys.iter().map(|(key, on)| (*key, Check::Version(*on))).collect(),
+        effects: keys.iter().map(|(key, _)| (*key, Effect::Put(number))).collect(),
+    }
+}
+
+/// About half of the keys that are there, or all, with their versions.
+fn several(state: &State, choice: u8) -> Vec<(usize, u64)> {
+    let there = state.0[..KEYS].iter().enumerate();
+    let there: Vec<(usize, u64)> = there.filter_map(|(key, cell)| Some((key, (*cell)?.version))).collect();
+    let half: Vec<(usize, u64)> = there.iter().copied().filter(|(key, _)| choice >> (4 + key) & 1 == 0).collect();
+    if half.is_empty() { there } else { half }
 }
 
 /// A read of everything.
@@ -143,15 +170,13 @@ pub(super) enum Mutation {
     Ahead,
 }
 
-/// All of them.
+impl Mutation {
+    pub(super) const ALL: [Self; 5] = [Self::Swap, Self::Stale, Self::Duplicate, Self::Lose, Self::Ahead];
+}
+
+/// Any of them.
 pub(super) fn mutations() -> impl Strategy<Value = Mutation> {
-    prop_oneof![
-        Just(Mutation::Swap),
-        Just(Mutation::Stale),
-        Just(Mutation::Duplicate),
-        Just(Mutation::Lose),
-        Just(Mutation::Ahead)
-    ]
+    prop::sample::select(Mutation::ALL.to_vec())
 }
 
 /// The same history with one mutation, at a place.

@@ -11,11 +11,11 @@ fn each_workload_brings_its_checkers() {
         let findings = judge(&Tale::new().lines, &expected).expect("a history");
         findings.0.into_iter().map(|finding| finding.checker).collect::<Vec<_>>()
     };
-    let always = ["certificate", "search", "durability", "digest"];
+    let always = ["certificate", "search", "durability", "last_reads", "digest"];
     let at_the_end = ["raft", "crash", "coverage"];
     assert_eq!(names(&[Workload::Register]), [&always[..], &at_the_end].concat());
     let all = names(&Workload::ALL);
-    for checker in ["watch", "dedup", "session", "sync", "composition", "list", "environment"] {
+    for checker in ["watch", "dedup", "session", "sync", "composition", "list", "environment", "membership"] {
         assert!(all.iter().any(|name| name == checker), "{checker} of {all:?}");
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::generated::{Planned, initial, mutated, mutations, plans, seen, told};
+use super::generated::{Mutation, Planned, initial, mutated, mutations, plans, seen, told};
 use crate::checker::findings::Verdict;
 use crate::checker::model::{Operation, State};
 use crate::checker::search::{Budget, Found, search};
@@ -81,35 +81,32 @@ proptest! {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn the_rules_for_unknown_outcomes_change_no_verdict(
-        plan in plans(40),
-        mutation in proptest::option::of(mutations()),
-        place in any::<usize>(),
-    ) {
-        let right = told(&plan);
-        let history = match mutation {
-            Some(mutation) => mutated(right, mutation, place),
+#[test]
+fn the_rules_for_unknown_outcomes_change_no_verdict() {
+    const CASES: usize = 400;
+    let mut random = StdRng::seed_from_u64(10);
+    let (mut explained, mut violated) = (0, 0);
+    for number in 0..CASES {
+        let count = random.random_range(1..=40);
+        let right = told(&plan(&mut random, count));
+        let history = match Mutation::ALL.get(number % 8) {
+            Some(mutation) => mutated(right, *mutation, random.random_range(0..1_000)),
             None => right,
         };
-        if let Some(is_explained) = plain(initial(), &history) {
-            prop_assert_eq!(found(&history).verdict, verdict(is_explained));
-        }
+        let Some(is_explained) = plain(initial(), &history) else { continue };
+        assert_eq!(found(&history).verdict, verdict(is_explained), "{history:?}");
+        *(if is_explained { &mut explained } else { &mut violated }) += 1;
     }
+    // Those that the plain search gives up prove nothing.
+    assert!((explained + violated) * 10 >= CASES * 9, "of {CASES}, {explained} and {violated} are decided");
+    assert!(explained > 50 && violated > 50, "of {CASES}, {explained} are explained, {violated} violated");
 }
 
 /// Both verdicts are met, or the comparisons would say little.
 #[test]
 fn of_wrong_answers_many_are_found_and_some_could_be_right() {
     let mut random = StdRng::seed_from_u64(0x6a65_7073);
-    let kinds = {
-        use super::generated::Mutation::{Ahead, Duplicate, Lose, Stale, Swap};
-        [Swap, Stale, Duplicate, Lose, Ahead]
-    };
-    for mutation in kinds {
+    for mutation in Mutation::ALL {
         let (mut explained, mut violated) = (0, 0);
         for _ in 0..600 {
             let history = mutated(told(&plan(&mut random, 7)), mutation, random.random_range(0..1_000));
@@ -131,11 +128,23 @@ fn plan(random: &mut StdRng, count: usize) -> Vec<Planned> {
     (0..count).map(|_| one(random)).collect()
 }
 
+/// A plan in which few calls are left in doubt, as in a run: with many, a long history may take all the time there is.
+fn mostly_sure(random: &mut StdRng, count: usize) -> Vec<Planned> {
+    let mut plan = plan(random, count);
+    for (.., choice) in plan.iter_mut().filter(|(.., choice)| choice.is_multiple_of(5)) {
+        *choice += u8::from(*choice < u8::MAX && random.random_bool(0.8));
+    }
+    plan
+}
+
 #[test]
 fn long_histories_of_right_objects_have_an_order() {
     let mut random = StdRng::seed_from_u64(7);
     for _ in 0..20 {
-        assert_eq!(found(&told(&plan(&mut random, 1_000))).verdict, Verdict::Passed);
+        let history = told(&mostly_sure(&mut random, 1_000));
+        assert!(history.iter().filter(|one| one.returned.is_none()).count() > 10, "some are in doubt");
+        assert_eq!(found(&history).verdict, Verdict::Passed);
+        assert_eq!(found(&told(&plan(&mut random, 200))).verdict, Verdict::Passed);
     }
 }
 
@@ -143,12 +152,7 @@ fn long_histories_of_right_objects_have_an_order() {
 fn a_stale_read_in_a_long_history_is_found() {
     let mut random = StdRng::seed_from_u64(8);
     for _ in 0..10 {
-        let mut plan = plan(&mut random, 400);
-        // To find that there is no order takes trying all, so that few are in doubt here.
-        for (.., choice) in plan.iter_mut().filter(|(.., choice)| choice.is_multiple_of(5)) {
-            *choice += u8::from(*choice < u8::MAX && random.random_bool(0.8));
-        }
-        let mut history = told(&plan);
+        let mut history = told(&mostly_sure(&mut random, 400));
         let reads = |one: &&mut Operation| one.step.effects.is_empty() && one.returned.is_some();
         history.iter_mut().rev().find(reads).expect("a read").step = seen(initial());
         assert!(history.iter().filter(|one| one.returned.is_none()).count() > 3, "some are in doubt");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::checker::{Evidence, Finding};
 use crate::history::{Action, Cell, Cells, Edit, Line as Event, Outcome, Stage};
-use crate::scoreboard::Targets;
+use crate::scoreboard::{Measured, Targets};
 use crate::workload::Workload;
 
 const HOSTILE: &str = "<script>alert('&')</script>";
@@ -55,6 +55,10 @@ fn findings() -> Findings {
 }
 
 fn page_of(findings: Option<Findings>, lines: &[Event]) -> String {
+    page_with(findings, lines, &[])
+}
+
+fn page_with(findings: Option<Findings>, lines: &[Event], measured: &[Measured]) -> String {
     let story = Story::of(lines).expect("a history");
     let facts = vec![("seed".to_owned(), "7".to_owned()), ("said".to_owned(), HOSTILE.to_owned())];
     page(&Content {
@@ -62,7 +66,7 @@ fn page_of(findings: Option<Findings>, lines: &[Event]) -> String {
         facts,
         story: &story,
         findings,
-        board: Board::of(&[], Targets::Ci),
+        board: Board::of(measured, Targets::Ci),
         replay: "openshell-jepsen run --plan 'a&b'/plan.json".to_owned(),
     })
 }
@@ -96,6 +100,27 @@ fn the_verdict_stands_first_and_unknown_is_no_pass() {
     assert_eq!(verdict(Some(Findings(vec![doubt]))), "doubt\">UNKNOWN");
     assert_eq!(verdict(Some(Findings::default())), "doubt\">UNKNOWN", "nothing was checked");
     assert_eq!(verdict(None), "doubt\">NO VERDICT");
+}
+
+#[test]
+fn what_was_not_measured_stands_on_the_page() {
+    let page = page_of(Some(findings()), &lines());
+    for standing in ["MISSING: nobody measured it", "NOT THERE: there is one release"] {
+        assert!(page.contains(&format!("<td>{standing}</td>")), "{standing}");
+    }
+}
+
+#[test]
+fn a_loss_that_was_measured_is_part_of_the_verdict() {
+    let lost = Measured {
+        row: "2.kill-all".to_owned(),
+        value: Some(1.0),
+        unit: "rounds".to_owned(),
+        samples: 40,
+        ..Measured::default()
+    };
+    let page = page_with(Some(Findings(vec![Finding::of("search")])), &lines(), &[lost]);
+    assert!(page.contains("class=\"verdict bad\">FAIL"), "{page}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn measured(row: &str, value: f64, unit: &str, samples: u64) -> Measured {
         samples,
         seeds: vec![7],
         passed: true,
-        skipped: None,
+        ..Measured::default()
     }
 }
 
@@ -111,6 +111,45 @@ fn of_several_commands_counts_are_added_and_the_worst_time_counts() {
     let max = line("3.max");
     assert_eq!((max.value, max.samples, max.seeds.as_slice()), (Some(1.1), 25, &[3, 7][..]));
     assert_eq!((line("2.kill-all").samples, line("2.kill-all").standing), (40, Standing::Passed));
+}
+
+#[test]
+fn the_same_looked_at_again_is_no_further_sample() {
+    let of = |bugs: &[&str]| Measured {
+        subjects: bugs.iter().map(|bug| (*bug).to_owned()).collect(),
+        ..measured("8.missed", 0.0, "controls", bugs.len() as u64)
+    };
+    let board = Board::of(&[of(&["stale-reads", "torn-import"]), of(&["stale-reads"])], Targets::Ci);
+    let line = board.lines.iter().find(|line| line.figure == "8.missed").expect("a line");
+    assert_eq!((line.samples, line.standing), (2, Standing::Missing));
+    let eight = of(&["a", "b", "c", "d", "e", "f", "g", "h"]);
+    assert_eq!(standing(&[eight], "8.missed"), Standing::Passed);
+}
+
+#[test]
+fn what_is_wrong_fails_the_run_and_a_busy_machine_does_not() {
+    let of_run = |one: Measured| Board::of(&[one], Targets::Ci).of_run();
+    for (row, unit) in [("2.kill-all", "rounds"), ("7.silent", "injections"), ("11.wrong", "events")] {
+        assert_eq!(of_run(measured(row, 1.0, unit, 5)), Verdict::Violated, "{row}");
+        assert_eq!(of_run(measured(row, 0.0, unit, 5)), Verdict::Passed, "{row}: too few samples");
+    }
+    assert_eq!(of_run(measured("1.undecided", 1.0, "objects", 5)), Verdict::Unknown);
+    assert_eq!(of_run(measured("18.leader-changes", 1.0, "jumps", 5)), Verdict::Unknown);
+    assert_eq!(of_run(measured("3.p50", 2.9, "s", 20)), Verdict::Passed, "beyond its limit, and not far");
+    assert_eq!(of_run(measured("3.p50", 20.0, "s", 20)), Verdict::Unknown);
+    assert_eq!(of_run(measured("4.graceful", 1.0, "s", 20)), Verdict::Passed);
+    assert_eq!(of_run(measured("1.operations", 17.0, "operations", 17)), Verdict::Passed);
+    let discontent = Measured { passed: false, ..measured("3.p50", 0.1, "s", 20) };
+    assert_eq!(of_run(discontent), Verdict::Unknown);
+    assert_eq!(Board::of(&[], Targets::Ci).of_run(), Verdict::Passed, "what is missing is for the scoreboard alone");
+}
+
+#[test]
+fn a_long_run_is_held_to_long_targets_and_all_others_to_those_of_the_gate() {
+    assert_eq!(Targets::of(Some("long")), Targets::Long);
+    for other in [None, Some("ci"), Some("smoke")] {
+        assert_eq!(Targets::of(other), Targets::Ci);
+    }
 }
 
 #[test]

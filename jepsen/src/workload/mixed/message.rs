@@ -1,7 +1,9 @@
-//! Messages made from their descriptors: names from a small pool, so that calls meet; parts that have to be
-//! valid mostly are; everything else is chance.
+//! Messages made from their descriptors: half of the requests are such as the cluster mostly grants (`apt`), where
+//! there is one. In the others names are from a small pool, so that calls meet; parts that have to be valid mostly
+//! are; everything else is chance.
 
 use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::v1::PolicyChunk;
 use openshell_tests::{policy_allowing, proposal};
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
@@ -9,12 +11,14 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
+use super::apt;
 use crate::workload::furnish::variable;
 use crate::workload::register::plain;
 
 /// Nothing nests deeper.
 const DEPTH_MAX: usize = 4;
-const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// Names that messages speak of.
+pub(super) const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// Ids of profiles that messages speak of.
 pub(super) const PROFILES: [&str; 3] = ["mixed-one", "mixed-two", "mixed-three"];
 const WORDS: [&str; 6] = ["", "bearer", "rest", "full", "*", "docs.example.com"];
@@ -36,9 +40,21 @@ impl Maker {
         Self(pool)
     }
 
-    /// A message of a type.
-    pub(super) fn message(&self, random: &mut StdRng, descriptor: &MessageDescriptor) -> DynamicMessage {
-        self.of(random, descriptor, 0)
+    /// Where what is kept is.
+    pub(super) fn workspace(&self) -> &str {
+        self.0.workspaces.first().map_or("", String::as_str)
+    }
+
+    /// A request of a type. `chunk` is a proposal that it may decide about, if it is one that does.
+    pub(super) fn request(
+        &self,
+        random: &mut StdRng,
+        descriptor: &MessageDescriptor,
+        chunk: Option<&PolicyChunk>,
+    ) -> DynamicMessage {
+        let is_apt = random.random_bool(0.5);
+        let apt = is_apt.then(|| apt::request(random, &self.0, descriptor, chunk)).flatten();
+        apt.unwrap_or_else(|| self.of(random, descriptor, 0))
     }
 
     fn of(&self, random: &mut StdRng, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
@@ -99,7 +115,6 @@ impl Maker {
     }
 
     fn text(&self, random: &mut StdRng, field: &str) -> String {
-        let one_of = |random: &mut StdRng, these: &[&str]| these.choose(random).copied().unwrap_or_default().to_owned();
         match field {
             "workspace" | "profile_workspace" => self.0.workspaces.choose(random).cloned().unwrap_or_default(),
             "sandbox_id" => self.0.sandbox_ids.choose(random).cloned().unwrap_or_default(),
@@ -114,21 +129,8 @@ impl Maker {
     /// Parts that are refused when they are left to chance.
     fn valid(&self, random: &mut StdRng, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
         match descriptor.full_name() {
-            "openshell.v1.ProviderProfile" => {
-                let id = PROFILES.choose(random).copied().unwrap_or_default();
-                transcoded(&plain(id, ""), descriptor)
-            }
-            "openshell.datamodel.v1.Provider" => {
-                let name = NAMES.choose(random).copied().unwrap_or_default().to_owned();
-                let provider = Provider {
-                    metadata: Some(ObjectMeta { name, ..ObjectMeta::default() }),
-                    r#type: self.0.profile.clone(),
-                    credentials: [(variable(&self.0.profile), "not-a-real-secret".to_owned())].into(),
-                    profile_workspace: self.0.workspaces.first().cloned().unwrap_or_default(),
-                    ..Provider::default()
-                };
-                transcoded(&provider, descriptor)
-            }
+            "openshell.v1.ProviderProfile" => transcoded(&plain(&one_of(random, &PROFILES), ""), descriptor),
+            "openshell.datamodel.v1.Provider" => transcoded(&provider(&self.0, one_of(random, &NAMES)), descriptor),
             "openshell.sandbox.v1.SandboxPolicy" => transcoded(&policy_allowing("docs.example.com"), descriptor),
             "openshell.v1.PolicyChunk" => transcoded(&proposal("api.example.com"), descriptor),
             "openshell.v1.SandboxSpec" => Some(DynamicMessage::new(descriptor.clone())),
@@ -137,7 +139,23 @@ impl Maker {
     }
 }
 
-fn transcoded(message: &impl Message, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
+/// A provider of the pool's profile, in its first workspace.
+pub(super) fn provider(pool: &Pool, name: String) -> Provider {
+    Provider {
+        metadata: Some(ObjectMeta { name, ..ObjectMeta::default() }),
+        r#type: pool.profile.clone(),
+        credentials: [(variable(&pool.profile), "not-a-real-secret".to_owned())].into(),
+        profile_workspace: pool.workspaces.first().cloned().unwrap_or_default(),
+        ..Provider::default()
+    }
+}
+
+pub(super) fn one_of(random: &mut StdRng, these: &[&str]) -> String {
+    these.choose(random).copied().unwrap_or_default().to_owned()
+}
+
+/// A message of the program as one of its descriptor.
+pub(super) fn transcoded(message: &impl Message, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
     DynamicMessage::decode(descriptor.clone(), message.encode_to_vec().as_slice()).ok()
 }
 
@@ -166,13 +184,13 @@ mod tests {
     #[test]
     fn every_method_gets_messages_that_encode_and_stay_in_their_workspaces() {
         let mut random = StdRng::seed_from_u64(3);
-        let maker = maker();
+        let (maker, chunk) = (maker(), PolicyChunk { id: "chunk".to_owned(), ..PolicyChunk::default() });
         for name in mutating_methods() {
             let (service, method) = name.split_once('/').expect("a slash");
             let service = pool().get_service_by_name(service).expect("a service");
             let request = service.methods().find(|one| one.name() == method).expect("a method").input();
             for _ in 0..200 {
-                let message = maker.message(&mut random, &request);
+                let message = maker.request(&mut random, &request, Some(&chunk));
                 let bytes = message.encode_to_vec();
                 let read = DynamicMessage::decode(request.clone(), bytes.as_slice()).expect("it reads back");
                 // Not the messages: one in which a field was set to its default differs from one without.
@@ -188,11 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn a_method_that_decides_about_proposals_gets_requests_about_one() {
+        let mut random = StdRng::seed_from_u64(3);
+        let (maker, chunk) = (maker(), PolicyChunk { id: "chunk".to_owned(), ..PolicyChunk::default() });
+        let about: Vec<String> = mutating_methods().into_iter().filter(|name| apt::takes(name).is_some()).collect();
+        assert_eq!(about.len(), 5, "{about:?}");
+        for name in about {
+            let (service, method) = name.split_once('/').expect("a slash");
+            let service = pool().get_service_by_name(service).expect("a service");
+            let request = service.methods().find(|one| one.name() == method).expect("a method").input();
+            let mut requests = (0..20).map(|_| maker.request(&mut random, &request, Some(&chunk)));
+            assert!(requests.any(|one| format!("{one:?}").contains("\"chunk\"")), "{name}");
+        }
+    }
+
+    #[test]
     fn the_same_seed_makes_the_same_messages() {
         let descriptor = pool().get_message_by_name("openshell.v1.UpdateConfigRequest").expect("a message");
         let made = |seed| {
             let (maker, mut random) = (maker(), StdRng::seed_from_u64(seed));
-            (0..20).map(|_| maker.message(&mut random, &descriptor)).collect::<Vec<_>>()
+            (0..20).map(|_| maker.request(&mut random, &descriptor, None)).collect::<Vec<_>>()
         };
         assert_eq!(made(1), made(1));
         assert_ne!(made(1), made(2));

@@ -1,6 +1,7 @@
-//! Every method that changes something, with messages that are made from the descriptor: most are refused,
-//! some take effect, and none may break anything. What is made is in workspaces of its own.
+//! Every method that changes something, with messages that are made from the descriptor: many are refused,
+//! others take effect, and none may break anything. What is made is in workspaces of its own.
 
+mod apt;
 mod message;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use openshell_client::{Answer, CallError, Method, methods};
 use openshell_proto::sandbox::GetSandboxConfigRequest;
-use openshell_proto::v1::{ListSandboxProvidersRequest, ListSandboxesRequest};
+use openshell_proto::v1::{GetDraftPolicyRequest, ListSandboxProvidersRequest, ListSandboxesRequest, PolicyChunk};
 use openshell_proto::{AuthMode, Route, method_rules, pool};
 use openshell_tests::Api;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
@@ -17,7 +18,7 @@ use tonic::{Code, Status};
 
 use super::client::{ATTEMPT_LIMIT, Client};
 use super::furnish::Furnishing;
-use super::heard::Heard;
+use super::heard::{Heard, refused};
 use super::part::{self, Part, Tasks};
 use super::register::plain;
 use super::{Shared, Workload};
@@ -27,8 +28,12 @@ use message::{Maker, Pool};
 const PACE: Duration = Duration::from_millis(20);
 const CLIENTS: u64 = 2;
 const WORKSPACES: usize = 2;
-/// A sandbox that no message names, so that there is one to look at in the end.
+/// A sandbox with a provider of the same name, which no message deletes, so that there is one to look at in the end;
+/// what is proposed is about it.
 const KEPT: &str = "kept";
+/// A sandbox and a provider of the same kind: for what is attached, and for what is refreshed.
+const ATTACHED: &str = "kept-attached";
+const REFRESHED: &str = "kept-refreshed";
 /// It moves what everybody else waits for, so it comes at first, and then once in so many turns.
 const SELDOM: &str = "openshell.cluster.v1.Cluster/TransferLeadership";
 const SELDOM_ONCE_IN: usize = 100;
@@ -53,7 +58,7 @@ struct Called {
 }
 
 impl Mixed {
-    /// Makes workspaces, and in the first of them a sandbox and a provider.
+    /// Makes workspaces, and in the first of them sandboxes and providers that are kept.
     pub(super) async fn prepare(shared: &Arc<Shared>) -> anyhow::Result<Self> {
         let mut workspaces = Vec::new();
         for _ in 0..WORKSPACES {
@@ -63,6 +68,8 @@ impl Mixed {
         let profile = message::PROFILES[0];
         room.profiles(&shared.recorder, Workload::Mixed, vec![plain("mixed-kept", "")]).await?;
         room.provider(KEPT, "mixed-kept").await?;
+        room.provider(REFRESHED, "mixed-kept").await?;
+        room.sandbox(ATTACHED, &[]).await?;
         let kept_id = room.sandbox(KEPT, &[KEPT]).await?;
         let token = room.token(KEPT).await?;
         let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned() };
@@ -135,17 +142,38 @@ async fn step(client: &mut Client, next: &mut usize, called: &[Called], maker: &
     }
     let node = client.any_writer();
     let api = if method.by_sandbox { own[node].clone() } else { client.api(node) };
-    let request = maker.message(&mut client.random, &method.request);
+    let chunk = match apt::takes(&method.name) {
+        Some(statuses) => newest(client, node, maker.workspace(), statuses).await,
+        None => None,
+    };
+    let request = maker.request(&mut client.random, &method.request, chunk.as_ref());
     let rpc = method.name.clone();
     let calling = call(api, Method::named(&rpc), request);
     client.ask(node, Action::Call { rpc }, calling).await;
+}
+
+/// The newest proposal of one of these statuses, with what it takes to decide about it; none when there is none, or
+/// nobody says.
+async fn newest(client: &mut Client, node: usize, workspace: &str, statuses: &[&str]) -> Option<PolicyChunk> {
+    let (name, workspace) = (KEPT.to_owned(), workspace.to_owned());
+    let request = GetDraftPolicyRequest { name, workspace, ..GetDraftPolicyRequest::default() };
+    match client.api(node).local().call(&methods::GET_DRAFT_POLICY, request).await {
+        Ok(Answer { message, .. }) => {
+            message.chunks.into_iter().rfind(|chunk| statuses.contains(&chunk.status.as_str()))
+        }
+        Err(error) => {
+            client.note(node, "openshell.v1.OpenShell/GetDraftPolicy", error).await;
+            None
+        }
+    }
 }
 
 async fn call(api: Api, method: Method<DynamicMessage, ()>, request: DynamicMessage) -> Heard {
     answered(api.call(&method, request).await)
 }
 
-/// Nothing is known to be right here, except that a call is answered, or refused with a reason of its own.
+/// Nothing is known to be right here, except that a call is answered, or refused with a reason of its own; a node that
+/// says that it is broken is found for other reasons.
 fn answered<T>(result: Result<Answer<T>, CallError>) -> Heard {
     match result {
         Ok(Answer { seen, .. }) => Heard::of(Outcome::Answered, &seen),
@@ -154,10 +182,9 @@ fn answered<T>(result: Result<Answer<T>, CallError>) -> Heard {
 }
 
 fn typed(status: &Status) -> Option<Outcome> {
-    let (code, said) = (format!("{:?}", status.code()), status.message().to_owned());
     match status.code() {
         Code::Internal | Code::DataLoss | Code::Unknown => None,
-        _ => Some(Outcome::Refused { code, said }),
+        _ => Some(refused(status)),
     }
 }
 

@@ -1,13 +1,13 @@
-//! What nodes cannot be: of two minds at one revision, back in an earlier term, silent without a fault, broken;
+//! What nodes cannot be: of two minds at one revision, back in an earlier term, broken;
 //! and runs that saw too little.
 
 use super::is;
 use crate::checker::findings::Finding;
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
-use crate::checker::tests::tale::{SECOND, Tale, at};
-use crate::checker::{Limits, Required, agreement, availability, coverage, crash, raft, suspicious};
-use crate::history::{Line, Stage, Story, Topic};
-use crate::workload::Workload;
+use crate::checker::tests::tale::{SECOND, Tale, at, unknown};
+use crate::checker::{Required, agreement, coverage, crash, environment, membership, raft, suspicious};
+use crate::history::{Action, Line, Outcome, Stage, Story, Topic};
+use crate::workload::{CREDENTIAL, Workload};
 
 fn judged(tale: &Tale, check: impl Fn(&Story<'_>) -> Finding) -> Finding {
     check(&Story::of(&tale.lines).expect("a history"))
@@ -30,6 +30,17 @@ impl Tale {
         self.line(Line::Raft { time_ns, node: 1, process, term, leader, committed, applied })
     }
 
+    fn members(self, member: u64, revision: u64, voters: &[u64]) -> Self {
+        let (time_ns, voters) = (self.now_ns(), voters.to_vec());
+        self.line(Line::Members { time_ns, node: 1, member, at: at(revision), voters })
+    }
+
+    /// Node 2 is replaced by member 4; of what is done in which state, nothing when it begins.
+    fn replaced(self, revision: Option<u64>) -> Self {
+        let time_ns = self.now_ns();
+        self.line(Line::Replaced { time_ns, node: 2, old: 2, new: 4, at: revision.map(at) })
+    }
+
     fn steady(self, samples: u64) -> Self {
         (0..samples).fold(self, |tale, number| tale.raft(1, 5, 2, 10 + number, 10 + number))
     }
@@ -40,7 +51,7 @@ impl Tale {
     }
 
     /// So many writes, a tenth of a second apart.
-    fn flow(self, from: u64, count: u64) -> Self {
+    pub(super) fn flow(self, from: u64, count: u64) -> Self {
         let write = |tale: Self, number| tale.pass(SECOND / 10).write("a", number, &format!("v{number}"), 10 + number);
         (from..from + count).fold(self, write)
     }
@@ -67,8 +78,36 @@ fn nodes_that_differ_at_one_revision_are_found() {
             "digest is ab on node 1, and cd on node 3",
         );
         is(&check(agreeing().fact(topic, 3, 99, &[("digest", "cd")])), Passed, "");
-        is(&check(Tale::new().fact(topic, 1, 9, &[("digest", "ab")])), Unknown, "0 facts compared");
+        is(&check(Tale::new().fact(topic, 1, 9, &[("digest", "ab")])), Unknown, "0 positions compared");
+        let same = |tale: Tale, node| tale.fact(topic, node, 9, &[("digest", "ab")]);
+        let idle = (0..30).fold(Tale::new(), |tale, _| same(same(tale, 1), 2));
+        is(&check(idle), Unknown, "1 positions compared");
+        let hurt = agreeing().pass(SECOND).fault(0, "kill", Stage::Installed).fact(topic, 3, 12, &[("digest", "ab")]);
+        assert_eq!(check(hurt).counts["positions compared during faults"], 1);
     }
+}
+
+#[test]
+fn an_environment_that_ends_old_is_found() {
+    let update = |tale: Tale, value: &str, outcome, revision| {
+        tale.ask(Action::Call { rpc: format!("openshell.v1.OpenShell/UpdateProvider {value}") }, outcome, revision)
+    };
+    let first =
+        || update(Tale::new().agreeing(Topic::Environment, &[("digest", "ab")]), "old", Outcome::Answered, Some(40));
+    let written = || update(first(), "new", Outcome::Answered, Some(41)).settled();
+    let asked = |tale: Tale, outcome| {
+        let rpc = "openshell.v1.OpenShell/GetSandboxProviderEnvironment".to_owned();
+        tale.ask(Action::Call { rpc }, outcome, Some(42)).of(Workload::Environment)
+    };
+    let said = |tale: Tale, value| tale.fact(Topic::Environment, 1, 42, &[(CREDENTIAL, value)]);
+    let check = |tale: Tale| judged(&tale, environment::check);
+    is(&check(asked(said(written(), "new"), Outcome::Answered)), Passed, "");
+    is(&check(asked(said(written(), "old"), Outcome::Answered)), Violated, "gives \"old\" in the end");
+    is(&check(asked(written(), unknown())), Unknown, "was not read at the end from node 1");
+    is(&check(said(written(), "new").of(Workload::Environment)), Unknown, "0 nodes asked at the end");
+    let doubtful = || update(first(), "new", unknown(), None).settled();
+    is(&check(asked(said(doubtful(), "new"), Outcome::Answered)), Passed, "");
+    is(&check(asked(said(doubtful(), "old"), Outcome::Answered)), Passed, "");
 }
 
 #[test]
@@ -85,7 +124,7 @@ fn pages_that_do_not_fit_together_are_found() {
 
 #[test]
 fn a_node_that_goes_back_is_found() {
-    let check = |tale: Tale| judged(&tale, raft::check);
+    let check = |tale: Tale| judged(&tale, |story| raft::check(story, 1));
     let steady = || Tale::new().steady(30);
     is(&check(steady().raft(1, 6, 3, 40, 40)), Passed, "");
     is(&check(steady().raft(1, 4, 2, 50, 50)), Violated, "the term went back from 5 to 4");
@@ -99,22 +138,36 @@ fn a_node_that_goes_back_is_found() {
 }
 
 #[test]
-fn silence_without_a_fault_is_found() {
-    let check = |tale: Tale| judged(&tale, |story| availability::check(story, Limits::default()));
-    is(&check(Tale::new().flow(2, 50)), Passed, "");
-    is(&check(Tale::new().flow(2, 20).pass(15 * SECOND).flow(22, 20)), Violated, "without a fault, no write");
-    let hurt = |pause: u64| {
-        let hurt = Tale::new().flow(2, 20).fault(0, "kill", Stage::Installed).pass(12 * SECOND);
-        hurt.fault(0, "kill", Stage::Healed).pass(pause).flow(22, 20)
+fn a_node_that_does_not_say_how_it_stands_is_missed() {
+    let check = |tale: Tale, nodes| judged(&tale, |story| raft::check(story, nodes));
+    let steady = || Tale::new().steady(30);
+    is(&check(steady(), 2), Unknown, "node 2 never said how it stands");
+    let lacking = |times: u64| {
+        let line = || Line::Unmeasured { time_ns: 5, node: 1, lacks: vec!["openshell_raft_term".to_owned()] };
+        (0..times).fold(steady(), |tale, _| tale.line(line()))
     };
-    is(&check(hurt(0)), Passed, "");
-    assert_eq!(check(hurt(0)).counts["ms of the longest gap at kill"], 12_100);
-    is(&check(hurt(40 * SECOND)), Violated, "after the last fault took 40.1 s");
-    let silent =
-        Tale::new().flow(2, 20).fault(0, "kill", Stage::Installed).pass(SECOND).fault(0, "kill", Stage::Healed);
-    is(&check(silent), Unknown, "no write was acknowledged after the last fault");
-    let failing = (0..20).fold(Tale::new().flow(2, 100), |tale, _| tale.doubt("b", 2, "never"));
-    is(&check(failing.flow(102, 1)), Violated, "calls were answered");
+    is(&check(lacking(3), 1), Passed, "");
+    is(&check(lacking(31), 1), Unknown, "node 1 lacked a gauge 31 times");
+    is(&check(steady().replaced(None), 2), Passed, "");
+    is(&check(steady().replaced(None).replaced(Some(30)), 2), Unknown, "node 4 never said how it stands");
+}
+
+#[test]
+fn voters_that_may_not_be_are_found() {
+    let check = |tale: Tale| judged(&tale, membership::check);
+    let first = || (0..30).fold(Tale::new(), |tale, _| tale.members(1, 10, &[1, 2, 3]));
+    is(&check(first().members(4, 0, &[])), Passed, "");
+    is(&check(Tale::new().members(1, 10, &[1, 2, 3])), Unknown, "answers prove too little");
+    is(&check(first().members(1, 11, &[1, 2])), Violated, "there were 3 voters at first");
+    is(&check(first().members(1, 11, &[1, 3, 4])), Violated, "nobody brought it in");
+    let changing = || first().replaced(None).members(1, 20, &[1, 2, 3, 4]);
+    // What is not committed may be undone.
+    is(&check(changing().members(1, 21, &[1, 2, 3])), Passed, "");
+    let done = || changing().replaced(Some(30)).members(1, 30, &[1, 3, 4]).pass(3 * SECOND);
+    is(&check(done().members(1, 40, &[1, 3, 4])), Passed, "");
+    is(&check(done().members(3, 29, &[1, 2, 3])), Passed, "");
+    is(&check(done().members(1, 40, &[1, 2, 3])), Violated, "member 2 was replaced before");
+    is(&check(done().members(1, 40, &[1, 2, 3, 4])), Violated, "there were 3 voters at first");
 }
 
 #[test]
@@ -154,6 +207,15 @@ fn a_run_that_saw_too_little_proves_nothing() {
     is(&check(seen(killed(Tale::new().flow(2, 5)))), Unknown, "acknowledged changes prove too little");
     let skipped = Tale::new().flow(2, 20).fault(0, "kill", Stage::Skipped);
     is(&check(seen(skipped)), Unknown, "kill was felt 0 times");
+}
+
+#[test]
+fn of_a_group_any_fault_counts() {
+    let required = [Required::any_of(&["pause", "kill"])];
+    let check = |tale: Tale| judged(&tale, |story| coverage::check(story, &[], &required, 0));
+    let hit = |kind: &str| Tale::new().flow(2, 20).fault(0, kind, Stage::Installed).fault(0, kind, Stage::Healed);
+    is(&check(hit("kill")), Passed, "");
+    is(&check(hit("isolate")), Unknown, "pause or kill was felt 0 times");
 }
 
 #[test]

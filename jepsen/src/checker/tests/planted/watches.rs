@@ -8,6 +8,7 @@ use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{Tale, at, cell};
 use crate::checker::watch;
 use crate::history::{Line, News, Story};
+use crate::workload::Workload;
 
 fn judged(tale: &Tale) -> Finding {
     watch::check(&Story::of(&tale.lines).expect("a history"))
@@ -36,67 +37,118 @@ impl Tale {
     }
 }
 
-/// Two writes, and a watcher who began before them.
+/// A watcher who was told of twenty writes, and two more.
 fn watched() -> Tale {
-    Tale::new().synced(1, 5).write("a", 2, "x", 10).write("b", 2, "y", 11)
+    followed().write("a", 2, "x", 30).write("b", 2, "y", 31)
+}
+
+fn followed() -> Tale {
+    (6..26).fold(Tale::new().object("c", &[("c", 0, "")]).synced(1, 5), |tale, revision| {
+        let value = format!("c{revision}");
+        tale.write("c", revision - 5, &value, revision).changed(1, revision, "c", revision - 5, &value)
+    })
+}
+
+/// It was told of all.
+fn whole() -> Tale {
+    watched().changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y")
 }
 
 #[test]
 fn what_was_acknowledged_is_told_once_and_in_order() {
-    let whole = || watched().changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y");
     is(&judged(&whole()), Passed, "");
-    is(&judged(&whole().told(1, News::Quiet { at: at(15) })), Passed, "");
-    is(&judged(&whole().settled().read("a", 2, "x", 11)), Passed, "");
-    is(&judged(&whole().settled().read("a", 3, "z", 12)), Violated, "believes in");
+    is(&judged(&whole().told(1, News::Quiet { at: at(35) })), Passed, "");
+    is(&judged(&whole().settled().read("a", 2, "x", 31)), Passed, "");
+    is(&judged(&whole().settled().read("a", 3, "z", 32)), Violated, "believes in");
 }
 
 #[test]
 fn a_missed_event_is_found() {
-    is(&judged(&watched().changed(1, 11, "b", 2, "y")), Violated, "told to nobody");
-    let other = watched().synced(2, 5).changed(2, 10, "a", 2, "x").changed(2, 11, "b", 2, "y");
-    is(&judged(&other.changed(1, 11, "b", 2, "y")), Violated, "watcher 1 was told nothing of revision 10");
-    let unasked = Tale::new().synced(1, 5).doubt("a", 2, "x").doubt("a", 3, "z").changed(1, 12, "a", 3, "z");
+    is(&judged(&watched().changed(1, 31, "b", 2, "y")), Violated, "told to nobody");
+    let other = watched().synced(2, 29).changed(2, 30, "a", 2, "x").changed(2, 31, "b", 2, "y");
+    is(&judged(&other.changed(1, 31, "b", 2, "y")), Violated, "watcher 1 was told nothing of revision 30");
+    let unasked = Tale::new().synced(1, 5).doubt("a", 2, "x").doubt("a", 3, "z").changed(1, 32, "a", 3, "z");
     is(&judged(&unasked), Violated, "after Some(Cell { version: 1");
 }
 
 #[test]
 fn a_repeated_or_late_event_is_found() {
-    let twice = watched().changed(1, 10, "a", 2, "x").changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y");
+    let twice = watched().changed(1, 30, "a", 2, "x").changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y");
     is(&judged(&twice), Violated, "came after");
-    let late = watched().changed(1, 11, "b", 2, "y").changed(1, 10, "a", 2, "x");
+    let late = watched().changed(1, 31, "b", 2, "y").changed(1, 30, "a", 2, "x");
     is(&judged(&late), Violated, "came after");
-    let passed = watched().told(1, News::Quiet { at: at(10) }).changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y");
+    let passed = watched().told(1, News::Quiet { at: at(30) }).changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y");
     is(&judged(&passed), Violated, "came after");
 }
 
 #[test]
 fn an_event_that_is_another_one_is_found() {
-    let wrong = watched().changed(1, 10, "a", 2, "z").changed(1, 11, "b", 2, "y");
+    let wrong = watched().changed(1, 30, "a", 2, "z").changed(1, 31, "b", 2, "y");
     is(&judged(&wrong), Violated, "and told as");
-    let differs = watched().synced(2, 5).changed(2, 10, "a", 2, "z").changed(1, 10, "a", 2, "x");
-    is(&judged(&differs.changed(1, 11, "b", 2, "y")), Violated, "to one watcher and");
-    let invented = watched().changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y").removed(1, 12, "a");
+    let differs = watched().synced(2, 29).changed(2, 30, "a", 2, "z").changed(1, 30, "a", 2, "x");
+    is(&judged(&differs.changed(1, 31, "b", 2, "y")), Violated, "to one watcher and");
+    let invented = watched().changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y").removed(1, 32, "a");
     is(&judged(&invented), Violated, "nobody asked for it");
 }
 
 #[test]
 fn a_watch_goes_on_where_the_state_came_anew() {
-    let anew = || watched().changed(1, 10, "a", 2, "x").told(1, News::Anew);
+    let anew = || watched().changed(1, 30, "a", 2, "x").told(1, News::Anew);
     let cells = [("a".to_owned(), cell(2, "x")), ("b".to_owned(), cell(2, "y"))].into();
-    is(&judged(&anew().told(1, News::Synced { at: at(20), cells })), Passed, "");
-    is(&judged(&anew().synced(1, 9)), Violated, "the state came anew as of");
+    is(&judged(&anew().told(1, News::Synced { at: at(40), cells })), Passed, "");
+    is(&judged(&anew().synced(1, 29)), Violated, "the state came anew as of");
 }
 
 #[test]
 fn a_watcher_that_did_not_come_to_the_end_proves_nothing() {
-    is(&judged(&watched().changed(1, 10, "a", 2, "x")), Unknown, "and not to revision 11");
-    let failed = watched().changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y");
-    is(&judged(&failed.told(1, News::Failed { said: "too many".to_owned() })), Unknown, "too many");
+    is(&judged(&watched().changed(1, 30, "a", 2, "x")), Unknown, "and not to revision 31");
+    let failed = watched().changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y");
+    is(
+        &judged(&failed.told(1, News::Failed { code: String::new(), said: "too many".to_owned() })),
+        Unknown,
+        "too many",
+    );
     is(&judged(&Tale::new()), Unknown, "0 events");
 }
 
 #[test]
 fn profiles_of_others_are_no_matter() {
-    let others = watched().changed(1, 9, "mixed", 4, "m").changed(1, 10, "a", 2, "x").changed(1, 11, "b", 2, "y");
+    let others = watched().changed(1, 29, "mixed", 4, "m").changed(1, 30, "a", 2, "x").changed(1, 31, "b", 2, "y");
     is(&judged(&others), Passed, "");
+}
+
+#[test]
+fn a_state_that_comes_again_in_the_place_of_what_is_next_is_found() {
+    is(&judged(&whole().synced(1, 31)), Violated, "where it was to go on after");
+    let anew = |times: u64| (0..times).fold(whole(), |tale, time| tale.told(1, News::Anew).synced(1, 40 + time));
+    is(&judged(&anew(3)), Passed, "");
+    is(&judged(&anew(4)), Unknown, "the state came anew 4 times");
+}
+
+#[test]
+fn a_position_that_is_refused_is_found_and_other_failures_pass() {
+    let failed = |code: &str| News::Failed { code: code.to_owned(), said: "no".to_owned() };
+    let on = |news| whole().told(1, news).told(1, News::Quiet { at: at(35) });
+    is(&judged(&on(failed(""))), Passed, "");
+    is(&judged(&on(failed("FailedPrecondition"))), Violated, "it was told FailedPrecondition");
+    is(&judged(&on(failed("Unspecified"))), Violated, "it was told Unspecified");
+}
+
+#[test]
+fn writes_while_nobody_listens_prove_nothing() {
+    let untold = |tale: Tale| {
+        (26..36).fold(tale, |tale, revision| tale.write("c", revision - 5, &format!("c{revision}"), revision))
+    };
+    let missed = untold(followed().told(1, News::Anew)).synced(1, 40);
+    is(&judged(&missed), Unknown, "followed 20 of the 30 writes");
+    let late = untold(followed()).synced(2, 35).write("a", 2, "x", 36).changed(2, 36, "a", 2, "x");
+    is(&judged(&late.told(1, News::Anew).synced(1, 40)), Unknown, "1 acknowledged writes followed by each watcher");
+}
+
+#[test]
+fn a_watcher_that_says_nothing_is_missed() {
+    let follows = |tale: Tale, name, is_done| tale.follows(Workload::Watch, name, is_done);
+    is(&judged(&follows(whole(), "1", true)), Passed, "");
+    is(&judged(&follows(whole(), "1", false)), Unknown, "1 did not come to the end");
+    is(&judged(&follows(follows(whole(), "1", true), "2", false)), Unknown, "nothing was heard of 2");
 }

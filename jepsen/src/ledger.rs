@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use openshell_client::{CallError, methods};
+use openshell_client::{CallError, id_time_ms, methods};
 use openshell_proto::v1::{CreateWorkspaceRequest, ProviderProfile};
 use openshell_tests::{Api, Scene, eventually, profile, unique};
 
@@ -11,8 +11,6 @@ const ID: &str = "ledger";
 /// Bytes of each version: after 200 of them a snapshot takes several pieces, since replies are remembered.
 const BYTES: usize = 8 * 1024;
 const LIMIT: Duration = Duration::from_secs(30);
-/// How refusals begin that are about clocks, and say nothing about what was asked.
-const OF_CLOCKS: [&str; 2] = ["request id: it is too old", "request id: it was made"];
 
 pub(crate) struct Ledger {
     pub(crate) scene: Scene,
@@ -65,12 +63,8 @@ impl Ledger {
                 self.doubts += 1;
                 Ok(())
             }
-            // Of callers side by side one may come too late for a cluster whose time has jumped. An earlier attempt under
-            // the same id may have taken effect.
-            Err(CallError::Refused(status)) if OF_CLOCKS.iter().any(|words| status.message().starts_with(words)) => {
-                self.doubts += 1;
-                Ok(())
-            }
+            // Of callers side by side one may come too late for a cluster whose time has jumped.
+            Err(CallError::Refused(status)) if id_time_ms(&status).is_some() => Ok(()),
             // One in doubt may have come true meanwhile.
             Err(CallError::Refused(_)) if self.doubts > 0 => self.check(&self.scene.api.clone()).await,
             Err(refused @ CallError::Refused(_)) => Err(refused.into()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::history::{Action, Cells, Line, Position};
+use crate::history::{Action, Cells, Line, Position, nanoseconds};
 use crate::workload::{Heard, Workload};
 
 /// The file is never further behind than this.
@@ -58,7 +58,7 @@ impl Recorder {
 
     /// The same of another moment.
     pub(crate) fn at_ns(&self, moment: Instant) -> u64 {
-        u64::try_from(moment.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(moment.saturating_duration_since(self.origin))
     }
 
     /// A process number that was never used.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use openshell_tests::{Network, eventually, on_path};
+use openshell_tests::{Network, eventually, on_path, process_parent, process_state};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -45,8 +45,8 @@ fn namespaces(process: u32) -> Vec<String> {
     names.filter(|name| name.starts_with(&format!("openshell-{process}-"))).map(str::to_owned).collect()
 }
 
-/// The gateways in them.
-fn gateways(process: u32) -> Vec<u32> {
+/// The gateways in them, once there are a bridge and three nodes.
+fn gateways_apart(process: u32) -> Vec<u32> {
     let pids = |name: &String| {
         let output = Command::new("ip").args(["netns", "pids", name]).output().unwrap();
         String::from_utf8_lossy(&output.stdout)
@@ -54,7 +54,8 @@ fn gateways(process: u32) -> Vec<u32> {
             .filter_map(|line| line.trim().parse().ok())
             .collect::<Vec<u32>>()
     };
-    namespaces(process).iter().flat_map(pids).collect()
+    let namespaces = namespaces(process);
+    if namespaces.len() == 4 { namespaces.iter().flat_map(pids).collect() } else { Vec::new() }
 }
 
 fn start(folder: &Path) -> Child {
@@ -62,23 +63,21 @@ fn start(folder: &Path) -> Child {
     scenario(folder, &arguments).stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// Waits until the run has a bridge and three nodes with a gateway each.
-async fn is_under_way(run: &mut Child) -> Vec<u32> {
+/// Waits until a run has three gateways, found in this way.
+async fn is_under_way(run: &mut Child, gateways: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
     let process = run.id();
-    let started = eventually("four namespaces and three gateways", LIMIT, async || {
+    let started = eventually("three gateways", LIMIT, async || {
         if let Some(status) = run.try_wait().unwrap() {
             return Some(Err(format!("the run ended with {status}")));
         }
-        let gateways = gateways(process);
-        (namespaces(process).len() == 4 && gateways.len() == 3).then_some(Ok(gateways))
+        Some(gateways(process)).filter(|gateways| gateways.len() == 3).map(Ok)
     });
     started.await.unwrap().unwrap()
 }
 
 fn is_alive(process: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // An ended process whose parent has not asked yet counts as ended.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    process_state(process).is_some_and(|state| state != 'Z')
 }
 
 /// The gateways that a process started, wherever they stand.
@@ -86,9 +85,8 @@ fn gateways_of(process: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_of = |id: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-        parent == Some(process) && stat.contains("(openshell-gatew")
+        let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+        process_parent(*id) == Some(process) && name.starts_with("openshell-gatew")
     };
     ids.filter(is_of).collect()
 }
@@ -109,13 +107,13 @@ async fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_cleaned_up
         return;
     }
     let mut killed = start(folder.path());
-    let orphans = is_under_way(&mut killed).await;
+    let orphans = is_under_way(&mut killed, gateways_apart).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert_eq!(namespaces(killed.id()).len(), 4, "nobody was there to remove them");
 
     let mut ended = start(folder.path());
-    let gateways = is_under_way(&mut ended).await;
+    let gateways = is_under_way(&mut ended, gateways_apart).await;
     is_gone(killed.id(), &orphans).await;
     kill(Pid::from_raw(i32::try_from(ended.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(ended.wait().unwrap().code(), Some(3), "a run that was ended has not passed");
@@ -131,14 +129,7 @@ async fn the_gateways_of_a_run_that_is_killed_end_with_it_without_a_network_of_t
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--seconds", "600", "--partitions", "off"];
     let mut run = scenario(folder.path(), &arguments).stdout(Stdio::null()).spawn().unwrap();
-    let process = run.id();
-    let started = eventually("three gateways", LIMIT, async || {
-        if let Some(status) = run.try_wait().unwrap() {
-            return Some(Err(format!("the run ended with {status}")));
-        }
-        Some(gateways_of(process)).filter(|gateways| gateways.len() == 3).map(Ok)
-    });
-    let gateways = started.await.unwrap().unwrap();
+    let gateways = is_under_way(&mut run, gateways_of).await;
     // A process that is paused hears SIGKILL alone.
     kill(Pid::from_raw(i32::try_from(gateways[0]).unwrap()), Signal::SIGSTOP).unwrap();
     run.kill().unwrap();

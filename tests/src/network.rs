@@ -42,8 +42,8 @@ impl Network {
         if !nix::unistd::geteuid().is_root() {
             return Some("making network namespaces needs root".to_owned());
         }
-        let missing: Vec<&str> = ["ip", "nft"].into_iter().filter(|program| !on_path(program)).collect();
-        let packages = "packages iproute2 and nftables";
+        let missing: Vec<&str> = ["ip", "nft", "nsenter"].into_iter().filter(|program| !on_path(program)).collect();
+        let packages = "packages iproute2, nftables and util-linux";
         (!missing.is_empty()).then(|| format!("not installed: {} ({packages})", missing.join(", ")))
     }
 

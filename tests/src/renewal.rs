@@ -18,11 +18,19 @@ use crate::wait::eventually;
 /// When the program is missing.
 #[must_use]
 pub fn gateway_command(words: &[&str]) -> Output {
-    let mut command = Command::new(binary("openshell-gateway").expect("the gateway is built"));
+    try_gateway_command(words).expect("the gateway is built, and runs")
+}
+
+/// The same.
+///
+/// # Errors
+/// When the program is missing, or cannot be started.
+pub fn try_gateway_command(words: &[&str]) -> anyhow::Result<Output> {
+    let mut command = Command::new(binary("openshell-gateway")?);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
         command.env_remove(name);
     }
-    command.args(words).stdin(Stdio::null()).output().expect("the gateway runs")
+    command.args(words).stdin(Stdio::null()).output().context("starting the gateway")
 }
 
 impl Cluster {
@@ -34,16 +42,13 @@ impl Cluster {
         // Laid out by the same hand as the others, as a cluster of its own that is never started.
         let one = Self::prepare(ClusterOptions { nodes: 1, ..ClusterOptions::default() }, None)?;
         let any = self.gateways.first().context("a cluster has nodes")?;
-        let (peers, key) = (any.argument("--initial-cluster"), any.argument("--secrets-key-file").to_owned());
-        let addresses: Vec<&str> = peers.split(',').filter_map(|entry| Some(entry.split_once('=')?.1)).collect();
-        let addresses = addresses.join(",");
+        let [members, key] = ["--initial-cluster", "--secrets-key-file"].map(|flag| any.argument(flag).to_owned());
         let folder = self.directory.as_ref().context("the cluster keeps its files")?.path().to_path_buf();
         let mut gateway = one.gateways[0].renumbered(id, folder.join(format!("node-{id}.log")));
-        gateway.set_argument("--node-id", id.to_string());
         gateway.set_argument("--data-dir", folder.join(format!("node-{id}")).display().to_string());
         gateway.set_argument("--secrets-key-file", key);
-        gateway.set_argument("--initial-cluster", addresses);
-        gateway.rename_argument("--initial-cluster", "--join");
+        gateway.set_argument("--initial-cluster", members);
+        gateway.become_newcomer(id);
         gateway.start()?;
         let port = gateway.ports().health;
         self.gateways.push(gateway);

@@ -51,7 +51,13 @@ impl Cluster {
     /// Whether a node said that its trap has sprung.
     #[must_use]
     pub fn has_sprung(&self, id: u64) -> bool {
-        self.gateway(id).log_text().lines().any(|line| line.starts_with("chaos: "))
+        self.springs(id) > 0
+    }
+
+    /// How often it said so, over all its lives.
+    #[must_use]
+    pub fn springs(&self, id: u64) -> usize {
+        self.gateway(id).log_text().lines().filter(|line| line.starts_with("chaos: ")).count()
     }
 
     fn trap_file(&self, id: u64) -> PathBuf {

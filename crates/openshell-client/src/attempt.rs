@@ -152,12 +152,16 @@ impl Client {
     }
 }
 
-/// What tonic says of an answer whose end is missing. It makes these statuses itself, without a source, and the second one
-/// with the node's headers: no node has said them.
-const CUT_SHORT: [&str; 2] = ["Missing response message.", "Unexpected EOF decoding stream."];
+/// Whether tonic says that the end of an answer is missing. It makes these statuses itself, without a source, and the
+/// second one with the node's headers: no node has said them, and whether the call took effect is not known.
+#[must_use]
+pub fn is_cut_short(status: &Status) -> bool {
+    let said = ["Missing response message.", "Unexpected EOF decoding stream."];
+    status.code() == Code::Internal && said.contains(&status.message())
+}
 
 /// What a failed attempt means. tonic gives a status that it made itself, out of a broken connection or a timer, a source,
-/// but for [`CUT_SHORT`]; any other without a source was said by a node.
+/// but where the answer [is cut short](is_cut_short); any other without a source was said by a node.
 fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
     if let Some(source) = std::error::Error::source(&status) {
         return match connect_error(source) {
@@ -170,7 +174,7 @@ fn judge<T>(line: &Line, status: Status) -> Outcome<T> {
         // Something that the cluster had to call did not answer: that is the answer.
         Code::Unavailable if outcome_is(&status, "refused") => Outcome::Refused(status),
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => Outcome::Doubt(status),
-        Code::Internal if CUT_SHORT.contains(&status.message()) => Outcome::Doubt(status),
+        Code::Internal if is_cut_short(&status) => Outcome::Doubt(status),
         // Written out, so that a code added to the library is judged by a person.
         Code::Ok
         | Code::InvalidArgument
@@ -199,9 +203,10 @@ pub(crate) fn is_lost(position: Position, refusal: &Status) -> bool {
     is_of_another_epoch || refusal.metadata().get("x-openshell-position").is_some_and(|value| value == "lost")
 }
 
-/// At which time another id is to be made, in milliseconds since the Unix epoch, when the refused one does not fit the
-/// cluster's time. Nothing was done in the refused attempt.
-pub(crate) fn id_time_ms(refusal: &Status) -> Option<u64> {
+/// At which time another request id is to be made, in milliseconds since the Unix epoch, when the refused one does not fit
+/// the cluster's time. Nothing was done in the refused attempt.
+#[must_use]
+pub fn id_time_ms(refusal: &Status) -> Option<u64> {
     refusal.metadata().get("x-openshell-id-time-ms")?.to_str().ok()?.parse().ok()
 }
 

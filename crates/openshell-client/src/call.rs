@@ -2,7 +2,8 @@
 //! an answer, a refusal or the deadline. A refusal is never repeated; doubt always is, because the
 //! cluster remembers the id and answers a repetition with the first answer. After doubt a refusal
 //! counts for the whole call only when the node says so; else it is about its own attempt. A failure
-//! with the outcome `unknown` is never a refusal, whatever its code.
+//! with the outcome `unknown` is never a refusal, whatever its code. An id that nobody but this call has chosen, and that
+//! does not fit the cluster's time, is replaced before there is any doubt.
 
 use std::time::Duration;
 

@@ -32,9 +32,6 @@ use crate::status::{Gauges, MemberInfo};
 use crate::transfer::Heir;
 use crate::vacancy;
 
-/// Ended connections that wait to be looked after; beyond, one look is as good as two.
-const DEPARTURES_MAX: usize = 16;
-
 /// A running node of a cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
 pub struct Cluster {
@@ -58,9 +55,8 @@ impl Cluster {
             is_removed: start::is_removed(opened.view.clone()),
             expelled: OnceLock::new(),
         });
-        let (departed, departures) = mpsc::channel(DEPARTURES_MAX);
-        let wire = Wire::new(Arc::new(config.peer_listener), Arc::clone(&myself), departed);
-        let wire = Arc::new(wire.map_err(StartError::Tls)?);
+        let (departed, departures) = vacancy::departures();
+        let wire = Arc::new(Wire::new(config.peer_listener, Arc::clone(&myself), departed).map_err(StartError::Tls)?);
         let links = Arc::new(Links::new(Arc::clone(&wire)));
         let network = Network { node: config.node, links: Arc::clone(&links), pace };
         let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);

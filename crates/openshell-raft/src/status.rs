@@ -52,11 +52,16 @@ pub struct Gauges {
     pub exclusive_decisions: u64,
 }
 
+/// The role of a node that leads.
+pub(crate) const LEADER: &str = "leader";
+/// That of one that asks for votes.
+pub(crate) const CANDIDATE: &str = "candidate";
+
 fn role(state: ServerState) -> &'static str {
     match state {
-        ServerState::Leader => "leader",
+        ServerState::Leader => LEADER,
         ServerState::Follower => "follower",
-        ServerState::Candidate => "candidate",
+        ServerState::Candidate => CANDIDATE,
         ServerState::Learner => "learner",
         ServerState::Shutdown => "stopped",
     }

@@ -19,14 +19,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::node::Node;
 use crate::peer::nobody_listens;
+use crate::status::{CANDIDATE, LEADER};
 
 /// Between two looks while nothing certain is known.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A peer that lives answers by then.
 const ANSWER_LIMIT: Duration = Duration::from_millis(200);
-/// What nodes say of their role.
-const LEADER: &str = "leader";
-const CANDIDATE: &str = "candidate";
+/// Ended connections that wait for a look; with so many of them there will be one.
+const DEPARTURES_MAX: usize = 16;
+
+/// Where to tell of nodes whose connections have ended, and the other end for [`watch`].
+pub(crate) fn departures() -> (mpsc::Sender<u64>, mpsc::Receiver<u64>) {
+    mpsc::channel(DEPARTURES_MAX)
+}
 
 /// Looks after the leader whenever a connection that it made has ended, and at the start: all nodes may have been
 /// started at one moment, and then nobody leads.
@@ -93,8 +98,8 @@ impl Node {
 
     /// Whether a majority is there to vote for this node, and nobody of it knows better.
     async fn may_stand(&self, leader: u64, vote: &Vote) -> bool {
-        let own = self.gauges().last_log_index;
-        let metrics = self.server_metrics();
+        let metrics = self.metrics();
+        let own = metrics.last_log_index.unwrap_or(0);
         let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
         let others = voters.iter().filter(|voter| **voter != self.id);
         let deadline = Instant::now() + ANSWER_LIMIT;

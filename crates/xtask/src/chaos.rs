@@ -41,10 +41,13 @@ pub(crate) fn run(minutes: u64, seed: Option<u64>, rows: bool) -> Result<u8> {
         output::heading(&format!("jepsen: {minutes} min, seed {seed}"));
         let mut jepsen = Command::new(&program);
         jepsen.current_dir(cargo.root()).args(arguments(minutes, seed, rows));
+        let earlier = newest(&store, seed);
         let status = jepsen.status().context("openshell-jepsen could not be started")?;
         let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_JUDGED);
         worst = worse(worst, code);
-        left.push(Piece { minutes, seed, code, folder: newest(&store, seed) });
+        // One that ended before it made its folder has none, whatever an earlier run with its seed has left.
+        let folder = newest(&store, seed).filter(|folder| Some(folder) != earlier.as_ref());
+        left.push(Piece { minutes, seed, code, folder });
         tell(&left)?;
     }
     Ok(worst)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const FILE: &str = "rows.json";
 
 /// What came of some seeds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Sweep {
     /// The seeds that were asked for.
     pub seeds: Range<u64>,

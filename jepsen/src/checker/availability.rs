@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::findings::Finding;
 use super::hurt::majority_hurt;
 use super::windows::{Window, windows};
-use crate::history::{Action, Operation, Outcome, Story};
+use crate::history::{Action, Operation, Outcome, Story, nanoseconds};
 use crate::workload::LAST_WRITE;
 
 /// The name of the checker.
@@ -58,14 +58,13 @@ struct Work {
 impl Work {
     /// The last reads and writes are no part of it.
     fn of(story: &Story<'_>) -> Self {
-        let settled_ns = story.settled_ns().unwrap_or(u64::MAX);
-        let own = || story.operations.iter().filter(|one| one.invoked_ns < settled_ns);
-        let writes = || own().filter(|one| matches!(one.action, Action::Write { .. }));
+        let own = &story.operations[..story.operations.len() - story.last_operations().len()];
+        let writes = || own.iter().filter(|one| matches!(one.action, Action::Write { .. }));
         let mut written: Vec<u64> = writes().filter(|one| one.outcome.is_ok()).map(|one| one.returned_ns).collect();
         written.sort_unstable();
         Self {
-            begun_ns: own().map(|one| one.invoked_ns).min().unwrap_or_default(),
-            ended_ns: own().map(|one| one.invoked_ns).max().unwrap_or_default(),
+            begun_ns: own.first().map_or(0, |one| one.invoked_ns),
+            ended_ns: own.last().map_or(0, |one| one.invoked_ns),
             is_written: writes().next().is_some(),
             written,
         }
@@ -181,9 +180,8 @@ fn recovers(story: &Story<'_>, windows: &[Window<'_>], work: &Work, limits: Limi
 
 /// The writes that are asked for when the cluster is whole again.
 fn last_writes<'s, 'a>(story: &'s Story<'a>) -> impl Iterator<Item = &'s Operation<'a>> {
-    let settled_ns = story.settled_ns().unwrap_or(u64::MAX);
     let is_last = |action: &Action| matches!(action, Action::Call { rpc } if rpc == LAST_WRITE);
-    story.operations.iter().filter(move |one| one.invoked_ns >= settled_ns && is_last(one.action))
+    story.last_operations().iter().filter(move |one| is_last(one.action))
 }
 
 /// Once everything is whole again, a write is acknowledged through each node. What does not become whole is found
@@ -217,10 +215,6 @@ fn known_share(story: &Story<'_>, windows: &[Window<'_>], limits: Limits, findin
     if all >= QUIET_MIN && (known * 1_000) / all < usize::try_from(limits.known_share_min).unwrap_or(usize::MAX) {
         finding.violated(format!("without a fault, {known} of {all} calls were answered"));
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn seconds(nanoseconds: u64) -> f64 {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::findings::Finding;
 use super::windows::windows;
-use crate::history::{Action, Edit, Line, Operation, Outcome, Stage, Story};
+use crate::history::{Action, Edit, Line, Operation, Outcome, Stage, Story, nanoseconds};
 use crate::workload::{Workload, mutating_methods};
 
 /// The name of the checker.
@@ -21,16 +21,20 @@ const FLOW_MIN: usize = 5;
 /// tested. A short run does not come that far.
 const REFUSALS_MAX: usize = 40;
 
-/// Methods that only ever refuse what is sent here, and why.
-const NEVER_SUCCEED: [(&str, &str); 8] = [
-    ("openshell.v1.OpenShell/CreateSshSession", "no gateway has it"),
-    ("openshell.v1.OpenShell/RevokeSshSession", "no gateway has it"),
-    ("openshell.v1.OpenShell/ExposeService", "no gateway has it"),
-    ("openshell.v1.OpenShell/DeleteService", "no gateway has it"),
-    ("openshell.v1.OpenShell/StopSandbox", "a sandbox is ready once a supervisor follows it, and none does"),
-    ("openshell.v1.OpenShell/StartSandbox", "what was never stopped cannot be started"),
-    ("openshell.v1.OpenShell/RotateProviderCredential", "there is nobody outside who mints"),
-    ("openshell.cluster.v1.Cluster/ReplaceNode", "its fields are left alone: nodes are replaced by a fault"),
+/// Methods that only ever refuse what is sent here.
+const NEVER_SUCCEED: [&str; 8] = [
+    // No gateway has these.
+    "openshell.v1.OpenShell/CreateSshSession",
+    "openshell.v1.OpenShell/RevokeSshSession",
+    "openshell.v1.OpenShell/ExposeService",
+    "openshell.v1.OpenShell/DeleteService",
+    // A sandbox is ready once a supervisor follows it, and none does; what was never stopped cannot be started.
+    "openshell.v1.OpenShell/StopSandbox",
+    "openshell.v1.OpenShell/StartSandbox",
+    // There is nobody outside who mints.
+    "openshell.v1.OpenShell/RotateProviderCredential",
+    // Its fields are left alone: nodes are replaced by a fault.
+    "openshell.cluster.v1.Cluster/ReplaceNode",
 ];
 
 /// A fault that a run must have seen.
@@ -84,10 +88,9 @@ fn faults(story: &Story<'_>, required: &[Required], finding: &mut Finding) {
     let mut answered: Vec<u64> =
         story.operations.iter().filter(|operation| operation.outcome.is_ok()).map(|one| one.returned_ns).collect();
     answered.sort_unstable();
-    let before_ns = u64::try_from(FLOW_BEFORE.as_nanos()).unwrap_or(u64::MAX);
     let mut felt: BTreeMap<&str, usize> = BTreeMap::new();
     for window in windows(story.lines).into_iter().filter(|window| window.is_felt) {
-        let earlier = answered.partition_point(|at| *at + before_ns < window.from_ns);
+        let earlier = answered.partition_point(|at| *at + nanoseconds(FLOW_BEFORE) < window.from_ns);
         let by_then = answered.partition_point(|at| *at <= window.from_ns);
         *felt.entry(window.kind).or_default() += usize::from(by_then - earlier >= FLOW_MIN);
     }
@@ -168,12 +171,11 @@ fn unanswered(own: &[&Operation<'_>]) -> Vec<String> {
             _ => {}
         }
     }
-    let can_succeed = |rpc: &str| !NEVER_SUCCEED.iter().any(|(name, _)| *name == rpc);
     let mut lacks = Vec::new();
     for rpc in mutating_methods() {
         match heard.get(rpc.as_str()) {
             None => lacks.push(format!("{rpc} was never answered")),
-            Some((0, refused)) if can_succeed(&rpc) && *refused >= REFUSALS_MAX => {
+            Some((0, refused)) if !NEVER_SUCCEED.contains(&rpc.as_str()) && *refused >= REFUSALS_MAX => {
                 lacks.push(format!("{rpc} was refused {refused} times, and never did anything"));
             }
             Some(_) => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::history::Operation;
+use crate::history::{Operation, nanoseconds};
 
 /// A request of which its caller knows no more is gone after this. A node works on it for 10 s at most, but a
 /// connection through a cut delivers it half a minute late, one between nodes does so once more, and a node may be
@@ -12,6 +12,5 @@ const LIFE: Duration = Duration::from_secs(120);
 
 /// Whether a write in doubt may have taken effect after another one, which was asked for later or not.
 pub(super) fn may_follow(doubtful: &Operation<'_>, other: &Operation<'_>) -> bool {
-    let life_ns = u64::try_from(LIFE.as_nanos()).unwrap_or(u64::MAX);
-    doubtful.returned_ns.saturating_add(life_ns) >= other.invoked_ns
+    doubtful.returned_ns.saturating_add(nanoseconds(LIFE)) >= other.invoked_ns
 }

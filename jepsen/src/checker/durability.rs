@@ -18,8 +18,8 @@ struct Known<'a> {
     /// Writes in doubt, and what they do to the key.
     doubtful: Vec<(Operation<'a>, &'a Edit)>,
     acknowledged: usize,
-    /// What the last reads found, and when it was asked.
-    found: Vec<(u64, Option<&'a Cell>)>,
+    /// What the last reads found.
+    found: Vec<Option<&'a Cell>>,
 }
 
 /// Whether everything that was acknowledged is there at the end.
@@ -37,7 +37,7 @@ pub(super) fn check(story: &Story<'_>) -> Finding {
         if known.found.is_empty() {
             finding.unknown(format!("{key} was written and not read at the end"));
         }
-        for (_, found) in &known.found {
+        for found in &known.found {
             if let Some(said) = lost(known, *found) {
                 finding.violated(format!("{key}: {said}"));
             }
@@ -69,7 +69,7 @@ fn note<'a>(keys: &mut BTreeMap<&'a str, Known<'a>>, operation: &Operation<'a>, 
         }
         (Action::Read { keys: asked }, Outcome::Found { cells }) if operation.invoked_ns >= settled_ns => {
             for key in asked {
-                keys.entry(key).or_default().found.push((operation.invoked_ns, cells.get(key)));
+                keys.entry(key).or_default().found.push(cells.get(key));
             }
         }
         _ => {}

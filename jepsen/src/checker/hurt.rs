@@ -50,7 +50,7 @@ fn hurt_by(window: &Window<'_>, nodes: u64) -> Hurt {
     let hit: BTreeSet<u64> = window.nodes.iter().copied().collect();
     let count = hit.len() as u64;
     // Of a kind that is not known any more, everything is possible.
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == window.kind) else {
+    let Some(kind) = Kind::of_name(window.kind) else {
         return Hurt { nodes: (1..=nodes).collect(), others: 0 };
     };
     let damage = damage_of(kind, count, nodes);

@@ -13,10 +13,9 @@ pub(crate) const NAME: &str = "last_reads";
 /// Whether every last read came to something at every node that it was asked of.
 pub(super) fn check(story: &Story<'_>) -> Finding {
     let mut finding = Finding::of(NAME);
-    let settled_ns = story.settled_ns().unwrap_or(u64::MAX);
     // The last attempt, unless one before it was answered.
     let mut last: BTreeMap<(u64, Vec<&str>), &Operation<'_>> = BTreeMap::new();
-    for operation in story.operations.iter().filter(|operation| operation.invoked_ns >= settled_ns) {
+    for operation in story.last_operations() {
         let Some(about) = about(operation.action) else { continue };
         let attempt = last.entry((operation.node, about)).or_insert(operation);
         if !attempt.outcome.is_ok() {

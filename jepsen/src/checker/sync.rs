@@ -71,9 +71,7 @@ fn order<'a>(story: &Story<'a>) -> BTreeMap<&'a str, usize> {
 
 /// What the last reads found.
 fn last_read<'a>(story: &Story<'a>) -> BTreeMap<&'a str, &'a Cell> {
-    let settled_ns = story.settled_ns().unwrap_or(u64::MAX);
-    let reads = story.operations.iter().filter(|operation| operation.invoked_ns >= settled_ns);
-    let found = reads.filter_map(|operation| match (operation.action, operation.outcome) {
+    let found = story.last_operations().iter().filter_map(|operation| match (operation.action, operation.outcome) {
         (Action::Read { .. }, Outcome::Found { cells }) => Some(cells),
         _ => None,
     });

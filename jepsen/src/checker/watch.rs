@@ -209,7 +209,7 @@ fn against_writes(
             _ => {}
         }
     }
-    coverage(&acknowledged.keys().copied().collect(), watchers, finding);
+    coverage(&acknowledged, watchers, finding);
     let mut told = 0;
     for (at, made) in &acknowledged {
         let is_covered = watchers.values().any(|watcher| watcher.covers(*at));
@@ -233,11 +233,12 @@ fn against_writes(
 }
 
 /// Each watcher was there when writes were acknowledged: what it was not told of beside its spans is nobody's fault.
-fn coverage(acknowledged: &BTreeSet<Position>, watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut Finding) {
+fn coverage(acknowledged: &BTreeMap<Position, Changes>, watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut Finding) {
     let mut least = None;
     for (number, watcher) in watchers {
         let stay = watcher.stay().map(|(from, to)| (Bound::Excluded(from), Bound::Included(to.max(from))));
-        let due: Vec<Position> = stay.into_iter().flat_map(|stay| acknowledged.range(stay)).copied().collect();
+        let due: Vec<Position> =
+            stay.into_iter().flat_map(|stay| acknowledged.range(stay)).map(|(at, _)| *at).collect();
         let followed = due.iter().filter(|at| watcher.covers(**at)).count();
         if followed * 100 < due.len() * FOLLOWED_PERCENT {
             let due = due.len();
@@ -262,7 +263,7 @@ fn ends(story: &Story<'_>, watchers: &BTreeMap<u64, Watcher<'_>>, finding: &mut 
     let writes = story.operations.iter().filter(|operation| matches!(operation.outcome, Outcome::Done { .. }));
     let newest = writes.filter(|one| one.action.keys().into_iter().all(is_profile)).filter_map(|one| one.at).max();
     let mut read: BTreeMap<&str, Option<&Cell>> = BTreeMap::new();
-    for operation in story.operations.iter().filter(|one| story.settled_ns().is_some_and(|at| one.invoked_ns >= at)) {
+    for operation in story.last_operations() {
         if let (Action::Read { keys }, Outcome::Found { cells }) = (operation.action, operation.outcome) {
             read.extend(keys.iter().filter(|key| is_profile(key)).map(|key| (key.as_str(), cells.get(key))));
         }

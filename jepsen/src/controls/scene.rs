@@ -107,34 +107,31 @@ async fn stands_still(cluster: &Cluster, ledger: &mut Ledger, node: u64) -> anyh
     eventually("a disk that stands still", LIMIT, async || cluster.has_sprung(node).then_some(())).await
 }
 
-/// How a node stands to Raft, in its `life`-th life.
-async fn sample(cluster: &Cluster, node: u64, life: u32) -> anyhow::Result<Line> {
-    let (term, leader) = eventually("a node to say its term", LIMIT, async || {
+/// The term of a node, and who leads as it knows: 0 for nobody.
+async fn standing(cluster: &Cluster, node: u64) -> anyhow::Result<(u64, u64)> {
+    eventually("a node to say its term", LIMIT, async || {
         let status = cluster.statuses().await.into_iter().find(|status| status.node == node)?;
         let own = status.members.iter().find(|member| member.id == node)?;
         Some((own.term, status.leader))
     })
-    .await?;
-    Ok(Line::Raft { time_ns: 0, node, process: life, term, leader, committed: 0, applied: 0 })
+    .await
 }
 
-fn term(sample: &Line) -> u64 {
-    match sample {
-        Line::Raft { term, .. } => *term,
-        _ => 0,
-    }
+/// The same in a history, said by the node in its `life`-th life.
+fn sample(node: u64, life: u32, (term, leader): (u64, u64)) -> Line {
+    Line::Raft { time_ns: 0, node, process: life, term, leader, committed: 0, applied: 0 }
 }
 
 async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
     let (mut cluster, mut ledger) = with_slow_disks(options, random).await?;
     let led = leader(&cluster).await?;
     let voter = cluster.ids().filter(|id| *id != led).choose(random).context("a cluster has followers")?;
-    let before = sample(&cluster, voter, 1).await?;
+    let before = standing(&cluster, voter).await?;
     stands_still(&cluster, &mut ledger, voter).await?;
     cluster.gateway_mut(led).kill()?;
     // Of the two that are left both must vote, for whichever of them.
     let voted = eventually("a vote in a new term", LIMIT, async || {
-        sample(&cluster, voter, 1).await.ok().filter(|now| term(now) > term(&before))
+        standing(&cluster, voter).await.ok().filter(|(term, _)| *term > before.0)
     })
     .await?;
     for id in cluster.ids() {
@@ -142,10 +139,10 @@ async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow:
     }
     cluster.take_trap_away(voter);
     cluster.gateway_mut(voter).start()?;
-    let mut lines = vec![before, voted];
+    let mut lines = vec![sample(voter, 1, before), sample(voter, 1, voted)];
     // Alone it elects nobody, and its term is the one that it remembers.
     for _ in 0..20 {
-        lines.push(sample(&cluster, voter, 2).await?);
+        lines.push(sample(voter, 2, standing(&cluster, voter).await?));
     }
     checker::judge(&lines, &Expectations::default())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::future::join_all;
+use nix::sys::signal::Signal;
 use openshell_chaos::Point;
 use openshell_client::methods;
 use openshell_proto::cluster::ReplaceNodeRequest;
@@ -26,8 +27,6 @@ const FAR_BEHIND: u64 = 170;
 /// The node that takes a member's place.
 const NEWCOMER: u64 = 4;
 const KEY: &str = "ACME_TOKEN";
-/// Its number on Linux.
-const SIGABRT: i32 = 6;
 
 struct Crash {
     cluster: Cluster,
@@ -69,7 +68,7 @@ async fn forming(cluster: &mut Cluster, victim: u64) -> anyhow::Result<()> {
 /// It ended because of its trap and of nothing else.
 fn fell_there(cluster: &mut Cluster, victim: u64) -> anyhow::Result<()> {
     let status = cluster.gateway_mut(victim).exit_status().context("the node has not ended")?;
-    let aborted = status.signal() == Some(SIGABRT);
+    let aborted = status.signal() == Some(Signal::SIGABRT as i32);
     ensure!(aborted && cluster.has_sprung(victim), "node {victim} ended with {status}, not by its trap");
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -12,7 +13,6 @@ use openshell_tests::{on_path, run_program};
 use tempfile::TempDir;
 
 use super::mark;
-use super::sweep::unmount;
 
 /// The file takes only as much room as is written.
 const SIZE: u64 = 512 * 1024 * 1024;
@@ -20,6 +20,8 @@ const SIZE: u64 = 512 * 1024 * 1024;
 const FILLER: &str = "filler";
 /// A file system with less room than this is full.
 const FULL_BYTES: u64 = 64 * 1024;
+const UNMOUNT_ATTEMPTS: u32 = 50;
+const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 /// Asks ext4 to forget everything that is not on its disk, and to fail from then on: `EXT4_IOC_SHUTDOWN`, without
 /// writing the journal first.
 const SHUTDOWN: &str = "import fcntl,os,struct,sys\n\
@@ -157,6 +159,23 @@ impl Drop for Disk {
         let _ = self.thaw();
         let _ = self.unmount();
     }
+}
+
+/// Unmounts a file system, as soon as nobody has a file open there; does nothing where none is.
+///
+/// # Errors
+/// When somebody has for five seconds.
+pub(super) fn unmount(mount: &str) -> anyhow::Result<()> {
+    let mut last = None;
+    for _ in 0..UNMOUNT_ATTEMPTS {
+        match run_program("umount", &[mount], "") {
+            Ok(_) => return Ok(()),
+            Err(error) if error.to_string().contains("not mounted") => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+        std::thread::sleep(UNMOUNT_PAUSE);
+    }
+    last.map_or(Ok(()), Err)
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {

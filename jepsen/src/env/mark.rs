@@ -2,13 +2,14 @@
 //! the next run can tell what a dead one left behind.
 
 use anyhow::Context;
+use openshell_tests::process_began;
 
 const PREFIX: &str = "openshell-chaos";
 
 /// A word that no other run has.
 pub(super) fn own() -> anyhow::Result<String> {
     let process = std::process::id();
-    let began = began(process).context("this process is not in the process table")?;
+    let began = process_began(process).context("this process is not in the process table")?;
     Ok(format!("{PREFIX}-{process}-{began}"))
 }
 
@@ -17,14 +18,7 @@ pub(super) fn is_of_the_dead(word: &str) -> bool {
     let Some(rest) = word.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')) else { return false };
     let mut numbers = rest.split('-').map(str::parse::<u64>);
     let (Some(Ok(process)), Some(Ok(start))) = (numbers.next(), numbers.next()) else { return false };
-    u32::try_from(process).is_ok_and(|process| began(process) != Some(start))
-}
-
-/// When a process began; nothing when there is none. Its name may hold spaces and brackets.
-fn began(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    u32::try_from(process).is_ok_and(|process| process_began(process) != Some(start))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(super) fn attempt() -> anyhow::Result<&'static str> {
         return Ok("this program stands in one");
     }
     let is_root = nix::unistd::geteuid().is_root();
-    if let Some(missing) = missing(&["unshare", "ip", "nft"]).filter(|_| is_root) {
+    if let Some(missing) = missing(&["unshare", "ip", "nft", "nsenter"]).filter(|_| is_root) {
         bail!("{missing}");
     }
     let mut command = if is_root {
@@ -81,7 +81,7 @@ pub(super) fn attempt() -> anyhow::Result<&'static str> {
     };
     let script = "ip netns add one && ip netns add two && \
         ip link add name one netns one type veth peer name two netns two && \
-        ip netns exec one nft add table bridge trial && echo made";
+        nsenter --net=/run/netns/one -- nft add table bridge trial && echo made";
     let output = command.args(["sh", "-c", script]).current_dir("/").stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(said.trim() == "made", "{}", String::from_utf8_lossy(&output.stderr).trim());

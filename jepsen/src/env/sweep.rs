@@ -3,14 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use openshell_tests::{Network, run_program};
 
+use super::disk::unmount;
 use super::mark;
-
-const UNMOUNT_ATTEMPTS: u32 = 50;
-const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes what runs left behind whose process is gone. To be called before anything is made; what cannot be removed
 /// stays for the next one.
@@ -29,23 +26,6 @@ pub(crate) fn sweep() {
     let mut folders = folders_of_the_dead(&std::env::temp_dir());
     folders.extend(mounts.iter().filter_map(|mount| folder_of_the_dead(Path::new(mount))));
     remove(&folders, &mounts_of_the_dead());
-}
-
-/// Unmounts a file system, as soon as nobody has a file open there; does nothing where none is.
-///
-/// # Errors
-/// When somebody has for five seconds.
-pub(super) fn unmount(mount: &str) -> anyhow::Result<()> {
-    let mut last = None;
-    for _ in 0..UNMOUNT_ATTEMPTS {
-        match run_program("umount", &[mount], "") {
-            Ok(_) => return Ok(()),
-            Err(error) if error.to_string().contains("not mounted") => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-        std::thread::sleep(UNMOUNT_PAUSE);
-    }
-    last.map_or(Ok(()), Err)
 }
 
 /// Places of file systems in folders of runs whose process is gone, in the order in which they were mounted.

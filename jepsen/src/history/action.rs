@@ -196,20 +196,8 @@ impl Outcome {
 
     /// The words of a node that said that it is broken.
     pub(crate) fn said_broken(&self) -> Option<&str> {
-        match self {
-            Self::Unknown { why } => why.strip_prefix(BROKEN),
-            Self::Found { .. }
-            | Self::Done { .. }
-            | Self::Conflict { .. }
-            | Self::Exists { .. }
-            | Self::Absent { .. }
-            | Self::Made { .. }
-            | Self::There { .. }
-            | Self::Answered
-            | Self::Refused { .. }
-            | Self::Wrong { .. }
-            | Self::NotDone => None,
-        }
+        let Self::Unknown { why } = self else { return None };
+        why.strip_prefix(BROKEN)
     }
 
     /// Whether the cluster did, or answered, what it was asked.

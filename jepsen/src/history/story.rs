@@ -128,6 +128,12 @@ impl<'a> Story<'a> {
             _ => None,
         })
     }
+
+    /// The operations since the last reads began; none if the run did not come to them.
+    pub(crate) fn last_operations(&self) -> &[Operation<'a>] {
+        let settled_ns = self.settled_ns().unwrap_or(u64::MAX);
+        &self.operations[self.operations.partition_point(|one| one.invoked_ns < settled_ns)..]
+    }
 }
 
 fn called(line: &Line) -> Option<Operation<'_>> {

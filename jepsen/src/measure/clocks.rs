@@ -30,7 +30,7 @@ const EFFECT: Duration = Duration::from_millis(1_500);
 const AGAIN: u32 = 2;
 
 /// What was seen.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Tally {
     /// Faults that were felt while something was acknowledged.
     faults: u64,
@@ -132,11 +132,9 @@ async fn one(rig: &Rig, writers: &mut Writers, shift: Shift, is_leader: bool) ->
     });
     let written = written.await?;
     let after = rig.leadership(LIMIT).await.context("no leader")?;
-    let lost = match written.sound {
-        Ok(()) => writers.check(&nodes).await,
-        contradicted => contradicted,
-    };
-    Ok(Seen { is_changed: after != before, is_sample: is_noticed && written.acknowledged > 0, lost })
+    let written = written.checked(writers, &nodes).await;
+    let is_sample = is_noticed && written.acknowledged > 0;
+    Ok(Seen { is_changed: after != before, is_sample, lost: written.sound })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const WRITES: u64 = 20;
 const BATCH: u64 = 20;
 
 /// What was seen.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Tally {
     fates: BTreeMap<&'static str, u32>,
     /// The ways in which files were damaged.

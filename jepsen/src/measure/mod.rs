@@ -7,6 +7,7 @@ mod failover;
 mod figures;
 mod powerloss;
 mod recovery;
+mod rounds;
 mod slow_disk;
 mod writers;
 

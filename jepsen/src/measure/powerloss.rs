@@ -5,20 +5,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use openshell_tests::{Access, ClusterOptions, Cut};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
 use super::figures::{failures, skipped};
+use super::rounds::{UNIT, rounds};
 use super::writers::{Writers, Written};
 use crate::env::{Capability, Machine};
-use crate::report::say;
 use crate::run::{Equipment, Rig};
 use crate::scoreboard::Measured;
 
 const LIMIT: Duration = Duration::from_secs(60);
-const UNIT: &str = "rounds";
-/// So many rounds for each that counts, at most.
-const ATTEMPTS: u64 = 2;
 /// Names of cuts.
 const AWAY: &str = "away";
 const ALONE: &str = "alone";
@@ -36,48 +33,20 @@ pub(super) async fn measure(all: u64, one: u64, seed: u64) -> anyhow::Result<Vec
     let why = machine.lacks(&[Capability::Namespaces]);
     let equipment = Equipment { apart: why.is_none(), disks: true, clocks: false };
     let rig = Rig::new(ClusterOptions::default(), equipment).await?;
+    let nodes = rig.accesses();
     let mut random = StdRng::seed_from_u64(seed);
-    let (lost, samples) = rounds(&rig, all, &mut random, Loss::All).await?;
+    let losing = async |writers: &mut Writers, working| lose_all(&rig, writers, working).await;
+    let (lost, samples) = rounds(&nodes, all, &mut random, "power of all", losing).await?;
     let mut figures = vec![failures("2.power-all", UNIT, lost, samples, seed)];
     figures.push(match why {
         None => {
-            let (lost, samples) = rounds(&rig, one, &mut random, Loss::One).await?;
+            let losing = async |writers: &mut Writers, working| lose_one(&rig, writers, working).await;
+            let (lost, samples) = rounds(&nodes, one, &mut random, "power of one", losing).await?;
             failures("2.power-one", UNIT, lost, samples, seed)
         }
         Some(why) => skipped("2.power-one", UNIT, &why),
     });
     Ok(figures)
-}
-
-/// Who loses power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loss {
-    All,
-    One,
-}
-
-/// How many rounds lost something, and how many there were in which something was acknowledged.
-async fn rounds(rig: &Rig, count: u64, random: &mut StdRng, loss: Loss) -> anyhow::Result<(u32, u64)> {
-    let nodes = rig.accesses();
-    let mut writers = Writers::open(&nodes).await?;
-    let (mut lost, mut samples) = (0, 0);
-    for round in 0..ATTEMPTS * count {
-        if samples == count {
-            break;
-        }
-        let working = Duration::from_millis(random.random_range(100..500));
-        let Written { acknowledged, sound } = match loss {
-            Loss::All => lose_all(rig, &mut writers, working).await?,
-            Loss::One => lose_one(rig, &mut writers, working).await?,
-        };
-        samples += u64::from(acknowledged > 0 || sound.is_err());
-        if let Err(error) = sound {
-            lost += 1;
-            say(&format!("round {round}, {loss:?}: {error:#}"));
-            writers = Writers::open(&nodes).await?;
-        }
-    }
-    Ok((lost, samples))
 }
 
 /// All nodes lose their power while clients write. What is lost is no error, but part of the answer.
@@ -91,7 +60,7 @@ async fn lose_all(rig: &Rig, writers: &mut Writers, working: Duration) -> anyhow
     let written = done.await?;
     rig.each(&ids, |machinery, id| machinery.start(id)).await?;
     rig.whole(LIMIT).await?;
-    Ok(checked(written, writers, &nodes).await)
+    Ok(written.checked(writers, &nodes).await)
 }
 
 /// One follower is away while the leader and the other follower acknowledge; that other one loses its power, and the
@@ -115,18 +84,8 @@ async fn lose_one(rig: &Rig, writers: &mut Writers, working: Duration) -> anyhow
     heal(AWAY).await?;
     rig.with(|machinery| machinery.start(victim)).await?;
     let two = [rig.node(away)?.access.clone(), rig.node(victim)?.access.clone()];
-    let written = checked(written, writers, &two).await;
+    let written = written.checked(writers, &two).await;
     heal(ALONE).await?;
     rig.whole(LIMIT).await?;
     Ok(written)
-}
-
-/// With what is found through these nodes, unless it was contradicted before.
-async fn checked(written: Written, writers: &mut Writers, nodes: &[Access]) -> Written {
-    let Written { acknowledged, sound } = written;
-    let sound = match sound {
-        Ok(()) => writers.check(nodes).await,
-        contradicted => contradicted,
-    };
-    Written { acknowledged, sound }
 }

@@ -6,20 +6,19 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use openshell_proto::v1::ProviderProfile;
 use openshell_tests::{Access, ClusterOptions, profile};
+use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
 use super::figures::{Times, failures};
-use super::writers::Writers;
+use super::rounds::{UNIT, rounds};
+use super::writers::{Writers, Written};
 use crate::ledger::Ledger;
 use crate::report::say;
 use crate::run::{Equipment, Rig};
 use crate::scoreboard::Measured;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// So many rounds for each that counts, at most.
-const ATTEMPTS: u64 = 2;
 /// A large state: so many profiles of so many bytes, which make a gigabyte.
 const LARGE_PROFILES: u64 = 1_250;
 const LARGE_BYTES: usize = 800_000;
@@ -30,19 +29,14 @@ const LARGE_LIMIT: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// When it does not come about.
-pub(super) async fn measure(rounds: u64, seed: u64) -> anyhow::Result<Vec<Measured>> {
+pub(super) async fn measure(kills: u64, seed: u64) -> anyhow::Result<Vec<Measured>> {
     let equipment = Equipment { apart: false, disks: false, clocks: false };
     let rig = Rig::new(ClusterOptions::default(), equipment).await?;
     let ids: Vec<u64> = rig.nodes.iter().map(|node| node.id).collect();
     let nodes = rig.accesses();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut writers = Writers::open(&nodes).await?;
-    let (mut times, mut lost, mut samples) = (Times::default(), 0, 0);
-    for round in 0..ATTEMPTS * rounds {
-        if samples == rounds {
-            break;
-        }
-        let working = Duration::from_millis(random.random_range(100..500));
+    let mut times = Times::default();
+    let killing = async |writers: &mut Writers, working| {
         writers.write_through(&nodes);
         let killed = writers.write_during(async {
             tokio::time::sleep(working).await;
@@ -56,22 +50,14 @@ pub(super) async fn measure(rounds: u64, seed: u64) -> anyhow::Result<Vec<Measur
             times.add(begin.elapsed());
         }
         rig.whole(LIMIT).await?;
-        let sound = match written.sound.and(first) {
-            Ok(()) => writers.check(&nodes).await,
-            contradicted => contradicted,
-        };
-        // Where nothing was acknowledged, nothing could be lost.
-        samples += u64::from(written.acknowledged > 0 || sound.is_err());
-        if let Err(error) = sound {
-            lost += 1;
-            say(&format!("round {round}: {error:#}"));
-            writers = Writers::open(&nodes).await?;
-        }
-    }
+        let written = Written { sound: written.sound.and(first), ..written };
+        Ok(written.checked(writers, &nodes).await)
+    };
+    let (lost, samples) = rounds(&nodes, kills, &mut random, "kill of all", killing).await?;
     Ok(vec![
         times.figure("5.p50", 50, seed),
         times.figure("5.max", 100, seed),
-        failures("2.kill-all", "rounds", lost, samples, seed),
+        failures("2.kill-all", UNIT, lost, samples, seed),
     ])
 }
 

@@ -24,6 +24,17 @@ pub(super) struct Written {
     pub(super) sound: anyhow::Result<()>,
 }
 
+impl Written {
+    /// With what is found through these nodes, unless it was contradicted before.
+    pub(super) async fn checked(self, writers: &mut Writers, nodes: &[Access]) -> Self {
+        let sound = match self.sound {
+            Ok(()) => writers.check(nodes).await,
+            contradicted => contradicted,
+        };
+        Self { sound, ..self }
+    }
+}
+
 pub(super) struct Writers {
     ledgers: Vec<Ledger>,
     nodes: Vec<Access>,

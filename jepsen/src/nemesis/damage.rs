@@ -90,11 +90,8 @@ pub(crate) struct Damaged {
 
 /// A way in words.
 pub(crate) fn way(number: u64) -> String {
-    let [kind, damage] = usize::try_from(number)
-        .ok()
-        .and_then(|number| ALL.get(number))
-        .map_or_else(Default::default, |(kind, damage)| [format!("{kind:?}"), format!("{damage:?}")]);
-    format!("{kind}: {damage}")
+    let found = usize::try_from(number).ok().and_then(|number| ALL.get(number));
+    found.map_or_else(String::new, |(kind, damage)| format!("{kind:?}: {damage:?}"))
 }
 
 /// Damages one file below a folder, chosen by a number. Where there is no file for a way, the next one is taken.

@@ -11,7 +11,6 @@ use openshell_chaos::{FILE_VARIABLE, POINT_VARIABLE, Point};
 use tokio::time::{Instant, sleep};
 
 use super::{Nemesis, Scope};
-use crate::run::Machinery;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A point is passed so often at most before the process ends there.
@@ -83,7 +82,7 @@ impl CrashPoint {
         let id = self.scope.victim()?;
         let looked = self.scope.rig.with(|machinery| {
             let Some(status) = machinery.ended(id) else { return Ok(None) };
-            Ok(Some((status, springs(machinery, id), machinery.cluster.gateway(id).log_tail(LINES))))
+            Ok(Some((status, machinery.cluster.springs(id), machinery.cluster.gateway(id).log_tail(LINES))))
         });
         let Some((status, sprung, log)) = looked.await? else { return Ok(None) };
         self.has_ended = true;
@@ -96,11 +95,6 @@ impl CrashPoint {
     }
 }
 
-/// How many lines of a node's log say that a trap springs.
-fn springs(machinery: &Machinery, id: u64) -> usize {
-    machinery.cluster.gateway(id).log_text().lines().filter(|line| line.starts_with("chaos: ")).count()
-}
-
 /// Whether a process with traps ended at one: it says so, and aborts.
 fn is_by_trap(status: ExitStatus, before: usize, now: usize) -> bool {
     status.signal() == Some(Signal::SIGABRT as i32) && now > before
@@ -109,7 +103,7 @@ fn is_by_trap(status: ExitStatus, before: usize, now: usize) -> bool {
 impl Nemesis for CrashPoint {
     async fn install(&mut self) -> anyhow::Result<String> {
         let id = self.scope.victim()?;
-        self.sprung = self.scope.rig.with(|machinery| Ok(springs(machinery, id))).await?;
+        self.sprung = self.scope.rig.with(|machinery| Ok(machinery.cluster.springs(id))).await?;
         self.restart(Some(&self.trap)).await?;
         while Instant::now() < self.until {
             if let Some(status) = self.fallen().await? {

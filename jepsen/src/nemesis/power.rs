@@ -1,11 +1,12 @@
 //! Power that is lost: what was not synced is gone, and the process with it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use openshell_tests::{Gateway, thread_states};
 
 use super::{Nemesis, Scope};
+use crate::run::Machinery;
 
 /// A process that was told to stop does so by then, unless it waits for a disk.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -25,7 +26,7 @@ impl Nemesis for PowerLoss {
     }
 }
 
-impl crate::run::Machinery {
+impl Machinery {
     /// These nodes lose their power at one moment, and their disks are there again afterwards.
     ///
     /// # Errors
@@ -45,36 +46,23 @@ impl crate::run::Machinery {
         }
         Ok(())
     }
-}
 
-impl crate::run::Machinery {
     /// Stops the processes of these nodes, as far as they run, until they are killed.
     fn stand_still(&self, nodes: &[u64]) -> anyhow::Result<()> {
         let gateways = || nodes.iter().map(|id| self.cluster.gateway(*id));
         let running = || gateways().filter(|gateway| gateway.process().is_some());
-        running().try_for_each(openshell_tests::Gateway::pause)?;
-        running().filter_map(openshell_tests::Gateway::process).try_for_each(stands)
+        running().try_for_each(Gateway::pause)?;
+        running().filter_map(Gateway::process).try_for_each(stands)
     }
 }
 
 /// Waits until no thread of a process runs: each is stopped, or is in the kernel and stops before it is out of it.
 fn stands(process: u32) -> anyhow::Result<()> {
     let limit = Instant::now() + STOP_LIMIT;
-    while !all_stand(process)? {
+    let runs = |state: &char| !['T', 'D', 'Z', 'X'].contains(state);
+    while thread_states(process)?.iter().any(runs) {
         ensure!(Instant::now() < limit, "process {process} was told to stop and runs");
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(())
-}
-
-/// The letter behind a thread's name is its state: T is stopped, D is in the kernel, Z and X have ended.
-fn all_stand(process: u32) -> anyhow::Result<bool> {
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let stat = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
-        let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
-        if !state.starts_with(['T', 'D', 'Z', 'X']) && !state.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -1,10 +1,9 @@
 //! Processes that end, stand still, and end again while they recover.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use openshell_tests::eventually;
+use openshell_tests::{eventually, process_state};
 use tokio::time::sleep;
 
 use super::{Nemesis, Scope};
@@ -99,7 +98,7 @@ pub(super) struct Pause(pub(super) Scope);
 impl Pause {
     async fn are_stopped(&self, expected: bool) -> anyhow::Result<()> {
         let each = self.0.rig.each(&self.0.victims, |machinery, id| {
-            let stopped = is_stopped(machinery.process(id)?);
+            let stopped = process_state(machinery.process(id)?) == Some('T');
             ensure!(stopped == expected, "node {id}: stopped is {stopped}, and {expected} was expected");
             Ok(())
         });
@@ -119,10 +118,4 @@ impl Nemesis for Pause {
         self.are_stopped(false).await?;
         Ok("they go on".to_owned())
     }
-}
-
-/// Its name may hold spaces and brackets; the letter after it is its state.
-fn is_stopped(process: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }

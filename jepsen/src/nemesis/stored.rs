@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
-use openshell_tests::binary;
+use openshell_tests::try_gateway_command;
 use serde_json::Value;
 
 /// Types of lines that hold what a node may have acknowledged. The others say where it stands.
@@ -30,12 +29,8 @@ impl Stored {
     /// # Errors
     /// When the program cannot be started, or says what nobody understands. Damage is none.
     pub(crate) fn of(data: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary("openshell-gateway")?);
-        command.arg("inspect").arg("--data-dir").arg(data).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
-            command.env_remove(name);
-        }
-        let output = command.output().context("inspecting a node")?;
+        let data = data.to_str().context("a path that is no text")?;
+        let output = try_gateway_command(&["inspect", "--data-dir", data]).context("inspecting a node")?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         ensure!(!said.contains("in use by another process"), "a node is inspected that runs: {said}");
         let text = String::from_utf8(output.stdout).context("what inspect prints")?;

@@ -162,6 +162,11 @@ impl Kind {
         }
     }
 
+    /// The one of this name.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     fn group(self) -> Group {
         match self {
             Kind::Kill | Kind::KillInRecovery | Kind::Pause | Kind::Rolling | Kind::Transfer | Kind::CrashPoint => {

@@ -25,7 +25,7 @@ impl Plan {
 
 /// The nodes that faults of such kinds hit, or may have hit.
 pub(crate) fn hit_by(history: &[Line], is: impl Fn(Kind) -> bool) -> BTreeSet<u64> {
-    let is_such = |name: &str| Kind::ALL.into_iter().any(|kind| kind.name() == name && is(kind));
+    let is_such = |name: &str| Kind::of_name(name).is_some_and(&is);
     let of_line = |line: &Line| match line {
         Line::Fault { kind, nodes, stage: Stage::Begun, .. } if is_such(kind) => nodes.clone(),
         _ => Vec::new(),

@@ -2,7 +2,7 @@
 //! clock, whose number stays. At first its member has the same number; one that takes its place has an id of its own,
 //! since an id is never used twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of one cluster.
 #[derive(Debug)]
@@ -32,11 +32,9 @@ impl Members {
         self.of_node.iter().find(|(_, at)| **at == member).map(|(node, _)| *node)
     }
 
-    /// All of them, in the order of their ids.
-    pub(super) fn all(&self) -> Vec<u64> {
-        let mut all: Vec<u64> = self.of_node.values().copied().collect();
-        all.sort_unstable();
-        all
+    /// All of them.
+    pub(super) fn all(&self) -> BTreeSet<u64> {
+        self.of_node.values().copied().collect()
     }
 
     /// An id for a member that is to take another's place; none while one is on its way in.
@@ -73,9 +71,9 @@ mod tests {
         members.put(2, 4);
         members.conclude();
         assert_eq!((members.at(2), members.place(4), members.place(2)), (4, Some(2), None));
-        assert_eq!(members.all(), [1, 3, 4]);
+        assert_eq!(members.all(), BTreeSet::from([1, 3, 4]));
         assert_eq!(members.newcomer(), Some(5));
         members.put(2, 5);
-        assert_eq!(members.all(), [1, 3, 5]);
+        assert_eq!(members.all(), BTreeSet::from([1, 3, 5]));
     }
 }

@@ -215,8 +215,8 @@ impl Rig {
         self.with_members(|members| members.at(id))
     }
 
-    /// Those of all nodes, in order.
-    pub(crate) fn voters(&self) -> Vec<u64> {
+    /// Those of all nodes.
+    pub(crate) fn voters(&self) -> BTreeSet<u64> {
         self.with_members(|members| members.all())
     }
 

@@ -318,7 +318,7 @@ async fn has_its_members(rig: &Rig) -> anyhow::Result<()> {
         let voters = answer.message.members.into_iter().filter(|member| member.voter).map(|member| member.id);
         Some(voters.collect::<BTreeSet<u64>>())
     };
-    let (all, expected) = (rig.accesses(), rig.voters().into_iter().collect::<BTreeSet<u64>>());
+    let (all, expected) = (rig.accesses(), rig.voters());
     let same = eventually("all nodes to name the voters that there are", RECOVERY_LIMIT, async || {
         let said = join_all(all.iter().map(&voters)).await;
         said.iter().all(|voters| voters.as_ref() == Some(&expected)).then_some(())

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 
 use crate::checker::Verdict;
 use crate::report;
@@ -38,14 +39,15 @@ fn of_folders(folders: &[PathBuf], targets: Targets) -> anyhow::Result<Board> {
     }
     let board = Board::of(&measured, targets);
     if let Some(last) = folders.last() {
-        write(last, &board)?;
+        write(last, FILE, &board)?;
     }
     Ok(board)
 }
 
-fn write(folder: &Path, board: &Board) -> anyhow::Result<()> {
-    let path = folder.join(FILE);
-    let text = serde_json::to_string_pretty(board)?;
+/// Writes a value into a file of a folder as JSON.
+fn write(folder: &Path, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let text = serde_json::to_string_pretty(value)?;
     fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))
 }
 
@@ -56,7 +58,7 @@ fn write(folder: &Path, board: &Board) -> anyhow::Result<()> {
 /// When the folder cannot be read or written.
 pub(crate) fn conclude(folder: &Path, profile: Option<&str>) -> anyhow::Result<Verdict> {
     let board = Board::of(&measured_in(folder)?, Targets::of(profile));
-    write(folder, &board)?;
+    write(folder, FILE, &board)?;
     for line in board.lines.iter().filter(|line| line.standing == Standing::Failed) {
         let value = line.value.map_or_else(|| "none".to_owned(), |value| format!("{value} {}", line.unit));
         let why = line.why.as_deref().unwrap_or_default();

@@ -65,9 +65,7 @@ pub(crate) fn read(folder: &Path) -> anyhow::Result<Vec<Measured>> {
 pub(crate) fn append(folder: &Path, rows: &[Measured]) -> anyhow::Result<()> {
     let mut all = read(folder)?;
     all.extend_from_slice(rows);
-    let path = folder.join(FILE);
-    let text = serde_json::to_string_pretty(&all)?;
-    fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    super::write(folder, FILE, &all)?;
     for Measured { row, unit, .. } in rows {
         let figure = catalogue::figure(row).with_context(|| format!("the scoreboard has no figure {row}"))?;
         ensure!(figure.unit == unit, "the scoreboard has {row} in {}, and it was measured in {unit}", figure.unit);

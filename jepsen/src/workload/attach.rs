@@ -148,11 +148,7 @@ async fn step(client: &mut Client, versions: &mut BTreeMap<String, u64>, set: &S
     };
     let outcome = match &action {
         Action::Write { .. } => client.write(action.clone(), perform).await,
-        _ => {
-            let node = client.any_node();
-            let asked = perform(client.api(node));
-            client.ask(node, action.clone(), asked).await
-        }
+        _ => client.read(action.clone(), perform).await,
     };
     match outcome {
         Outcome::Found { cells } => versions.extend(cells.into_iter().map(|(key, cell)| (key, cell.version))),

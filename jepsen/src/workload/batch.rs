@@ -97,9 +97,7 @@ async fn step(client: &mut Client, known: &mut Option<Cells>, shift: &Shift) {
         client.write(action.clone(), perform).await;
         return;
     }
-    let node = client.any_node();
-    let asked = perform(client.api(node));
-    if let Outcome::Found { cells } = client.ask(node, action.clone(), asked).await {
+    if let Outcome::Found { cells } = client.read(action.clone(), perform).await {
         *known = Some(cells);
     }
 }

@@ -162,7 +162,7 @@ fn made_under(sandbox: Sandbox) -> Option<(String, String)> {
 
 async fn clear(api: &Api, workspace: &str, name: &str) -> Heard {
     let call = DeleteSandboxRequest { name: name.to_owned(), workspace: workspace.to_owned() };
-    match api.call(&methods::DELETE_SANDBOX, call).await {
+    match api.request(new_id(), 1).call(&methods::DELETE_SANDBOX, call).await {
         Ok(Answer { seen, .. }) => Heard::of(Outcome::Answered, &seen),
         Err(error) => Heard::failed(error, |status| (status.code() == Code::NotFound).then_some(Outcome::Answered)),
     }

@@ -16,7 +16,6 @@ use openshell_proto::v1::{
 use openshell_tests::{Api, profile};
 use prost::Message;
 use rand::Rng;
-use tokio::time::sleep;
 
 use super::client::{ATTEMPT_LIMIT, Client};
 use super::furnish::{Furnishing, variable};
@@ -36,10 +35,6 @@ const SANDBOX: &str = "box";
 /// The value that is given follows it, so that it can be looked for at the end.
 const UPDATE: &str = "openshell.v1.OpenShell/UpdateProvider";
 const READ: &str = "openshell.v1.OpenShell/GetSandboxProviderEnvironment";
-/// Who reads at the end has a number from here on, and so many attempts with so much time between them.
-const LAST_READER: u64 = 1_000;
-const LAST_ATTEMPTS: usize = 8;
-const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// The name under which an environment's facts have the credential.
 pub(crate) const CREDENTIAL: &str = "credential";
 
@@ -71,24 +66,18 @@ impl Environment {
 
     /// The newest environment, until this node has answered or was asked often enough.
     async fn read_last(&self, node: usize, own: Api) {
-        let own = own.linearizable();
-        let mut client = Client::new(&self.shared, Workload::Environment, LAST_READER + node as u64);
-        for _ in 0..LAST_ATTEMPTS {
-            let asked = async {
-                match environment(&own, &self.sandbox_id).await {
-                    Ok(answer) => {
-                        tell_environment(&self.shared.recorder, node, &answer);
-                        Heard::of(Outcome::Answered, &answer.seen)
-                    }
-                    Err(error) => Heard::failed(error, |_| None),
+        let own = &own.linearizable();
+        let ask = || async move {
+            match environment(own, &self.sandbox_id).await {
+                Ok(answer) => {
+                    tell_environment(&self.shared.recorder, node, &answer);
+                    Heard::of(Outcome::Answered, &answer.seen)
                 }
-            };
-            let outcome = client.ask(node, Action::Call { rpc: READ.to_owned() }, asked).await;
-            if outcome.is_ok() {
-                return;
+                Err(error) => Heard::failed(error, |_| None),
             }
-            sleep(LAST_PAUSE).await;
-        }
+        };
+        let mut client = part::last_client(&self.shared, Workload::Environment, node);
+        part::ask_last(&mut client, node, &Action::Call { rpc: READ.to_owned() }, ask).await;
     }
 }
 

@@ -61,14 +61,8 @@ impl Furnishing {
 
     /// A provider of a profile of the workspace, with a value for its token.
     pub(super) async fn provider(&self, name: &str, profile: &str) -> anyhow::Result<()> {
-        let provider = Provider {
-            metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
-            r#type: profile.to_owned(),
-            credentials: [(variable(profile), "not-a-real-secret".to_owned())].into(),
-            profile_workspace: self.workspace.clone(),
-            ..Provider::default()
-        };
-        let request = CreateProviderRequest { provider: Some(provider), workspace: self.workspace.clone() };
+        let provider = Some(provider(name, profile, &self.workspace));
+        let request = CreateProviderRequest { provider, workspace: self.workspace.clone() };
         self.api.call(&methods::CREATE_PROVIDER, request).await.with_context(|| format!("making provider {name}"))?;
         Ok(())
     }
@@ -97,6 +91,17 @@ impl Furnishing {
         let request = IssueSandboxTokenRequest { name: name.to_owned(), workspace: self.workspace.clone() };
         let answer = self.api.call(&methods::ISSUE_SANDBOX_TOKEN, request).await;
         Ok(answer.with_context(|| format!("issuing a token of {name}"))?.message.token)
+    }
+}
+
+/// A provider of a profile of a workspace, with a value for its token.
+pub(super) fn provider(name: &str, profile: &str, workspace: &str) -> Provider {
+    Provider {
+        metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
+        r#type: profile.to_owned(),
+        credentials: [(variable(profile), "not-a-real-secret".to_owned())].into(),
+        profile_workspace: workspace.to_owned(),
+        ..Provider::default()
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn ask_everywhere<F>(
 ) where
     F: Future<Output = Heard>,
 {
-    let clients = (0..shared.nodes.len()).map(|node| Client::new(shared, workload, LAST_CLIENT + node as u64));
+    let clients = (0..shared.nodes.len()).map(|node| last_client(shared, workload, node));
     join_all(clients.enumerate().map(|(node, client)| ask_one(client, node, actions, &perform))).await;
 }
 
@@ -62,15 +62,28 @@ async fn ask_one<F>(mut client: Client, node: usize, actions: &[Action], perform
 where
     F: Future<Output = Heard>,
 {
+    let api = client.api(node);
     for action in actions {
-        for _ in 0..LAST_READ_ATTEMPTS {
-            let asked = perform(client.api(node), action.clone());
-            let outcome = client.ask(node, action.clone(), asked).await;
-            if !matches!(outcome, Outcome::Unknown { .. } | Outcome::NotDone) {
-                break;
-            }
-            sleep(LAST_READ_PAUSE).await;
+        ask_last(&mut client, node, action, || perform(api.clone(), action.clone())).await;
+    }
+}
+
+/// Who reads at the end from a node.
+pub(super) fn last_client(shared: &Arc<Shared>, workload: Workload, node: usize) -> Client {
+    Client::new(shared, workload, LAST_CLIENT + node as u64)
+}
+
+/// Asks a node the same, until it has answered or was asked often enough.
+pub(super) async fn ask_last<F>(client: &mut Client, node: usize, action: &Action, ask: impl Fn() -> F)
+where
+    F: Future<Output = Heard>,
+{
+    for _ in 0..LAST_READ_ATTEMPTS {
+        let outcome = client.ask(node, action.clone(), ask()).await;
+        if !matches!(outcome, Outcome::Unknown { .. } | Outcome::NotDone) {
+            return;
         }
+        sleep(LAST_READ_PAUSE).await;
     }
 }
 

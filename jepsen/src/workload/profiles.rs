@@ -105,7 +105,22 @@ impl Profiles {
                 ..UpdateProviderProfilesRequest::default()
             },
         };
-        updated(api.call(&methods::UPDATE_PROVIDER_PROFILES, request).await, self.may_clash())
+        self.updated(api.call(&methods::UPDATE_PROVIDER_PROFILES, request).await)
+    }
+
+    /// An update of one profile answers the profile, one of several a result for each.
+    fn updated(&self, result: Result<Answer<UpdateProviderProfilesResponse>, CallError>) -> Heard {
+        match result {
+            Ok(Answer { message, seen, .. }) if message.updated => {
+                if let Some(result) = message.results.iter().find(|result| !result.changed) {
+                    return Heard::wrong(format!("the update of {} changed nothing", result.id), &seen);
+                }
+                let several = message.results.iter().filter_map(|result| result.profile.as_ref());
+                done(message.profile.iter().chain(several), &seen)
+            }
+            Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics, self.may_clash()), &seen),
+            Err(error) => Heard::failed(error, conflict),
+        }
     }
 
     /// Whether two of these profiles may not be used together: those that grant tokens.
@@ -167,19 +182,4 @@ fn done<'a>(profiles: impl Iterator<Item = &'a ProviderProfile>, seen: &Seen) ->
     let versions: BTreeMap<String, u64> =
         profiles.map(|profile| (profile.id.clone(), profile.resource_version)).collect();
     Heard::of(Outcome::Done { versions }, seen)
-}
-
-/// An update of one profile answers the profile, one of several a result for each.
-fn updated(result: Result<Answer<UpdateProviderProfilesResponse>, CallError>, may_clash: bool) -> Heard {
-    match result {
-        Ok(Answer { message, seen, .. }) if message.updated => {
-            if let Some(result) = message.results.iter().find(|result| !result.changed) {
-                return Heard::wrong(format!("the update of {} changed nothing", result.id), &seen);
-            }
-            let several = message.results.iter().filter_map(|result| result.profile.as_ref());
-            done(message.profile.iter().chain(several), &seen)
-        }
-        Ok(Answer { message, seen, .. }) => Heard::of(diagnosed(&message.diagnostics, may_clash), &seen),
-        Err(error) => Heard::failed(error, conflict),
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use openshell_client::{CallError, methods};
+use openshell_client::{CallError, id_time_ms, methods};
 use openshell_proto::v1::CreateWorkspaceRequest;
 use openshell_tests::{Access, Api, unique};
 use tokio::sync::watch as signal;
@@ -16,7 +16,7 @@ use super::attach::Attach;
 use super::batch::Batch;
 use super::dedup::Dedup;
 use super::environment::Environment;
-use super::heard::{Heard, is_of_the_clock};
+use super::heard::Heard;
 use super::list::List;
 use super::membership::Membership;
 use super::mixed::Mixed;
@@ -24,6 +24,7 @@ use super::part::{self, Part, Tasks};
 use super::register::Register;
 use super::session::Session;
 use super::sync::Sync;
+use super::time::{self, new_id};
 use super::watch::Watch;
 use super::{Shared, Wishes, Workload};
 use crate::history::{Action, Line, Outcome, Position};
@@ -85,15 +86,15 @@ pub(super) fn note_follower(recorder: &Recorder, workload: Workload, name: &str,
 }
 
 /// Makes a workspace of a new name each time, so that an attempt in doubt is in nobody's way. What is refused for the time of
-/// its request id is asked again: clocks were wrong, and others write.
+/// its request id is asked again under one of the time that was told: clocks were wrong, and others write.
 async fn last_write(api: Api) -> Heard {
     let mut attempts = LAST_WRITE_ATTEMPTS;
     loop {
         attempts -= 1;
         let request = CreateWorkspaceRequest { name: unique("last"), ..CreateWorkspaceRequest::default() };
-        match api.call(&methods::CREATE_WORKSPACE, request).await {
+        match api.request(new_id(), 1).call(&methods::CREATE_WORKSPACE, request).await {
             Ok(answer) => return Heard::of(Outcome::Answered, &answer.seen),
-            Err(CallError::Refused(refusal)) if attempts > 0 && is_of_the_clock(&refusal) => {}
+            Err(CallError::Refused(refusal)) if attempts > 0 && id_time_ms(&refusal).is_some() => time::note(&refusal),
             Err(error) => return Heard::failed(error, |_| None),
         }
     }

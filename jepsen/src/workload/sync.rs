@@ -118,11 +118,7 @@ async fn write(client: &mut Client, version: &mut Option<u64>, profiles: &Profil
     };
     let outcome = match &action {
         Action::Write { .. } => client.write(action.clone(), perform).await,
-        _ => {
-            let node = client.any_node();
-            let asked = perform(client.api(node));
-            client.ask(node, action.clone(), asked).await
-        }
+        _ => client.read(action.clone(), perform).await,
     };
     *version = match outcome {
         Outcome::Found { cells } => cells.get(KEY).map(|cell| cell.version),

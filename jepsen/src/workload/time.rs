@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openshell_client::Uuid;
+use openshell_client::{Uuid, id_time_ms};
 use tonic::Status;
 use uuid::Builder;
 
@@ -19,9 +19,7 @@ pub(super) fn new_id() -> Uuid {
 
 /// Takes over what a refusal says about the time.
 pub(super) fn note(refusal: &Status) {
-    let told =
-        refusal.metadata().get("x-openshell-id-time-ms").and_then(|value| value.to_str().ok()?.parse::<i64>().ok());
-    if let Some(told_ms) = told {
+    if let Some(told_ms) = id_time_ms(refusal).and_then(|told_ms| i64::try_from(told_ms).ok()) {
         AHEAD_MS.store(told_ms.saturating_sub(now_ms()), Ordering::Relaxed);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use openshell_client::{CallError, Watch as Stream, WatchError};
+use openshell_client::{Watch as Stream, WatchError};
 use openshell_proto::cluster::watch_event::Object;
 use openshell_proto::cluster::watch_response::Type;
 use openshell_proto::cluster::{self, WatchEvent, WatchKind, WatchRequest, WatchResponse};
@@ -135,7 +135,7 @@ impl Watcher {
                         }
                     }
                     Err(WatchError::BeginAnew { list_revision, .. }) => return Left::Anew(list_revision),
-                    Err(WatchError::Call(error)) => return Left::Failed(refused_with(&error), error.to_string()),
+                    Err(WatchError::Call(error)) => return Left::Failed(error.refusal_code(), error.to_string()),
                 },
                 () = sleep_until(leaves), if self.initial.is_none() => return Left::Moved,
                 Ok(()) = settled.changed() => {}
@@ -189,13 +189,6 @@ impl Watcher {
             }
         }
         true
-    }
-}
-
-fn refused_with(error: &CallError) -> Option<Code> {
-    match error {
-        CallError::Refused(status) => Some(status.code()),
-        CallError::NotDone { .. } | CallError::Unknown { .. } | CallError::Unreachable(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::programs::ip;
+use crate::process_table::process_began;
 
 /// Begins every name.
 const PREFIX: &str = "openshell";
@@ -28,7 +29,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn of_this_process() -> anyhow::Result<Self> {
         let process = std::process::id();
-        let began = began(process).context("this process is not in the process table")?;
+        let began = process_began(process).context("this process is not in the process table")?;
         Ok(Self { process, began, network: MADE.fetch_add(1, Ordering::Relaxed) })
     }
 
@@ -68,7 +69,7 @@ impl Run {
     }
 
     fn is_alive(self) -> bool {
-        began(self.process) == Some(self.began)
+        process_began(self.process) == Some(self.began)
     }
 
     /// Removes everything of this run, and ends what still runs in its namespaces. Nobody is left to
@@ -100,13 +101,6 @@ pub(super) fn sweep() -> anyhow::Result<()> {
 /// The names in a listing, whose lines may go on with an id.
 fn names_in(listing: &str) -> impl Iterator<Item = &str> {
     listing.lines().filter_map(|line| line.split_whitespace().next())
-}
-
-/// When a process began; nothing when there is none. Its name may hold spaces and brackets.
-fn began(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]

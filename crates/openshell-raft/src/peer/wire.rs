@@ -41,12 +41,8 @@ impl Wire {
     ///
     /// # Errors
     /// When the machine's cryptography does not work; no retry helps.
-    pub(crate) fn new(
-        transport: Arc<dyn Transport>,
-        myself: Arc<Myself>,
-        departed: mpsc::Sender<u64>,
-    ) -> io::Result<Self> {
-        Ok(Self { transport, tls: PeerTls::new()?, myself, departed })
+    pub(crate) fn new(transport: impl Transport, myself: Arc<Myself>, departed: mpsc::Sender<u64>) -> io::Result<Self> {
+        Ok(Self { transport: Arc::new(transport), tls: PeerTls::new()?, myself, departed })
     }
 
     /// Connects to a node and proves both ends.
@@ -159,7 +155,7 @@ struct Farewell {
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        // Without room somebody looks already.
+        // Without room others have gone as well, and whoever hears of them looks.
         let _ = self.to.try_send(self.node);
     }
 }

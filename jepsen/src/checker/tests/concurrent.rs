@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, SeedableRng};
 
-use super::tale::{at, cell, unknown};
+use super::tale::{self, at, cell, unknown};
 use crate::history::{Action, Cells, Edit, Line, Outcome, Position};
 use crate::workload::Workload;
 
@@ -42,7 +42,7 @@ pub(super) fn lines(told: &[Told]) -> Vec<Line> {
     let object = |(name, keys): &(&str, &[&str])| Line::Object {
         object: (*name).to_owned(),
         workload: Workload::Register,
-        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        keys: tale::keys(keys),
         cells: first().into_iter().filter(|(key, _)| keys.contains(&key.as_str())).collect(),
     };
     let mut lines: Vec<Line> = OBJECTS.iter().map(object).collect();
@@ -170,13 +170,12 @@ impl World {
     /// What a client asks who mostly knows what there is.
     fn asked(&mut self, number: usize, may_read: bool) -> Action {
         let random = &mut self.random;
-        let keys_of = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<String>>();
         if may_read && random.random_bool(0.35) {
-            return Action::Read { keys: keys_of(READS.choose(random).expect("some keys")) };
+            return Action::Read { keys: tale::keys(READS.choose(random).expect("some keys")) };
         }
         let behind = self.past.iter().rev().take(3).choose(random).expect("a past");
         let known = if random.random_bool(0.4) { behind } else { &self.cells };
-        let keys = keys_of(OBJECTS[usize::from(random.random_bool(0.25))].1);
+        let keys = tale::keys(OBJECTS[usize::from(random.random_bool(0.25))].1);
         let (there, gone): (Vec<String>, Vec<String>) = keys.iter().cloned().partition(|key| known.contains_key(key));
         let value = format!("v{number}");
         let create = |key| Edit::Create { key, value: value.clone() };

@@ -32,7 +32,7 @@ pub(in crate::checker) fn unknown() -> Outcome {
     Outcome::Unknown { why: "no answer".to_owned() }
 }
 
-fn keys(keys: &[&str]) -> Vec<String> {
+pub(in crate::checker) fn keys(keys: &[&str]) -> Vec<String> {
     keys.iter().map(|key| (*key).to_owned()).collect()
 }
 

@@ -114,7 +114,7 @@ fn about_providers(
     let (refreshed, credential_key) = (REFRESHED.to_owned(), MINTED.to_owned());
     match descriptor.full_name() {
         "openshell.v1.CreateProviderRequest" => {
-            let provider = Some(provider(pool, one_of(random, &NAMES)));
+            let provider = Some(provider(pool, &one_of(random, &NAMES)));
             transcoded(&CreateProviderRequest { provider, workspace }, descriptor)
         }
         "openshell.v1.UpdateProviderRequest" => {

@@ -2,7 +2,7 @@
 //! there is one. In the others names are from a small pool, so that calls meet; parts that have to be valid mostly
 //! are; everything else is chance.
 
-use openshell_proto::datamodel::{ObjectMeta, Provider};
+use openshell_proto::datamodel::Provider;
 use openshell_proto::v1::PolicyChunk;
 use openshell_tests::{policy_allowing, proposal};
 use prost::Message;
@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::apt;
-use crate::workload::furnish::variable;
+use crate::workload::furnish;
 use crate::workload::register::plain;
 
 /// Nothing nests deeper.
@@ -130,7 +130,7 @@ impl Maker {
     fn valid(&self, random: &mut StdRng, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
         match descriptor.full_name() {
             "openshell.v1.ProviderProfile" => transcoded(&plain(&one_of(random, &PROFILES), ""), descriptor),
-            "openshell.datamodel.v1.Provider" => transcoded(&provider(&self.0, one_of(random, &NAMES)), descriptor),
+            "openshell.datamodel.v1.Provider" => transcoded(&provider(&self.0, &one_of(random, &NAMES)), descriptor),
             "openshell.sandbox.v1.SandboxPolicy" => transcoded(&policy_allowing("docs.example.com"), descriptor),
             "openshell.v1.PolicyChunk" => transcoded(&proposal("api.example.com"), descriptor),
             "openshell.v1.SandboxSpec" => Some(DynamicMessage::new(descriptor.clone())),
@@ -140,14 +140,8 @@ impl Maker {
 }
 
 /// A provider of the pool's profile, in its first workspace.
-pub(super) fn provider(pool: &Pool, name: String) -> Provider {
-    Provider {
-        metadata: Some(ObjectMeta { name, ..ObjectMeta::default() }),
-        r#type: pool.profile.clone(),
-        credentials: [(variable(&pool.profile), "not-a-real-secret".to_owned())].into(),
-        profile_workspace: pool.workspaces.first().cloned().unwrap_or_default(),
-        ..Provider::default()
-    }
+pub(super) fn provider(pool: &Pool, name: &str) -> Provider {
+    furnish::provider(name, &pool.profile, pool.workspaces.first().map_or("", String::as_str))
 }
 
 pub(super) fn one_of(random: &mut StdRng, these: &[&str]) -> String {
@@ -181,14 +175,19 @@ mod tests {
         Maker::new(Pool { workspaces, sandbox_ids: vec!["s".to_owned()], profile: PROFILES[0].to_owned() })
     }
 
+    /// What a method takes.
+    fn input(name: &str) -> MessageDescriptor {
+        let (service, method) = name.split_once('/').expect("a slash");
+        let service = pool().get_service_by_name(service).expect("a service");
+        service.methods().find(|one| one.name() == method).expect("a method").input()
+    }
+
     #[test]
     fn every_method_gets_messages_that_encode_and_stay_in_their_workspaces() {
         let mut random = StdRng::seed_from_u64(3);
         let (maker, chunk) = (maker(), PolicyChunk { id: "chunk".to_owned(), ..PolicyChunk::default() });
         for name in mutating_methods() {
-            let (service, method) = name.split_once('/').expect("a slash");
-            let service = pool().get_service_by_name(service).expect("a service");
-            let request = service.methods().find(|one| one.name() == method).expect("a method").input();
+            let request = input(&name);
             for _ in 0..200 {
                 let message = maker.request(&mut random, &request, Some(&chunk));
                 let bytes = message.encode_to_vec();
@@ -212,9 +211,7 @@ mod tests {
         let about: Vec<String> = mutating_methods().into_iter().filter(|name| apt::takes(name).is_some()).collect();
         assert_eq!(about.len(), 5, "{about:?}");
         for name in about {
-            let (service, method) = name.split_once('/').expect("a slash");
-            let service = pool().get_service_by_name(service).expect("a service");
-            let request = service.methods().find(|one| one.name() == method).expect("a method").input();
+            let request = input(&name);
             let mut requests = (0..20).map(|_| maker.request(&mut random, &request, Some(&chunk)));
             assert!(requests.any(|one| format!("{one:?}").contains("\"chunk\"")), "{name}");
         }

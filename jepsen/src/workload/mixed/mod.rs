@@ -21,6 +21,7 @@ use super::furnish::Furnishing;
 use super::heard::{Heard, refused};
 use super::part::{self, Part, Tasks};
 use super::register::plain;
+use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome};
 use message::{Maker, Pool};
@@ -169,7 +170,7 @@ async fn newest(client: &mut Client, node: usize, workspace: &str, statuses: &[&
 }
 
 async fn call(api: Api, method: Method<DynamicMessage, ()>, request: DynamicMessage) -> Heard {
-    answered(api.call(&method, request).await)
+    answered(api.request(new_id(), 1).call(&method, request).await)
 }
 
 /// Nothing is known to be right here, except that a call is answered, or refused with a reason of its own; a node that

@@ -28,7 +28,7 @@ fn wire(node: u64) -> Wire {
     let cluster_id = ArcSwap::from_pointee("c".to_owned());
     let (is_removed, expelled) = (Box::new(|_| false), OnceLock::new());
     let myself = Myself { node, cluster_id, key: ClusterKey::new([7; 32]), is_removed, expelled };
-    Wire::new(Arc::new(Nowhere), Arc::new(myself), mpsc::channel(1).0).expect("cryptography works")
+    Wire::new(Nowhere, Arc::new(myself), mpsc::channel(1).0).expect("cryptography works")
 }
 
 fn connection(stream: DuplexStream, loopback: bool) -> Connection {

@@ -1,25 +1,20 @@
 //! Clusters that fall silent: without a fault, while a minority is hurt, and after all that.
 
-use super::is;
+use super::{is, judged};
 use crate::checker::findings::Finding;
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{SECOND, Tale, unknown};
 use crate::checker::windows::windows;
 use crate::checker::{Limits, availability};
-use crate::history::{Action, Line, Outcome, Stage, Story};
+use crate::history::{Action, Outcome, Stage};
 use crate::workload::LAST_WRITE;
 
 /// Of three nodes.
 fn check(tale: &Tale) -> Finding {
-    availability::check(&Story::of(&tale.lines).expect("a history"), Limits::default(), 3)
+    judged(tale, |story| availability::check(story, Limits::default(), 3))
 }
 
 impl Tale {
-    fn hit(self, number: u64, kind: &str, nodes: &[u64], stage: Stage) -> Self {
-        let (time_ns, kind, nodes) = (self.now_ns(), kind.to_owned(), nodes.to_vec());
-        self.line(Line::Fault { time_ns, number, kind, nodes, stage, said: String::new() })
-    }
-
     /// These faults are there for so long, all at once.
     fn hurt(self, faults: &[(&str, &[u64])], lasts_ns: u64) -> Self {
         let each = |tale: Self, stage| {

@@ -1,17 +1,12 @@
 //! What clients were told and cannot have been: durability, request ids, sessions, sandboxes that follow, and
 //! those that do not compose.
 
-use super::is;
-use crate::checker::findings::Finding;
+use super::{is, judged};
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{SECOND, Tale, at, unknown};
 use crate::checker::{composition, dedup, durability, session, sync};
-use crate::history::{Action, Edit, Line, Outcome, Story};
+use crate::history::{Action, Edit, Line, Outcome};
 use crate::workload::Workload;
-
-fn judged(tale: &Tale, check: fn(&Story<'_>) -> Finding) -> Finding {
-    check(&Story::of(&tale.lines).expect("a history"))
-}
 
 #[test]
 fn an_acknowledged_write_that_is_gone_at_the_end_is_lost() {

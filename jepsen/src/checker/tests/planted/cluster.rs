@@ -1,17 +1,12 @@
 //! What nodes cannot be: of two minds at one revision, back in an earlier term, broken;
 //! and runs that saw too little.
 
-use super::is;
-use crate::checker::findings::Finding;
+use super::{is, judged};
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{SECOND, Tale, at, unknown};
 use crate::checker::{Required, agreement, coverage, crash, environment, membership, raft, suspicious};
-use crate::history::{Action, Line, Outcome, Stage, Story, Topic};
+use crate::history::{Action, Line, Outcome, Stage, Topic};
 use crate::workload::{CREDENTIAL, Workload};
-
-fn judged(tale: &Tale, check: impl Fn(&Story<'_>) -> Finding) -> Finding {
-    check(&Story::of(&tale.lines).expect("a history"))
-}
 
 impl Tale {
     fn fact(self, topic: Topic, node: u64, revision: u64, values: &[(&str, &str)]) -> Self {
@@ -46,8 +41,7 @@ impl Tale {
     }
 
     fn fault(self, number: u64, kind: &str, stage: Stage) -> Self {
-        let (time_ns, kind) = (self.now_ns(), kind.to_owned());
-        self.line(Line::Fault { time_ns, number, kind, nodes: vec![1], stage, said: String::new() })
+        self.hit(number, kind, &[1], stage)
     }
 
     /// So many writes, a tenth of a second apart.

@@ -8,8 +8,13 @@ mod watches;
 
 use super::tale::Tale;
 use crate::checker::findings::{Finding, Verdict};
-use crate::history::Line;
+use crate::history::{Line, Stage, Story};
 use crate::workload::Workload;
+
+/// What a checker says of a tale.
+fn judged(tale: &Tale, check: impl Fn(&Story<'_>) -> Finding) -> Finding {
+    check(&Story::of(&tale.lines).expect("a history"))
+}
 
 /// What a checker says.
 #[track_caller]
@@ -27,6 +32,12 @@ impl Tale {
             }
         }
         self
+    }
+
+    /// A fault comes to a stage.
+    fn hit(self, number: u64, kind: &str, nodes: &[u64], stage: Stage) -> Self {
+        let (time_ns, kind, nodes) = (self.now_ns(), kind.to_owned(), nodes.to_vec());
+        self.line(Line::Fault { time_ns, number, kind, nodes, stage, said: String::new() })
     }
 
     /// Somebody begins to follow, or has come to the end.

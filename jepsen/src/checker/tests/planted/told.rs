@@ -1,18 +1,13 @@
 //! What nodes said of themselves, refused to the end, or never did when they were asked.
 
-use super::is;
-use crate::checker::findings::Finding;
+use super::{is, judged};
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{Tale, found, unknown};
 use crate::checker::{coverage, crash, last_reads, suspicious};
-use crate::history::{Action, Line, Outcome, Story};
+use crate::history::{Action, Outcome};
 use crate::workload::Workload;
 
 const CREATE: &str = "openshell.v1.OpenShell/CreateSandbox";
-
-fn judged(tale: &Tale, check: impl Fn(&Story<'_>) -> Finding) -> Finding {
-    check(&Story::of(&tale.lines).expect("a history"))
-}
 
 fn call(rpc: &str) -> Action {
     Action::Call { rpc: rpc.to_owned() }
@@ -20,16 +15,6 @@ fn call(rpc: &str) -> Action {
 
 fn refused() -> Outcome {
     Outcome::Refused { code: "FailedPrecondition".to_owned(), said: "not now".to_owned() }
-}
-
-/// As if clients of `mixed` had asked everything.
-fn mixed(mut tale: Tale) -> Tale {
-    for line in &mut tale.lines {
-        if let Line::Invoke { workload, .. } = line {
-            *workload = Workload::Mixed;
-        }
-    }
-    tale
 }
 
 #[test]
@@ -63,7 +48,8 @@ fn a_node_that_does_not_answer_the_last_reads_is_found() {
 
 #[test]
 fn a_method_that_is_refused_every_time_was_not_tested() {
-    let check = |tale: Tale| judged(&mixed(tale), |story| coverage::check(story, &[Workload::Mixed], &[], 0));
+    let check =
+        |tale: Tale| judged(&tale.of(Workload::Mixed), |story| coverage::check(story, &[Workload::Mixed], &[], 0));
     let asked = |rpc: &str, times: u64| (0..times).fold(Tale::new(), |tale, _| tale.ask(call(rpc), refused(), None));
     let is_named = |tale: Tale, rpc: &str| check(tale).said.iter().any(|said| said.contains(rpc));
     is(&check(asked(CREATE, 40)), Unknown, "CreateSandbox was refused 40 times");

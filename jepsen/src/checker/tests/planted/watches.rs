@@ -7,11 +7,11 @@ use crate::checker::findings::Finding;
 use crate::checker::findings::Verdict::{Passed, Unknown, Violated};
 use crate::checker::tests::tale::{Tale, at, cell};
 use crate::checker::watch;
-use crate::history::{Line, News, Story};
+use crate::history::{Line, News};
 use crate::workload::Workload;
 
 fn judged(tale: &Tale) -> Finding {
-    watch::check(&Story::of(&tale.lines).expect("a history"))
+    super::judged(tale, watch::check)
 }
 
 impl Tale {

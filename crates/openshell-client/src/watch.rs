@@ -40,6 +40,9 @@ pub enum WatchError {
     Call(#[from] CallError),
 }
 
+/// Who is told of breaks.
+type Tell = Box<dyn FnMut(&Status) + Send + Sync>;
+
 /// A watch of `openshell.cluster.v1.Cluster/Watch`.
 pub struct Watch {
     client: Client,
@@ -51,6 +54,7 @@ pub struct Watch {
     /// When the stream last said something.
     heard: Instant,
     silence_max: Duration,
+    on_break: Option<Tell>,
     /// Endpoints that said one after the other that they do not keep what comes next.
     gone: usize,
 }
@@ -68,6 +72,7 @@ impl Watch {
             lost: None,
             heard: Instant::now(),
             silence_max: SILENCE_MAX,
+            on_break: None,
             gone: 0,
         }
     }
@@ -78,6 +83,13 @@ impl Watch {
     #[must_use]
     pub fn silence_max(self, silence_max: Duration) -> Self {
         Self { silence_max, ..self }
+    }
+
+    /// Tells of what ended a stream, and of the last failure of each round of attempts to open one, when the watch goes on
+    /// all the same: a node that fails again and again is noticed by nobody else.
+    #[must_use]
+    pub fn on_break(self, tell: impl FnMut(&Status) + Send + Sync + 'static) -> Self {
+        Self { on_break: Some(Box::new(tell)), ..self }
     }
 
     /// The next message. After a break the watch goes on from the last position; when it broke
@@ -103,14 +115,15 @@ impl Watch {
                 Err(status) if is_broken(&status) => status,
                 Err(status) => self.refused(status)?,
             };
-            tracing::debug!(%status, from = ?self.request.from, "the watch goes on at another node");
             self.stream = None;
             self.client.prefer_next();
             // A stream that opens and says nothing is no better than one that does not open.
-            if let Some(lost) = self.lost {
-                if lost.elapsed() >= self.patience {
-                    return Err(CallError::NotDone { status, attempts: 1 }.into());
-                }
+            if self.lost.is_some_and(|lost| lost.elapsed() >= self.patience) {
+                return Err(CallError::NotDone { status, attempts: 1 }.into());
+            }
+            tracing::debug!(%status, from = ?self.request.from, "the watch goes on at another node");
+            self.broke(&status);
+            if self.lost.is_some() {
                 sleep(PAUSE).await;
             }
         }
@@ -144,11 +157,20 @@ impl Watch {
                 Ok(())
             }
             Err(error) if left.is_zero() => Err(error.into()),
-            Err(_) => {
+            Err(error) => {
+                if let Some(status) = error.status() {
+                    self.broke(status);
+                }
                 sleep(PAUSE).await;
                 self.client.prefer_next();
                 Ok(())
             }
+        }
+    }
+
+    fn broke(&mut self, status: &Status) {
+        if let Some(tell) = &mut self.on_break {
+            tell(status);
         }
     }
 

@@ -73,6 +73,9 @@ pub enum SettingsError {
     Openraft(#[from] ConfigError),
 }
 
+/// No purge waits for more entries.
+const PURGE_BATCH_MAX: u64 = 512;
+
 /// openraft's settings.
 ///
 /// # Errors
@@ -109,8 +112,10 @@ pub fn raft_config(timings: &Timings) -> Result<Config, SettingsError> {
         // Used when a learner is added and waited for, only.
         replication_lag_threshold: snapshot_entries.saturating_mul(2),
         max_in_snapshot_log_to_keep: log_entries_kept,
-        // Each purge leaves one tombstone that reads cross. The few entries of a simulation would never be purged.
-        purge_batch_size: if cfg!(feature = "simulation") { 4 } else { 512 },
+        // Each purge leaves one tombstone that reads cross. Purges follow snapshots: with a batch that is larger than what
+        // comes between two of them, a log would be several times as long as was asked for. The few entries of a
+        // simulation would never be purged.
+        purge_batch_size: if cfg!(feature = "simulation") { 4 } else { snapshot_entries.clamp(1, PURGE_BATCH_MAX) },
         // A hint; the network has its own deadlines.
         install_snapshot_timeout: 30_000,
         // A follower that was away is back within half a second.
@@ -133,6 +138,16 @@ mod tests {
             assert_eq!(config.allow_log_reversion, Some(false));
         }
         assert_eq!(raft_config(&Timings::lan()).expect("valid").quorum_loss_probe_interval, Some(1000));
+    }
+
+    #[test]
+    #[cfg(not(feature = "simulation"))]
+    fn each_snapshot_lets_the_log_go_where_they_come_often() {
+        let batch = |snapshot_entries| {
+            let timings = Timings { snapshot_entries, ..Timings::lan() };
+            raft_config(&timings).expect("valid").purge_batch_size
+        };
+        assert_eq!([1, 100, 512, 10_000].map(batch), [1, 100, 512, 512]);
     }
 
     #[test]

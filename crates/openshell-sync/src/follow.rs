@@ -282,6 +282,20 @@ mod tests {
         assert!(longest > SPREAD * 10 && longest <= REFUSED_PAUSE_MAX, "{longest:?}");
     }
 
+    #[test]
+    fn what_a_node_said_is_told_from_what_became_of_a_connection() {
+        let said = |status: Status| match end_of(&status) {
+            End::Lost(said) => said,
+            other => panic!("another node may answer: {other:?}"),
+        };
+        let mut status = Status::internal("a fault");
+        assert_eq!(said(status.clone()), "a fault (Internal)");
+        status.metadata_mut().insert("x-openshell-node", 2.into());
+        assert_eq!(said(status.clone()), "a fault (Internal, node 2)");
+        status.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
+        assert_eq!(said(status), "a fault (Internal)");
+    }
+
     #[tokio::test]
     async fn a_token_that_is_due_at_once_again_is_not_exchanged_at_once_again() {
         let folder = tempfile::tempdir().expect("a folder");

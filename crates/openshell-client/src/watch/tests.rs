@@ -118,3 +118,18 @@ async fn a_reader_that_was_cut_off_goes_on_from_where_it_is_told() {
     }
     assert_eq!(node.watches.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn of_a_node_that_breaks_the_watch_is_told_although_it_goes_on() {
+    let broken = Node::new(Some(5), Some(Status::internal("the state contradicts itself")));
+    let well = Node::new(Some(7), None);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let mut watch = watch(&[&broken, &well]).await.on_break(move |status| {
+        // Nobody listens any more once the test is over.
+        let _ = tell.send(status.message().to_owned());
+    });
+    for _ in 0..2 {
+        next(&mut watch).await.expect("it goes on");
+    }
+    assert_eq!(told.try_recv().as_deref(), Ok("the state contradicts itself"));
+}

@@ -147,7 +147,7 @@ async fn a_leader_that_is_cut_off_decides_nothing_and_answers_no_linearizable_re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_lags_far_behind_catches_up_by_a_snapshot() {
-    // Entries are purged 512 together, some time after the snapshot that holds them.
+    // Entries are purged some time after the snapshot that holds them.
     const ENOUGH: u64 = 20_000;
     let setup = Setup { snapshot_after_entries: 20, log_entries_kept: 2, ..Setup::default() };
     let mut nodes = Nodes::formed_as(3, setup, |_| simulated()).await;

@@ -20,6 +20,7 @@ use crate::grpc::context::Context;
 use crate::grpc::errand::{Errand, Next};
 use crate::grpc::facts::Facts;
 use crate::grpc::finish;
+use crate::grpc::leader::{self, RETRY_PAUSE};
 use crate::grpc::peers::FromPeers;
 use crate::grpc::status::{Seen, position_lost, refused, refused_id, unavailable};
 use crate::grpc::table::{Handler, Led, Method, Table};
@@ -36,8 +37,6 @@ use crate::watch::{Hub, Limits};
 const CATCH_UP: Duration = Duration::from_millis(250);
 /// How long an answer of the leader waits for this node to apply it.
 const APPLY_WAIT: Duration = Duration::from_secs(1);
-/// Between two attempts to find a leader.
-const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// The gateway of one node.
 pub(crate) struct Gateway {
@@ -287,7 +286,7 @@ impl Gateway {
             if Instant::now() + RETRY_PAUSE >= context.deadline {
                 return Err(unavailable(&errand.unanswered(error)));
             }
-            self.wait_for_leader(context.deadline).await;
+            leader::wait(self.cluster.watch_leader(), context.deadline).await;
         }
     }
 
@@ -301,21 +300,6 @@ impl Gateway {
             Some(leader) if leader == self.cluster.node() => Ok(self.decide_here(call, deadline).await),
             Some(leader) => self.cluster.forward(leader, call.clone(), deadline).await,
             None => Err(Unavailable::NotDone { reason: "no leader is known".to_owned(), leader_hint: None }),
-        }
-    }
-
-    /// Waits a moment, or less when a leader is found.
-    async fn wait_for_leader(&self, deadline: Instant) {
-        let mut leader = self.cluster.watch_leader();
-        if leader.borrow_and_update().is_some() {
-            return tokio::time::sleep(RETRY_PAUSE).await;
-        }
-        let is_closed = async { leader.wait_for(Option::is_some).await.is_err() };
-        match tokio::time::timeout_at(deadline, is_closed).await {
-            Ok(false) => {}
-            // The node ends, and would be asked again and again without a pause.
-            Ok(true) => tokio::time::sleep(RETRY_PAUSE).await,
-            Err(_) => tracing::debug!("no leader was found before the deadline"),
         }
     }
 

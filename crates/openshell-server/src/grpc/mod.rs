@@ -8,6 +8,7 @@ mod errand;
 mod facts;
 mod finish;
 mod gateway;
+mod leader;
 mod node;
 mod peers;
 mod sandbox;

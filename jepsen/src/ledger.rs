@@ -6,6 +6,7 @@ use anyhow::{bail, ensure};
 use openshell_client::{CallError, id_time_ms, methods};
 use openshell_proto::v1::{CreateWorkspaceRequest, ProviderProfile};
 use openshell_tests::{Api, Scene, eventually, profile, unique};
+use tonic::Code;
 
 const ID: &str = "ledger";
 /// Bytes of each version: after 200 of them a snapshot takes several pieces, since replies are remembered.
@@ -85,7 +86,12 @@ impl Ledger {
     /// What a linearizable read through `api` finds must be what was acknowledged, or an update in doubt.
     pub(crate) async fn check(&mut self, api: &Api) -> anyhow::Result<()> {
         let through = self.scene.through(api.linearizable());
-        let found = eventually("the ledger to be read", LIMIT, async || through.try_profile(ID).await.ok()).await?;
+        let found = eventually("the ledger to be read", LIMIT, async || match through.try_profile(ID).await {
+            // It was made before anybody asked for it, and nobody deletes it.
+            Err(CallError::Refused(status)) if status.code() == Code::NotFound => Some(None),
+            other => other.ok().map(Some),
+        });
+        let Some(found) = found.await? else { bail!("nothing is left of the ledger") };
         let (known, now) = (self.profile.resource_version, found.resource_version);
         ensure!(now >= known, "version {known} was acknowledged, and the newest is {now}");
         ensure!(now - known <= self.doubts, "version {now} was made by nobody: {known} was the last");

@@ -2,6 +2,7 @@
 //! public API, and whether everything that was seen can be explained is judged afterwards. Starting processes is
 //! `openshell_tests`' work; this crate has plan, faults, workloads, checkers, report.
 
+mod canary;
 mod checker;
 mod controls;
 mod crashpoints;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -330,6 +330,12 @@ impl Gateway {
             sum += Duration::from_nanos(nanoseconds);
         }
         Ok(sum)
+    }
+
+    /// The file that everything goes into that the process writes, over all its lives.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The end of what the process wrote, at most `lines` lines.

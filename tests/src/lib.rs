@@ -52,7 +52,7 @@ pub use golden::{Golden, settle};
 pub use http::{http_get, http_get_at};
 pub use issuer::Issuer;
 pub use leadership::{Leadership, leadership_among, leadership_of};
-pub use leaks::{Leak, Leaks};
+pub use leaks::{Leak, Leaks, Searched};
 pub use log_pusher::{LogPusher, log_line};
 pub use losing_wire::LosingWire;
 pub use metrics::{Metrics, scrape};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::cargo::Cargo;
@@ -25,18 +25,31 @@ const FIGURES: [&str; 4] = ["1.operations", "1.faults", "1.violations", "1.undec
 
 /// Builds, and runs the profile `long` for so many minutes in all; the worst that a run ended with. What the profile
 /// measures is left out unless `rows` asks for it.
-pub(crate) fn run(minutes: u64, seed: Option<u64>, rows: bool) -> Result<u8> {
+pub(crate) fn run(minutes: u64, seed: Option<u64>, rows: bool) -> u8 {
+    let mut worst = 0;
+    let done = runs(minutes, seed, rows, &mut worst);
+    code(worst, done)
+}
+
+/// The worst of the runs, and of what kept others from being done. That one is no error of this program as any other task
+/// has: 1 would say that a property was violated.
+fn code(worst: u8, done: Result<()>) -> u8 {
+    let Err(error) = done else { return worst };
+    output::error(&format!("error: {error:#}"));
+    worse(worst, NOT_JUDGED)
+}
+
+/// All of them; `worst` is what those came to that were done.
+fn runs(minutes: u64, seed: Option<u64>, rows: bool, worst: &mut u8) -> Result<()> {
     setup::prepare()?;
     let cargo = Cargo::new()?;
     output::heading("build");
     let built = cargo.command(&["build", "--release", "--workspace"]).status().context("cargo could not be started")?;
-    if !built.success() {
-        return Ok(NOT_JUDGED);
-    }
+    ensure!(built.success(), "the build failed");
     let program = cargo.programs()?.join("openshell-jepsen");
     let store = cargo.root().join(STORE);
     let first = seed.unwrap_or_else(test::random);
-    let (mut worst, mut left) = (0, Vec::new());
+    let mut left = Vec::new();
     for (minutes, seed) in pieces(minutes).into_iter().zip(seeds(first)) {
         output::heading(&format!("jepsen: {minutes} min, seed {seed}"));
         let mut jepsen = Command::new(&program);
@@ -44,13 +57,17 @@ pub(crate) fn run(minutes: u64, seed: Option<u64>, rows: bool) -> Result<u8> {
         let earlier = newest(&store, seed);
         let status = jepsen.status().context("openshell-jepsen could not be started")?;
         let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_JUDGED);
-        worst = worse(worst, code);
+        *worst = worse(*worst, code);
         // One that ended before it made its folder has none, whatever an earlier run with its seed has left.
         let folder = newest(&store, seed).filter(|folder| Some(folder) != earlier.as_ref());
         left.push(Piece { minutes, seed, code, folder });
-        tell(&left)?;
+        // What cannot be told of one run keeps no other from being done.
+        if let Err(error) = tell(&left) {
+            output::error(&format!("error: {error:#}"));
+            *worst = worse(*worst, NOT_JUDGED);
+        }
     }
-    Ok(worst)
+    Ok(())
 }
 
 /// One run, and what it left.
@@ -172,6 +189,15 @@ mod tests {
         assert_eq!(worst(&[2, 3, 0, 2]), 3);
         assert_eq!(worst(&[3, 1, 3, 2, 0]), 1);
         assert_eq!(worst(&[2, 101]), 101);
+    }
+
+    #[test]
+    fn what_keeps_a_run_from_being_done_violates_nothing() {
+        let failed = || Err(anyhow::anyhow!("cargo could not be started"));
+        assert_eq!(code(0, failed()), NOT_JUDGED);
+        assert_eq!(code(2, failed()), NOT_JUDGED);
+        assert_eq!(code(1, failed()), 1, "nor does it take back what an earlier run has seen");
+        assert_eq!([0, 1, 2, 3].map(|worst| code(worst, Ok(()))), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod findings;
 mod followers;
 mod hurt;
 mod last_reads;
+pub(crate) mod leak;
 mod linear;
 mod membership;
 mod model;

@@ -7,9 +7,7 @@ use anyhow::{Context, ensure};
 use openshell_chaos::{Bug, Point};
 use openshell_client::{CallError, Uuid, methods};
 use openshell_proto::cluster::TransferLeadershipRequest;
-use openshell_proto::datamodel::{ObjectMeta, Provider};
-use openshell_proto::v1::CreateProviderRequest;
-use openshell_tests::{Api, Cluster, ClusterOptions, Leaks, eventually, profile};
+use openshell_tests::{Api, Cluster, ClusterOptions, eventually, profile};
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
@@ -45,8 +43,6 @@ pub(crate) enum Scene {
     DamagedLog,
     /// A record is made, and the nodes are compared.
     DifferentClocks,
-    /// A credential is refused.
-    RefusedSecret,
     /// Somebody without a right asks through every node.
     Stranger,
 }
@@ -66,7 +62,6 @@ pub(crate) async fn play(scene: Scene, bug: Option<Bug>, seed: u64) -> anyhow::R
         Scene::OldRequest => old_request(options, random).await.map(alone),
         Scene::DamagedLog => damaged_log::play(options, random).await.map(alone),
         Scene::DifferentClocks => different_clocks(options, random).await,
-        Scene::RefusedSecret => refused_secret(options, random).await.map(alone),
         Scene::Stranger => stranger(options, random).await.map(alone),
     }
 }
@@ -227,35 +222,6 @@ async fn different_clocks(options: ClusterOptions, random: &mut StdRng) -> anyho
         values: [("digest".to_owned(), format!("{:02x?}", said.digest))].into(),
     });
     checker::judge(&said.collect::<Vec<_>>(), &Expectations::default())
-}
-
-async fn refused_secret(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
-    let cluster = Cluster::start_with(ClusterOptions { log_level: "debug", ..options }).await?;
-    let scene = written(&cluster, random).await?.scene;
-    let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let mut leaks = Leaks::default();
-    leaks.plant("CreateProvider provider.credentials", &secret);
-    let provider = Provider {
-        metadata: Some(ObjectMeta { name: "marked".to_owned(), ..ObjectMeta::default() }),
-        r#type: "acme".to_owned(),
-        credentials: [("not a variable".to_owned(), secret)].into(),
-        ..Provider::default()
-    };
-    let mut finding = Finding::of("secrets");
-    for id in cluster.ids() {
-        let request = CreateProviderRequest { provider: Some(provider.clone()), workspace: scene.workspace.clone() };
-        let answer = cluster.api(id).call(&methods::CREATE_PROVIDER, request).await;
-        ensure!(answer.is_err(), "a credential under the name of no variable was accepted");
-        for leak in leaks.find(&format!("the answer of node {id}"), format!("{answer:?}").as_bytes()) {
-            finding.violated(format!("{}: {}", leak.place, leak.secret));
-        }
-    }
-    let folder = cluster.folder().context("the cluster keeps its files")?;
-    for leak in leaks.find_in(folder)? {
-        finding.violated(format!("{}: {}", leak.place, leak.secret));
-    }
-    finding.count("secrets planted", leaks.planted());
-    Ok(finding)
 }
 
 async fn stranger(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {

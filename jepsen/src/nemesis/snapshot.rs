@@ -62,8 +62,9 @@ impl Blackhole {
 impl Nemesis for Blackhole {
     async fn install(&mut self) -> anyhow::Result<String> {
         let victim = self.scope.victim()?;
-        self.before = self.look(victim).await;
         self.scope.cut(&Cut::Apart(vec![victim])).await?;
+        // Only now, since what it still took before would keep it from needing a snapshot. Clients reach it.
+        self.before = self.look(victim).await;
         let other = self.scope.rig.nodes.iter().map(|node| node.id).find(|id| *id != victim);
         if let Some(other) = other {
             let reached = self.scope.rig.reaches(Some(victim), self.scope.peer_place(other)?)?;

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
+use super::leak::is_asked_for;
 use super::scenario::workloads_of;
-use crate::checker::{self, Expectations, Finding, Findings};
+use crate::checker::{self, Expectations, Finding, Findings, leak};
 use crate::history::Line;
 use crate::report;
 
 /// Those of a run that are made beside its history.
-const BESIDE: [&str; 3] = ["recovery", "faults", "safe"];
+const BESIDE: [&str; 4] = ["recovery", "faults", "safe", leak::NAME];
 /// What is said where there is nothing that says what the run was to come to.
 const NOTHING_EXPECTED: &str = "which faults had to be felt, how many changes there had to be, whether every node's log was \
     read, and how long writes may be missing";
@@ -27,7 +28,12 @@ pub(super) fn judge(lines: &[Line], folder: &Path) -> anyhow::Result<(Findings, 
     });
     let mut findings = checker::judge(lines, &expected)?;
     match report::findings(folder)? {
-        Some(of_run) => findings.0.extend(taken_over(of_run, &findings)),
+        Some(of_run) => {
+            if is_asked_for(&expected) && of_run.get(leak::NAME).is_none() {
+                lacking.push(format!("what {} says: results.json has nothing of it", leak::NAME));
+            }
+            findings.0.extend(taken_over(of_run, &findings));
+        }
         None => lacking.push(format!("what {} say: no results.json is beside the history", BESIDE.join(", "))),
     }
     Ok((findings, lacking))
@@ -60,6 +66,7 @@ mod tests {
 
     use super::*;
     use crate::checker::{Required, Verdict};
+    use crate::workload::Workload;
 
     const LINES: [Line; 1] = [Line::Settled { time_ns: 5 }];
 
@@ -81,6 +88,20 @@ mod tests {
         assert_eq!(searches, 1, "what the history shows is judged, and not taken over");
         assert_eq!(lacking.len(), 1, "{lacking:?}");
         assert!(lacking[0].contains("config.json"), "{lacking:?}");
+    }
+
+    #[test]
+    fn a_run_that_never_looked_for_its_secrets_is_not_judged_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let of_workload = |workload| Expectations { workloads: vec![workload], ..Expectations::default() };
+        let about_leaks = |workload, findings: &[Finding]| {
+            write(folder.path(), "config.json", &serde_json::json!({ "expectations": of_workload(workload) }));
+            write(folder.path(), "results.json", &serde_json::json!({ "findings": findings }));
+            judge(&LINES, folder.path()).unwrap().1.iter().any(|lacks| lacks.contains(leak::NAME))
+        };
+        assert!(about_leaks(Workload::Environment, &[]));
+        assert!(!about_leaks(Workload::Register, &[]), "it gave none");
+        assert!(!about_leaks(Workload::Environment, &[Finding::of(leak::NAME)]), "it is taken over");
     }
 
     #[test]

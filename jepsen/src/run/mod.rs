@@ -3,6 +3,7 @@
 mod again;
 mod arguments;
 mod guard;
+mod leak;
 mod members;
 mod outcome;
 mod rig;

@@ -14,8 +14,10 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::arguments::{Partitions, Settings};
 use super::guard;
+use super::leak;
 use super::rig::{Equipment, Rig};
 use super::store::Store;
+use crate::canary::Canary;
 use crate::checker::{self, Expectations, Finding, Findings, Limits, Required, Verdict};
 use crate::controls::Trial;
 use crate::env::{Capability, Machine};
@@ -31,6 +33,11 @@ use crate::workload::{self, Workload};
 const SHIFT: Duration = Duration::from_secs(10);
 /// Within so long after the last fault, all nodes must be ready, and then equal.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
+/// Entries between two snapshots, and entries kept behind one. What a node lacks that is cut off is in nobody's log any more
+/// after both together: twenty writes a second are enough for that in the ten seconds that `blackhole` lasts at least. Not
+/// smaller, so that a node that was away for a moment catches up from the log.
+const SNAPSHOT_EVERY: u64 = 100;
+const LOG_KEPT: u64 = 100;
 /// While no more than a minority is hurt, nobody waits longer for an acknowledged write.
 const SAFE_GAP_MAX_MS: u64 = 15_000;
 /// Of each node's log, when a run does not come about.
@@ -128,12 +135,15 @@ impl Scenario {
         let recorder = Arc::new(Recorder::new(file.as_deref())?);
         let options = ClusterOptions {
             nodes: self.settings.nodes,
+            snapshot_after_entries: SNAPSHOT_EVERY,
+            log_entries_kept: LOG_KEPT,
             history_entries_kept: 20_000,
             bug: self.bug,
             ..ClusterOptions::default()
         };
         let rig = Arc::new(Rig::new(options, self.equipment).await?);
-        let recovery = match self.drive(&rig, &recorder).await {
+        let canary = Arc::new(Canary::of(self.settings.seed));
+        let recovery = match self.drive(&rig, &recorder, &canary).await {
             Ok(recovery) => recovery,
             Err(error) => {
                 say(&rig.with(|machinery| Ok(machinery.cluster.logs(LINES_SHOWN))).await?);
@@ -150,6 +160,9 @@ impl Scenario {
         findings.0.push(recovery);
         findings.0.push(self.faults(&rig));
         findings.0.extend(self.safe(&findings));
+        if leak::is_asked_for(&self.expectations()) {
+            findings.0.push(leak::look(&rig, &lines, &canary).await);
+        }
         if let Some(store) = store {
             // The verdict stands without it.
             if let Err(error) = store.keep_nodes(&rig, findings.verdict() == Verdict::Violated).await {
@@ -160,12 +173,12 @@ impl Scenario {
     }
 
     /// Clients work, faults happen, and the cluster recovers; whether it did.
-    async fn drive(&self, rig: &Arc<Rig>, recorder: &Arc<Recorder>) -> anyhow::Result<Finding> {
+    async fn drive(&self, rig: &Arc<Rig>, recorder: &Arc<Recorder>, canary: &Arc<Canary>) -> anyhow::Result<Finding> {
         let mut beside = JoinSet::new();
         beside.spawn(guard::guard(Arc::clone(rig), Arc::clone(recorder)));
         let observer = rig.with(|machinery| Ok(Observer::start(&machinery.cluster, recorder))).await?;
         let accesses = rig.accesses();
-        let mut running = workload::start(&self.settings.workloads, self.wishes(), accesses, recorder).await?;
+        let mut running = workload::start(&self.settings.workloads, self.wishes(canary), accesses, recorder).await?;
         let times = (running.begun(), running.end());
         nemesis::work(rig, &self.plan, &self.machine, times, recorder).await?;
         running.ended().await?;
@@ -185,7 +198,7 @@ impl Scenario {
         Ok(recovery)
     }
 
-    fn wishes(&self) -> workload::Wishes {
+    fn wishes(&self, canary: &Arc<Canary>) -> workload::Wishes {
         let Settings { seed, seconds, clients, hot, nodes, stale_reads, .. } = self.settings;
         let nodes = usize::try_from(nodes).unwrap_or(usize::MAX);
         workload::Wishes {
@@ -195,6 +208,7 @@ impl Scenario {
             hot,
             shift: SHIFT,
             reads: if stale_reads { Consistency::Local } else { Consistency::Linearizable },
+            canary: Arc::clone(canary),
             // In the control, nobody writes through the node that is cut off: clients would wait there.
             written_through: if stale_reads { nodes - 1 } else { nodes },
         }

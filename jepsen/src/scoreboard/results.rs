@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::observed::{Observed, observed};
 use super::row::Measured;
-use crate::checker::{Finding, Findings, Verdict};
+use crate::checker::{Finding, Findings, Verdict, leak};
 use crate::report;
 
 /// Of a folder; none when no run was judged there.
@@ -41,6 +41,7 @@ fn rows(findings: &Findings, observed: Observed, seed: Option<u64>) -> Vec<Measu
     }
     let compared = number("digest", "facts compared between nodes");
     rows.add("12.unequal", of(findings, "digest"), "comparisons", compared, is_good("digest"));
+    rows.add("16.leaks", of(findings, leak::NAME), "files", number(leak::NAME, "files"), is_good(leak::NAME));
     rows.add("18.violations", violations, "faults", observed.clock_faults, all);
     rows.rows
 }
@@ -104,6 +105,7 @@ mod tests {
             finding("watch", &[("events", 21_000)]),
             finding("raft", &[("leader changes", 6)]),
             finding("coverage", &[("times kill", 9), ("times pause", 4), ("acknowledged changes", 7)]),
+            finding("leak", &[("secrets made", 300), ("files", 60)]),
         ])
     }
 
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(of("11.wrong"), Some((0.0, 21_000, true)));
         assert_eq!(of("11.leader-changes"), Some((6.0, 6, true)));
         assert_eq!(of("12.unequal"), Some((0.0, 25, true)));
+        assert_eq!(of("16.leaks"), Some((0.0, 60, true)));
         assert_eq!(of("18.violations"), Some((0.0, 3, true)));
     }
 

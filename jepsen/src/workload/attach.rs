@@ -68,7 +68,7 @@ impl Attach {
 impl Set {
     async fn prepare(shared: &Arc<Shared>, number: usize) -> anyhow::Result<Self> {
         let workspace = part::workspace(shared, "attach").await?;
-        let room = Furnishing { api: shared.all.api(), workspace: workspace.clone() };
+        let room = Furnishing::of(shared, &workspace);
         room.compose_rules().await?;
         let places = PLACES.iter().cycle().zip(PROVIDERS);
         let profiles =

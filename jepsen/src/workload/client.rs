@@ -24,6 +24,9 @@ const ATTEMPTS_MAX: u32 = 4;
 /// For one call of a client that repeats by itself: some attempts, and an election between them.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
+/// In the place of a node's number: one that a library chooses.
+const ANY_NODE: u64 = 0;
+
 /// A client of one workload. It calls each node by itself and never repeats a call unless it says so.
 pub(super) struct Client {
     pub(super) shared: Arc<Shared>,
@@ -117,7 +120,7 @@ impl Client {
         self.ask_at(node as u64 + 1, action, asking).await
     }
 
-    /// As [`Client::ask`], the node by its number; 0 is any that the library chooses.
+    /// As [`Client::ask`], the node by its number, or [`ANY_NODE`].
     async fn ask_at(&mut self, node: u64, action: Action, asking: impl Future<Output = Heard>) -> Outcome {
         let recorder = Arc::clone(&self.shared.recorder);
         let operation = recorder.invoke(self.process, node, self.workload, action);
@@ -136,7 +139,7 @@ impl Client {
         F: Future<Output = Heard>,
     {
         if let Some(shipped) = self.shipped.clone() {
-            return self.ask_at(0, action, attempt(shipped)).await;
+            return self.ask_at(ANY_NODE, action, attempt(shipped)).await;
         }
         let node = self.any_node();
         let api = self.api(node);
@@ -146,9 +149,29 @@ impl Client {
     /// Writes down a call that failed although no operation is made of it otherwise, where a node said what it never
     /// rightly says. Other failures of such calls say nothing.
     pub(super) async fn note(&mut self, node: usize, rpc: &str, error: CallError) {
-        let heard = Heard::failed(error, |_| None);
+        self.note_heard(node, rpc, Heard::failed(error, |_| None)).await;
+    }
+
+    /// The same of a call that a node may rightly refuse, since it answers from what it has.
+    pub(super) async fn note_behind(&mut self, node: usize, rpc: &str, error: CallError) {
+        self.note_heard(node, rpc, Heard::failed_behind(error)).await;
+    }
+
+    async fn note_heard(&mut self, node: usize, rpc: &str, heard: Heard) {
         if heard.is_never_right() {
             self.ask(node, Action::Call { rpc: rpc.to_owned() }, async { heard }).await;
+        }
+    }
+
+    /// Writes the same down of what a library is told that goes on at other nodes by itself.
+    pub(super) fn notes(&self, rpc: &str) -> impl Fn(Heard) + Send + use<> {
+        let (recorder, workload, rpc) = (Arc::clone(&self.shared.recorder), self.workload, rpc.to_owned());
+        move |heard| {
+            if heard.is_never_right() {
+                let action = Action::Call { rpc: rpc.clone() };
+                let operation = recorder.invoke(recorder.new_process(), ANY_NODE, workload, action);
+                recorder.returned(operation, heard);
+            }
         }
     }
 
@@ -159,7 +182,7 @@ impl Client {
         F: Future<Output = Heard>,
     {
         if let Some(shipped) = self.shipped.clone() {
-            return self.ask_at(0, action, attempt(shipped)).await;
+            return self.ask_at(ANY_NODE, action, attempt(shipped)).await;
         }
         let attempts = if self.random.random_bool(0.5) { ATTEMPTS_MAX } else { 1 };
         let nodes: Vec<usize> = (0..attempts).map(|_| self.any_writer()).collect();

@@ -35,6 +35,7 @@ const SANDBOX: &str = "box";
 /// The value that is given follows it, so that it can be looked for at the end.
 const UPDATE: &str = "openshell.v1.OpenShell/UpdateProvider";
 const READ: &str = "openshell.v1.OpenShell/GetSandboxProviderEnvironment";
+const CONFIGURATION: &str = "openshell.v1.OpenShell/GetSandboxConfig";
 /// The name under which an environment's facts have the credential.
 pub(crate) const CREDENTIAL: &str = "credential";
 
@@ -49,7 +50,7 @@ impl Environment {
     /// Makes a sandbox with one provider.
     pub(super) async fn prepare(shared: &Arc<Shared>) -> anyhow::Result<Self> {
         let workspace = part::workspace(shared, "env").await?;
-        let room = Furnishing { api: shared.all.api(), workspace: workspace.clone() };
+        let room = Furnishing::of(shared, &workspace);
         room.compose_rules().await?;
         room.profiles(&shared.recorder, Workload::Environment, vec![profile(PROFILE, &["tool.example.com"])]).await?;
         room.provider(PROVIDER, PROFILE).await?;
@@ -114,6 +115,7 @@ impl Part for Environment {
 /// Another value for the credential.
 async fn write(client: &mut Client, workspace: &str) {
     let value = client.value();
+    let value = client.shared.wishes.canary.secret(&value);
     let provider = Provider {
         metadata: Some(ObjectMeta { name: PROVIDER.to_owned(), ..ObjectMeta::default() }),
         credentials: [(variable(PROFILE), value.clone())].into(),
@@ -140,20 +142,18 @@ async fn write(client: &mut Client, workspace: &str) {
 async fn read(client: &mut Client, own: &[Api], id: &str) {
     let node = client.any_node();
     if client.random.random_bool(0.5) {
-        if let Ok(answer) = environment(&own[node], id).await {
-            tell_environment(&client.shared.recorder, node, &answer);
+        match environment(&own[node], id).await {
+            Ok(answer) => tell_environment(&client.shared.recorder, node, &answer),
+            Err(error) => client.note_behind(node, READ, error).await,
         }
     } else {
         let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
-        if let Ok(answer) = own[node].call(&methods::GET_SANDBOX_CONFIG, request).await {
-            let revision = answer.message.provider_env_revision;
-            tell(
-                &client.shared.recorder,
-                node,
-                "configuration",
-                &answer,
-                [("environment revision", revision.to_string())],
-            );
+        match own[node].call(&methods::GET_SANDBOX_CONFIG, request).await {
+            Ok(answer) => {
+                let values = [("environment revision", answer.message.provider_env_revision.to_string())];
+                tell(&client.shared.recorder, node, "configuration", &answer, values);
+            }
+            Err(error) => client.note_behind(node, CONFIGURATION, error).await,
         }
     }
 }

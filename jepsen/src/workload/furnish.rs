@@ -1,6 +1,8 @@
 //! What a workload needs to be there before its clients begin: profiles, providers, sandboxes and their
 //! tokens. Made once, through a cluster that is whole, with retries.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use openshell_client::methods;
 use openshell_proto::cluster::IssueSandboxTokenRequest;
@@ -11,18 +13,26 @@ use openshell_proto::v1::{
 };
 use openshell_tests::{Api, bool_setting, policy_allowing};
 
-use super::Workload;
 use super::profiles::cell;
+use super::{Shared, Workload};
+use crate::canary::Canary;
 use crate::history::{Cells, Line};
 use crate::recorder::Recorder;
 
 /// A workspace, and who makes things in it.
 pub(super) struct Furnishing {
-    pub(super) api: Api,
-    pub(super) workspace: String,
+    api: Api,
+    workspace: String,
+    canary: Arc<Canary>,
 }
 
 impl Furnishing {
+    /// Of a workspace that is there.
+    pub(super) fn of(shared: &Shared, workspace: &str) -> Self {
+        let (workspace, canary) = (workspace.to_owned(), Arc::clone(&shared.wishes.canary));
+        Self { api: shared.all.api(), workspace, canary }
+    }
+
     /// Provider rules become part of what sandboxes compose to.
     pub(super) async fn compose_rules(&self) -> anyhow::Result<()> {
         let request = UpdateConfigRequest {
@@ -61,7 +71,7 @@ impl Furnishing {
 
     /// A provider of a profile of the workspace, with a value for its token.
     pub(super) async fn provider(&self, name: &str, profile: &str) -> anyhow::Result<()> {
-        let provider = Some(provider(name, profile, &self.workspace));
+        let provider = Some(provider(name, profile, &self.workspace, &self.canary));
         let request = CreateProviderRequest { provider, workspace: self.workspace.clone() };
         self.api.call(&methods::CREATE_PROVIDER, request).await.with_context(|| format!("making provider {name}"))?;
         Ok(())
@@ -95,11 +105,11 @@ impl Furnishing {
 }
 
 /// A provider of a profile of a workspace, with a value for its token.
-pub(super) fn provider(name: &str, profile: &str, workspace: &str) -> Provider {
+pub(super) fn provider(name: &str, profile: &str, workspace: &str, canary: &Canary) -> Provider {
     Provider {
         metadata: Some(ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() }),
         r#type: profile.to_owned(),
-        credentials: [(variable(profile), "not-a-real-secret".to_owned())].into(),
+        credentials: [(variable(profile), canary.secret(name))].into(),
         profile_workspace: workspace.to_owned(),
         ..Provider::default()
     }

@@ -53,6 +53,11 @@ impl Heard {
         }
     }
 
+    /// A call that failed at a node that answers from what it has: it may be behind, and then refuse what others grant.
+    pub(crate) fn failed_behind(error: CallError) -> Self {
+        Self::failed(error, |status| Some(refused(status)))
+    }
+
     /// Whether it must be judged, even of a call that is not written down otherwise.
     pub(crate) fn is_never_right(&self) -> bool {
         matches!(self.outcome, Outcome::Wrong { .. }) || self.outcome.said_broken().is_some()
@@ -227,6 +232,19 @@ mod tests {
             }
         }
         assert_eq!(after_doubt(Status::unavailable("a fault")).said_broken(), None);
+    }
+
+    #[test]
+    fn a_node_that_is_behind_may_refuse_and_may_not_be_broken() {
+        let heard = |status: Status| Heard::failed_behind(CallError::Refused(marked(status)));
+        for status in [Status::not_found("no such sandbox"), Status::unauthenticated("an unknown token")] {
+            assert!(!heard(status).is_never_right());
+        }
+        for status in [Status::internal("a fault"), Status::data_loss("a fault")] {
+            assert!(heard(status).is_never_right());
+        }
+        let unmarked = Heard::failed_behind(CallError::Refused(Status::internal("h2 protocol error")));
+        assert!(!unmarked.is_never_right(), "no node said it");
     }
 
     #[test]

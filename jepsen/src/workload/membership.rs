@@ -14,6 +14,7 @@ use super::{Shared, Workload};
 use crate::history::Line;
 
 const PACE: Duration = Duration::from_millis(100);
+const MEMBERS: &str = "openshell.cluster.v1.Cluster/GetMembers";
 
 pub(super) struct Membership {
     shared: Arc<Shared>,
@@ -33,7 +34,7 @@ impl Part for Membership {
             let mut client = Client::new(&self.shared, Workload::Membership, node as u64).every(PACE);
             clients.spawn(async move {
                 while client.turn().await {
-                    look(&client, node).await;
+                    look(&mut client, node).await;
                 }
                 Ok(())
             });
@@ -43,16 +44,19 @@ impl Part for Membership {
     fn finish(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             for node in 0..self.shared.nodes.len() {
-                look(&Client::new(&self.shared, Workload::Membership, node as u64), node).await;
+                look(&mut Client::new(&self.shared, Workload::Membership, node as u64), node).await;
             }
         })
     }
 }
 
-/// Asks a node, and writes down what it said. That is no operation: a node says it whether the cluster works or not.
-async fn look(client: &Client, node: usize) {
-    let answer = client.api(node).call(&methods::GET_MEMBERS, GetMembersRequest {}).await;
-    let Ok(Answer { message, seen, .. }) = answer else { return };
+/// Asks a node, and writes down what it said. That is no operation, unless it says that it is broken: a node says it whether
+/// the cluster works or not.
+async fn look(client: &mut Client, node: usize) {
+    let Answer { message, seen, .. } = match client.api(node).call(&methods::GET_MEMBERS, GetMembersRequest {}).await {
+        Ok(answer) => answer,
+        Err(error) => return client.note_behind(node, MEMBERS, error).await,
+    };
     let Some(at) = position(&seen) else { return };
     let mut voters: Vec<u64> = message.members.iter().filter(|member| member.voter).map(|member| member.id).collect();
     voters.sort_unstable();

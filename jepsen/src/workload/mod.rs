@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
+use crate::canary::Canary;
 use crate::history::Position;
 use crate::recorder::Recorder;
 
@@ -84,6 +85,20 @@ impl Workload {
         Self::Membership,
         Self::Mixed,
     ];
+
+    /// Whether its clients give secrets to the cluster.
+    pub(crate) fn gives_secrets(self) -> bool {
+        match self {
+            Self::Attach | Self::Sync | Self::Environment | Self::Mixed => true,
+            Self::Register
+            | Self::Batch
+            | Self::Watch
+            | Self::Dedup
+            | Self::Session
+            | Self::List
+            | Self::Membership => false,
+        }
+    }
 }
 
 impl fmt::Display for Workload {
@@ -110,6 +125,8 @@ pub(crate) struct Wishes {
     pub(crate) reads: Consistency,
     /// So many nodes, from the first on, are asked for writes.
     pub(crate) written_through: usize,
+    /// What every secret has in it that they give to the cluster.
+    pub(crate) canary: Arc<Canary>,
 }
 
 /// What the clients of a run share.

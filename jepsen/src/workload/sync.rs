@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::Client;
 use super::furnish::Furnishing;
+use super::heard::Heard;
 use super::part::{self, Part, Tasks};
 use super::profiles::Profiles;
 use super::running::note_follower;
@@ -31,6 +32,7 @@ const SANDBOXES: u64 = 4;
 const KEY: &str = "sync-moving";
 const PROVIDER: &str = "moving";
 const DOMAIN: &str = ".example.com";
+const FOLLOW: &str = "openshell.sync.v1.Sync/Follow";
 /// A sandbox is started anew after a time within these.
 const LIVES_MS: std::ops::Range<u64> = 4_000..20_000;
 
@@ -60,7 +62,7 @@ impl Sync {
     /// Makes the profile, its provider, and sandboxes with it.
     pub(super) async fn prepare(shared: &Arc<Shared>) -> anyhow::Result<Self> {
         let workspace = part::workspace(shared, "sync").await?;
-        let room = Furnishing { api: shared.all.api(), workspace: workspace.clone() };
+        let room = Furnishing::of(shared, &workspace);
         room.compose_rules().await?;
         room.profiles(&shared.recorder, Workload::Sync, vec![allowing(KEY, "first")]).await?;
         room.provider(PROVIDER, KEY).await?;
@@ -140,7 +142,7 @@ async fn follow(mut client: Client, follower: Follower) -> anyhow::Result<()> {
             Options { tls: access.tls(), ..Options::new(&follower.id, token, endpoints, follower.state_dir.clone()) };
         let sync = SyncClient::start(options, hook(&client.shared.recorder, &follower.name)).await?;
         let ends = Instant::now() + Duration::from_millis(client.random.random_range(LIVES_MS));
-        let has_ended = live(&client.shared, &sync, ends).await;
+        let has_ended = live(&client, &sync, ends).await;
         sync.stop().await;
         if has_ended {
             note_follower(&client.shared.recorder, Workload::Sync, &follower.name, true);
@@ -150,10 +152,18 @@ async fn follow(mut client: Client, follower: Follower) -> anyhow::Result<()> {
 }
 
 /// Waits until it is time, or until the sandbox is where the cluster came to rest; whether it is.
-async fn live(shared: &Shared, sync: &SyncClient, ends: Instant) -> bool {
-    let (mut status, mut settled) = (sync.status(), shared.settled.clone());
+async fn live(client: &Client, sync: &SyncClient, ends: Instant) -> bool {
+    let (mut status, mut settled, note) = (sync.status(), client.shared.settled.clone(), client.notes(FOLLOW));
+    let mut known = String::new();
     loop {
-        let position = status.borrow_and_update().position;
+        let (position, problem) = {
+            let status = status.borrow_and_update();
+            (status.position, status.problem.clone())
+        };
+        if problem != known {
+            broken(&problem).into_iter().for_each(&note);
+            known = problem;
+        }
         let position = position.map(|at| Position { epoch: at.epoch, revision: at.revision });
         let end = *settled.borrow_and_update();
         if end.is_some_and(|end| position >= Some(end)) {
@@ -176,6 +186,14 @@ async fn live(shared: &Shared, sync: &SyncClient, ends: Instant) -> bool {
     }
 }
 
+/// What a problem of the library comes to, where a node has ended a session and said that it is broken: it tells the words,
+/// the code, and of what a node has said which. What became of connections is told without a node.
+fn broken(problem: &str) -> Option<Heard> {
+    let (_, code) = problem.rsplit_once(" (")?;
+    let is_one = ["Internal, node ", "DataLoss, node "].iter().any(|said| code.starts_with(said));
+    is_one.then(|| Heard::nowhere(Outcome::broken(problem)))
+}
+
 /// Writes down what is put into force.
 fn hook(recorder: &Arc<Recorder>, sandbox: &str) -> impl Fn(&Change) -> Result<(), String> + use<> {
     let (recorder, sandbox) = (Arc::clone(recorder), sandbox.to_owned());
@@ -195,5 +213,25 @@ fn hook(recorder: &Arc<Recorder>, sandbox: &str) -> impl Fn(&Change) -> Result<(
             value,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_ends_a_session_since_it_is_broken_is_told_from_a_connection_that_breaks() {
+        let of = |problem: &str| broken(problem).is_some_and(|heard| heard.is_never_right());
+        assert!(of("http://10.0.0.2:17670: a part (of it) contradicts itself (Internal, node 2)"));
+        assert!(of("http://10.0.0.2:17670: a file is damaged (DataLoss, node 2)"));
+        for problem in [
+            "",
+            "http://10.0.0.2:17670: h2 protocol error (Internal)",
+            "http://10.0.0.2:17670: no quorum (Unavailable, node 2)",
+            "the node does not know the session any more",
+        ] {
+            assert!(!of(problem), "{problem}");
+        }
     }
 }

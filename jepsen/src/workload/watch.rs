@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use openshell_client::{Watch as Stream, WatchError};
+use openshell_client::{CallError, Watch as Stream, WatchError};
 use openshell_proto::cluster::watch_event::Object;
 use openshell_proto::cluster::watch_response::Type;
 use openshell_proto::cluster::{self, WatchEvent, WatchKind, WatchRequest, WatchResponse};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
 use super::client::Client;
+use super::heard::Heard;
 use super::part::{Part, Tasks};
 use super::profiles::cell;
 use super::running::note_follower;
@@ -23,6 +24,7 @@ use super::{Shared, Workload};
 use crate::history::{Cell, Cells, Line, News, Position};
 
 const WATCHERS: u64 = 3;
+const WATCH: &str = "openshell.cluster.v1.Cluster/Watch";
 /// A watcher looks so long for a node that takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A watcher leaves its node after a time within these.
@@ -119,7 +121,9 @@ impl Watcher {
             ..WatchRequest::default()
         };
         let client = Access::to_all(&order).api().client();
-        let mut stream = Stream::new(client, request, PATIENCE);
+        let note = self.client.notes(WATCH);
+        let mut stream = Stream::new(client, request, PATIENCE)
+            .on_break(move |status| note(Heard::failed_behind(CallError::Refused(status.clone()))));
         self.initial = None;
         let leaves = Instant::now() + Duration::from_millis(self.client.random.random_range(STAYS_MS));
         let mut settled = self.client.shared.settled.clone();
@@ -135,7 +139,11 @@ impl Watcher {
                         }
                     }
                     Err(WatchError::BeginAnew { list_revision, .. }) => return Left::Anew(list_revision),
-                    Err(WatchError::Call(error)) => return Left::Failed(error.refusal_code(), error.to_string()),
+                    Err(WatchError::Call(error)) => {
+                        let left = Left::Failed(error.refusal_code(), error.to_string());
+                        self.client.notes(WATCH)(Heard::failed_behind(error));
+                        return left;
+                    }
                 },
                 () = sleep_until(leaves), if self.initial.is_none() => return Left::Moved,
                 Ok(()) = settled.changed() => {}

@@ -37,7 +37,7 @@ fn a_board_with_every_figure_at_its_limit_passes_and_names_what_is_not_there() {
     for targets in [Targets::Ci, Targets::Long] {
         let board = Board::of(&good(targets), targets);
         assert!(board.passed() && board.exit_code() == 0, "{}", board.verdict());
-        assert!(board.verdict().contains("not there yet (13, 14, 15, 16, 19)"), "{}", board.verdict());
+        assert!(board.verdict().contains("not there yet (13, 14, 15, 19)"), "{}", board.verdict());
     }
 }
 

@@ -120,7 +120,7 @@ fn about_providers(
         "openshell.v1.UpdateProviderRequest" => {
             let provider = Provider {
                 metadata: Some(ObjectMeta { name: refreshed, ..ObjectMeta::default() }),
-                credentials: [(variable(&pool.profile), "not-a-real-secret".to_owned())].into(),
+                credentials: [(variable(&pool.profile), pool.canary.secret(REFRESHED))].into(),
                 ..Provider::default()
             };
             let update = UpdateProviderRequest { provider: Some(provider), workspace, ..Default::default() };
@@ -139,6 +139,7 @@ fn about_providers(
                 provider: refreshed,
                 credential_key,
                 strategy: ProviderCredentialRefreshStrategy::Oauth2ClientCredentials.into(),
+                material: [("client_secret".to_owned(), pool.canary.secret(MINTED))].into(),
                 workspace,
                 ..ConfigureProviderRefreshRequest::default()
             };

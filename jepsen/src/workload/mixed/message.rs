@@ -2,16 +2,20 @@
 //! there is one. In the others names are from a small pool, so that calls meet; parts that have to be valid mostly
 //! are; everything else is chance.
 
+use std::sync::Arc;
+
 use openshell_proto::datamodel::Provider;
+use openshell_proto::pool;
 use openshell_proto::v1::PolicyChunk;
 use openshell_tests::{policy_allowing, proposal};
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::apt;
+use crate::canary::Canary;
 use crate::workload::furnish;
 use crate::workload::register::plain;
 
@@ -21,6 +25,8 @@ const DEPTH_MAX: usize = 4;
 pub(super) const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// Ids of profiles that messages speak of.
 pub(super) const PROFILES: [&str; 3] = ["mixed-one", "mixed-two", "mixed-three"];
+/// Names no variable, so that a credential cannot have it.
+const NO_VARIABLE: &str = "no variable";
 const WORDS: [&str; 6] = ["", "bearer", "rest", "full", "*", "docs.example.com"];
 
 /// What messages speak of.
@@ -30,19 +36,25 @@ pub(super) struct Pool {
     pub(super) sandbox_ids: Vec<String>,
     /// The one that providers are made of.
     pub(super) profile: String,
+    /// What secrets are made with.
+    pub(super) canary: Arc<Canary>,
 }
 
 /// Makes messages.
-pub(super) struct Maker(Pool);
+pub(super) struct Maker {
+    pool: Pool,
+    /// What marks a field as one that holds secrets.
+    secret: Option<ExtensionDescriptor>,
+}
 
 impl Maker {
-    pub(super) fn new(pool: Pool) -> Self {
-        Self(pool)
+    pub(super) fn new(of: Pool) -> Self {
+        Self { pool: of, secret: pool().get_extension_by_name("openshell.options.v1.secret") }
     }
 
     /// Where what is kept is.
     pub(super) fn workspace(&self) -> &str {
-        self.0.workspaces.first().map_or("", String::as_str)
+        self.pool.workspaces.first().map_or("", String::as_str)
     }
 
     /// A request of a type. `chunk` is a proposal that it may decide about, if it is one that does.
@@ -53,7 +65,7 @@ impl Maker {
         chunk: Option<&PolicyChunk>,
     ) -> DynamicMessage {
         let is_apt = random.random_bool(0.5);
-        let apt = is_apt.then(|| apt::request(random, &self.0, descriptor, chunk)).flatten();
+        let apt = is_apt.then(|| apt::request(random, &self.pool, descriptor, chunk)).flatten();
         apt.unwrap_or_else(|| self.of(random, descriptor, 0))
     }
 
@@ -72,11 +84,24 @@ impl Maker {
             if is_left_alone(&field) || !(is_bound || random.random_bool(often)) {
                 continue;
             }
-            if let Some(value) = self.field(random, &field, depth) {
+            if let Some(mut value) = self.field(random, &field, depth) {
+                if self.secret.as_ref().is_some_and(|secret| field.options().has_extension(secret)) {
+                    self.mark(&mut value, field.name());
+                }
                 message.set_field(&field, value);
             }
         }
         message
+    }
+
+    /// Puts a secret in the place of every text.
+    fn mark(&self, value: &mut Value, word: &str) {
+        match value {
+            Value::String(text) => *text = self.pool.canary.secret(word),
+            Value::List(values) => values.iter_mut().for_each(|value| self.mark(value, word)),
+            Value::Map(values) => values.values_mut().for_each(|value| self.mark(value, word)),
+            _ => {}
+        }
     }
 
     fn field(&self, random: &mut StdRng, field: &FieldDescriptor, depth: usize) -> Option<Value> {
@@ -116,8 +141,8 @@ impl Maker {
 
     fn text(&self, random: &mut StdRng, field: &str) -> String {
         match field {
-            "workspace" | "profile_workspace" => self.0.workspaces.choose(random).cloned().unwrap_or_default(),
-            "sandbox_id" => self.0.sandbox_ids.choose(random).cloned().unwrap_or_default(),
+            "workspace" | "profile_workspace" => self.pool.workspaces.choose(random).cloned().unwrap_or_default(),
+            "sandbox_id" => self.pool.sandbox_ids.choose(random).cloned().unwrap_or_default(),
             "id" | "type" => one_of(random, &PROFILES),
             "name" | "sandbox_name" | "sandbox" | "provider" | "provider_name" | "principal_subject" | "service" => {
                 one_of(random, &NAMES)
@@ -130,7 +155,15 @@ impl Maker {
     fn valid(&self, random: &mut StdRng, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
         match descriptor.full_name() {
             "openshell.v1.ProviderProfile" => transcoded(&plain(&one_of(random, &PROFILES), ""), descriptor),
-            "openshell.datamodel.v1.Provider" => transcoded(&provider(&self.0, &one_of(random, &NAMES)), descriptor),
+            "openshell.datamodel.v1.Provider" => {
+                let mut provider = provider(&self.pool, &one_of(random, &NAMES));
+                if random.random_bool(0.25) {
+                    // What is said of it has a secret at hand, and may not quote it.
+                    let secrets = std::mem::take(&mut provider.credentials).into_values();
+                    provider.credentials = secrets.map(|secret| (NO_VARIABLE.to_owned(), secret)).collect();
+                }
+                transcoded(&provider, descriptor)
+            }
             "openshell.sandbox.v1.SandboxPolicy" => transcoded(&policy_allowing("docs.example.com"), descriptor),
             "openshell.v1.PolicyChunk" => transcoded(&proposal("api.example.com"), descriptor),
             "openshell.v1.SandboxSpec" => Some(DynamicMessage::new(descriptor.clone())),
@@ -141,7 +174,7 @@ impl Maker {
 
 /// A provider of the pool's profile, in its first workspace.
 pub(super) fn provider(pool: &Pool, name: &str) -> Provider {
-    furnish::provider(name, &pool.profile, pool.workspaces.first().map_or("", String::as_str))
+    furnish::provider(name, &pool.profile, pool.workspaces.first().map_or("", String::as_str), &pool.canary)
 }
 
 pub(super) fn one_of(random: &mut StdRng, these: &[&str]) -> String {
@@ -164,7 +197,6 @@ fn is_left_alone(field: &FieldDescriptor) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use openshell_proto::pool;
     use rand::SeedableRng;
 
     use super::*;
@@ -172,7 +204,8 @@ mod tests {
 
     fn maker() -> Maker {
         let workspaces = vec!["w1".to_owned(), "w2".to_owned()];
-        Maker::new(Pool { workspaces, sandbox_ids: vec!["s".to_owned()], profile: PROFILES[0].to_owned() })
+        let (sandbox_ids, profile) = (vec!["s".to_owned()], PROFILES[0].to_owned());
+        Maker::new(Pool { workspaces, sandbox_ids, profile, canary: Arc::new(Canary::of(1)) })
     }
 
     /// What a method takes.
@@ -214,6 +247,30 @@ mod tests {
             let request = input(&name);
             let mut requests = (0..20).map(|_| maker.request(&mut random, &request, Some(&chunk)));
             assert!(requests.any(|one| format!("{one:?}").contains("\"chunk\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_marked_as_a_secret_is_one_that_can_be_found() {
+        let (mut random, maker) = (StdRng::seed_from_u64(3), maker());
+        for (name, field) in [
+            ("openshell.v1.OpenShell/CreateProvider", "provider.credentials"),
+            ("openshell.v1.OpenShell/ConfigureProviderRefresh", "material"),
+        ] {
+            let request = input(name);
+            let held = (0..200).map(|_| maker.request(&mut random, &request, None)).filter_map(|message| {
+                let mut value = Value::Message(message);
+                for step in field.split('.') {
+                    value = value.as_message()?.get_field_by_name(step)?.into_owned();
+                }
+                value.as_map().map(|map| map.values().cloned().collect::<Vec<_>>())
+            });
+            let held: Vec<Value> = held.flatten().collect();
+            assert!(!held.is_empty(), "{name}");
+            for value in held {
+                let text = value.as_str().expect("text");
+                assert!(!maker.pool.canary.leaks().find(name, text.as_bytes()).is_empty(), "{name}: {text}");
+            }
         }
     }
 

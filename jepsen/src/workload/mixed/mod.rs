@@ -65,7 +65,7 @@ impl Mixed {
         for _ in 0..WORKSPACES {
             workspaces.push(part::workspace(shared, "mixed").await?);
         }
-        let room = Furnishing { api: shared.all.api(), workspace: workspaces[0].clone() };
+        let room = Furnishing::of(shared, &workspaces[0]);
         let profile = message::PROFILES[0];
         room.profiles(&shared.recorder, Workload::Mixed, vec![plain("mixed-kept", "")]).await?;
         room.provider(KEPT, "mixed-kept").await?;
@@ -73,7 +73,8 @@ impl Mixed {
         room.sandbox(ATTACHED, &[]).await?;
         let kept_id = room.sandbox(KEPT, &[KEPT]).await?;
         let token = room.token(KEPT).await?;
-        let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned() };
+        let canary = Arc::clone(&shared.wishes.canary);
+        let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned(), canary };
         Ok(Self { shared: Arc::clone(shared), pool, token })
     }
 

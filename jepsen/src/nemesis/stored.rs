@@ -21,6 +21,10 @@ pub(crate) struct Stored {
     pub(crate) counter: Option<u64>,
     /// Synced writes that were reported.
     pub(crate) high_water_mark: Option<u64>,
+    /// The last entry that is in its state.
+    applied: u64,
+    /// Those of its log.
+    entries: BTreeSet<u64>,
 }
 
 impl Stored {
@@ -56,10 +60,25 @@ impl Stored {
                 }
                 stored.lines.push(marks.to_string());
             } else {
+                stored.place(line)?;
                 stored.lines.push(line.to_owned());
             }
         }
         Ok(stored)
+    }
+
+    /// Notes where a line says that the log and the state are. What is zero is left out of it.
+    fn place(&mut self, line: &str) -> anyhow::Result<()> {
+        let index = |pointer: &str| -> anyhow::Result<u64> {
+            let said: Value = serde_json::from_str(line).context("a line of inspect")?;
+            Ok(said.pointer(pointer).and_then(Value::as_u64).unwrap_or_default())
+        };
+        if is_of(line, "applied") {
+            self.applied = index("/applied/index")?;
+        } else if is_of(line, "entry") {
+            self.entries.insert(index("/entry/id/index")?);
+        }
+        Ok(())
     }
 
     /// Whether no damage was found.
@@ -70,6 +89,17 @@ impl Stored {
     /// Whether it says the same in everything that can be read.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.lines == other.lines
+    }
+
+    /// Whether it is what `other` was before its last writes, none of which anybody had reported as synced: its vote and
+    /// every entry of its log are here, and the state is an earlier one, from which these lead to the later one.
+    pub(crate) fn leads_to(&self, other: &Self) -> bool {
+        let own: BTreeSet<&String> = self.lines.iter().collect();
+        let is_synced = |line: &&String| is_of(line, "vote") || is_of(line, "entry");
+        self.counter >= other.high_water_mark
+            && self.applied < other.applied
+            && (self.applied + 1..=other.applied).all(|index| self.entries.contains(&index))
+            && other.lines.iter().filter(is_synced).all(|line| own.contains(line))
     }
 
     /// Whether every entry, record, fence, remembered request and change of another is here.
@@ -102,6 +132,31 @@ mod tests {
         assert_eq!((one.counter, one.high_water_mark), (Some(7), Some(5)));
         assert!(one.is_sound() && one.is_same_as(&stored(&[&MARKS.replace(":5", ":6"), ENTRY])));
         assert!(!one.is_same_as(&stored(&[&MARKS.replace(":7", ":6"), ENTRY])));
+    }
+
+    #[test]
+    fn a_state_from_before_the_last_writes_leads_to_theirs_only_with_the_entries_between() {
+        let at = |applied: u64, entries: &[u64], counter: u64| {
+            let mut lines = vec![
+                format!(r#"{{"type":"marks","counter":{counter},"high_water_mark":7}}"#),
+                r#"{"type":"vote","vote":{"term":2}}"#.to_owned(),
+                format!(r#"{{"type":"applied","applied":{{"index":{applied},"term":2}}}}"#),
+            ];
+            lines.extend(
+                entries.iter().map(|index| format!(r#"{{"type":"entry","entry":{{"id":{{"index":{index}}}}}}}"#)),
+            );
+            Stored::read(&lines.join("\n")).unwrap()
+        };
+        let before = at(9, &[7, 8, 9], 7);
+        assert!(at(8, &[7, 8, 9], 7).leads_to(&before));
+        assert!(at(6, &[6, 7, 8, 9], 7).leads_to(&before), "what was let go meanwhile is there again");
+        assert!(!at(8, &[7, 8], 7).leads_to(&before), "an entry is missing");
+        assert!(!at(5, &[7, 8, 9], 7).leads_to(&before), "the state lacks one that the log never had");
+        assert!(!at(8, &[7, 8, 9], 6).leads_to(&before), "a write that was reported is missing");
+        assert!(!at(9, &[7, 8, 9], 7).leads_to(&before), "it is not earlier");
+        let mut forgot = at(8, &[7, 8, 9], 7);
+        forgot.lines.retain(|line| !is_of(line, "vote"));
+        assert!(!forgot.leads_to(&before));
     }
 
     #[test]

@@ -30,13 +30,20 @@ pub(crate) struct Control {
     /// Of a run: for how long clients work.
     #[serde(default)]
     pub(crate) seconds: u64,
-    /// Of a run: how many there are.
+    /// Of a run: how many nodes there are.
     #[serde(default = "three")]
     pub(crate) nodes: u64,
+    /// Of a run: how many clients each workload has, as with `run --clients`.
+    #[serde(default = "eight")]
+    pub(crate) clients: u64,
 }
 
 fn three() -> u64 {
     3
+}
+
+fn eight() -> u64 {
+    8
 }
 
 fn bug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bug, D::Error> {

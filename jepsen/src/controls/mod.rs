@@ -59,6 +59,8 @@ pub(crate) struct Trial {
     pub(crate) seconds: u64,
     /// How many there are.
     pub(crate) nodes: u64,
+    /// How many clients each workload has.
+    pub(crate) clients: u64,
     /// Decides everything else.
     pub(crate) seed: u64,
 }
@@ -98,12 +100,12 @@ pub(crate) async fn run(
 impl Record {
     /// One run. Without the bug, to see nothing counts as to catch it.
     async fn add(&mut self, sound: bool, seed: u64, scenario: &impl AsyncFn(&Trial) -> anyhow::Result<Findings>) {
-        let Control { bug, workloads, faults, seconds, nodes, .. } = self.control.clone();
+        let Control { bug, workloads, faults, seconds, nodes, clients, .. } = self.control.clone();
         let planted = (!sound).then_some(bug);
         let begin = Instant::now();
         let findings = match self.control.scene {
             Some(scene) => scene::play(scene, planted, seed).await,
-            None => scenario(&Trial { bug: planted, workloads, faults, seconds, nodes, seed }).await,
+            None => scenario(&Trial { bug: planted, workloads, faults, seconds, nodes, clients, seed }).await,
         };
         let took = begin.elapsed().as_secs_f64();
         self.seconds.push(took);
@@ -210,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn a_control_passes_when_its_bug_is_caught_each_time() {
         let seen = async |trial: &Trial| {
-            assert_eq!((trial.bug, trial.nodes), (Some(Bug::StaleReads), 3));
+            assert_eq!((trial.bug, trial.nodes, trial.clients), (Some(Bug::StaleReads), 3, 8));
             Ok(findings(Verdict::Violated))
         };
         assert!(run(&arguments(false), seen).await.unwrap());

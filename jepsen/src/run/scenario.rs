@@ -92,7 +92,7 @@ impl Scenario {
             seconds: trial.seconds,
             mode: Mode::Brutal,
             overlap: 1,
-            clients: 8,
+            clients: trial.clients,
             hot: 5,
             workloads: trial.workloads.clone(),
             nemeses: trial.faults.clone(),

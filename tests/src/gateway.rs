@@ -43,6 +43,8 @@ pub struct Gateway {
     place: Place,
     ports: GatewayPorts,
     arguments: Vec<String>,
+    /// In front of the program: another one that becomes it.
+    before: Vec<String>,
     /// Of its process, beside those of this one.
     variables: BTreeMap<String, String>,
     log: PathBuf,
@@ -59,7 +61,7 @@ impl Gateway {
     pub fn new(id: u64, ports: GatewayPorts, arguments: Vec<String>, log: PathBuf) -> Self {
         let (place, variables, process) = (Place::loopback(), BTreeMap::new(), Arc::default());
         let node = Arc::new(AtomicU64::new(id));
-        Self { id, place, ports, arguments, variables, log, child: None, process, node }
+        Self { id, place, ports, arguments, before: Vec::new(), variables, log, child: None, process, node }
     }
 
     /// The same gateway in another place than on loopback.
@@ -91,6 +93,12 @@ impl Gateway {
             Some(value) => self.variables.insert(name.to_owned(), value.to_owned()),
             None => self.variables.remove(name),
         };
+    }
+
+    /// From its next start on it is started by a program, with its arguments, that becomes it in the end; by none when there
+    /// are no words.
+    pub fn start_behind(&mut self, words: Vec<String>) {
+        self.before = words;
     }
 
     /// The same gateway, not running, that joins the members at these addresses instead of forming a
@@ -217,7 +225,8 @@ impl Gateway {
         }
         let program = binary("openshell-gateway")?;
         let log = self.open_log()?;
-        let mut command = offspring::tied(&self.place.command(&program));
+        let words = self.before.iter().map(Path::new).chain([program.as_path()]).collect::<Vec<_>>();
+        let mut command = offspring::tied(self.place.command(words[0]).args(&words[1..]));
         // The variables of whoever runs the tests must not reach the gateway.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENSHELL_")) {
             command.env_remove(name);

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::grpc::Gateway;
+use crate::listener::{Listener, Room};
 use crate::metrics;
 
 /// Answers `/healthz` and `/readyz`. A node that is leaving is not ready, though it still answers.
@@ -49,6 +50,7 @@ pub(crate) fn metrics(gateway: Arc<Gateway>) -> Router {
 /// Serves pages until the node stops.
 pub(crate) async fn serve(address: SocketAddr, pages: Router, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener = Listener::new(listener, Room::for_visitors());
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = axum::serve(listener, pages).with_graceful_shutdown(stopped).await {

@@ -11,6 +11,7 @@ mod http;
 mod identifiers;
 mod inspect;
 mod jwt;
+mod listener;
 mod logs;
 mod metrics;
 mod options;

@@ -16,13 +16,13 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower::ServiceExt;
 
 use crate::auth::{Authenticator, Users};
 use crate::grpc::{self, Facts, Gateway, GatewayService};
 use crate::identifiers::RandomIdentifiers;
+use crate::listener::{Listener, Room};
 use crate::options::{Settings, Tls};
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
@@ -66,6 +66,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("listening on --peer-bind {}", settings.peer))?;
     let client_listener =
         TcpListener::bind(settings.client).await.with_context(|| format!("listening on {}", settings.client))?;
+    let client_listener =
+        Listener::new(client_listener, Room::for_clients().context("how many descriptors there are")?);
     let cluster = start_cluster(&settings, peer_listener, &secrets, &identifiers).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sandboxes = Sandboxes::new(&secrets, &clock, settings.sandbox_token_ttl);
@@ -139,7 +141,7 @@ async fn serve_until_asked_to_stop(
     settings: &Settings,
     tls: Option<ServerTlsConfig>,
     gateway: Arc<Gateway>,
-    listener: TcpListener,
+    listener: Listener,
     stages: &Stages,
 ) -> anyhow::Result<()> {
     let cluster = gateway.cluster.clone();
@@ -213,7 +215,7 @@ async fn serve_clients(
     settings: &Settings,
     tls: Option<ServerTlsConfig>,
     gateway: Arc<Gateway>,
-    listener: TcpListener,
+    listener: Listener,
     stages: &Stages,
 ) -> anyhow::Result<()> {
     let mut server = Server::builder()
@@ -232,10 +234,9 @@ async fn serve_clients(
     // Released clients ask the same port for /healthz when gRPC does not answer them.
     let routes = Routes::from(pages.fallback_service(service));
     let stopped = stages.stop.clone();
-    // Without it an answer of more than one segment waits for the client's delayed acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let connections = listener.connections();
     let serving =
-        server.add_routes(routes).serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
+        server.add_routes(routes).serve_with_incoming_shutdown(connections, async move { stopped.cancelled().await });
     let overdue = async {
         stages.stop.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;

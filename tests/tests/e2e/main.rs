@@ -10,6 +10,7 @@ mod command_line_positions;
 mod composition;
 mod config;
 mod credential_sources;
+mod crowded;
 mod deploy;
 mod divergence;
 mod documents;

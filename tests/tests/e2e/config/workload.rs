@@ -131,9 +131,11 @@ impl Worker<'_> {
                 return Ok(self.stage.scene.try_attach(&self.sandbox, &provider).await?.message.attached);
             }
             "detach" => {
+                // One that it has, if any: left to chance, none may ever succeed.
+                let attached = self.stored().await?.spec.unwrap_or_default().providers.pop();
                 let request = DetachSandboxProviderRequest {
                     sandbox_name: self.sandbox.clone(),
-                    provider_name: self.dice.name("p", 8),
+                    provider_name: attached.unwrap_or_else(|| self.dice.name("p", 8)),
                     workspace,
                     ..DetachSandboxProviderRequest::default()
                 };

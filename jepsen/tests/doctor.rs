@@ -9,10 +9,11 @@ fn doctor(arguments: &[&str]) -> Output {
     command.arg("doctor").args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// What doctors that are gone left on this machine: mounts and namespaces.
+/// What doctors that are gone left on this machine: mounts, namespaces and control groups.
 fn remains(process: u32) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    let names = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let places = ["/run/netns", "/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory"];
+    let names = places.into_iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let is_own = |text: &String| {
         text.contains(&format!("openshell-chaos-{process}-")) || text.starts_with(&format!("openshell-{process}-"))
@@ -26,7 +27,7 @@ fn every_capability_is_tried_and_either_works_or_says_why_not() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     let capabilities = said["capabilities"].as_array().unwrap();
-    assert_eq!(capabilities.len(), 16);
+    assert_eq!(capabilities.len(), 18);
     for capability in capabilities {
         assert!(!capability["said"].as_str().unwrap().is_empty(), "{capability}");
     }
@@ -48,7 +49,7 @@ fn the_table_has_a_line_for_each_and_nothing_is_left_behind() {
     let output = child.wait_with_output().unwrap();
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(
-        table.lines().filter(|line| line.contains(" works ") || line.contains("NOT HERE")).count() == 16,
+        table.lines().filter(|line| line.contains(" works ") || line.contains("NOT HERE")).count() == 18,
         "{table}"
     );
     assert_eq!(remains(process), Vec::<String>::new());

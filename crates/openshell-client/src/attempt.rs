@@ -154,10 +154,17 @@ impl Client {
 
 /// Whether tonic says that the end of an answer is missing. It makes these statuses itself, without a source, and the
 /// second one with the node's headers: no node has said them, and whether the call took effect is not known.
-#[must_use]
-pub fn is_cut_short(status: &Status) -> bool {
+fn is_cut_short(status: &Status) -> bool {
     let said = ["Missing response message.", "Unexpected EOF decoding stream."];
     status.code() == Code::Internal && said.contains(&status.message())
+}
+
+/// The node that said this; none of a status that tonic made out of what became of a connection, also where the headers of
+/// a node came before it.
+#[must_use]
+pub fn said_by(status: &Status) -> Option<u64> {
+    let is_made = std::error::Error::source(status).is_some() || is_cut_short(status);
+    Seen::from_metadata(status.metadata()).node.filter(|_| !is_made)
 }
 
 /// What a failed attempt means. tonic gives a status that it made itself, out of a broken connection or a timer, a source,

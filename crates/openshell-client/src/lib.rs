@@ -21,7 +21,7 @@ mod stream;
 mod tls;
 mod watch;
 
-pub use attempt::{id_time_ms, is_cut_short};
+pub use attempt::{id_time_ms, said_by};
 pub use call::Answer;
 pub use client::{Client, ClientBuilder};
 pub use dial::{BoxedStream, Dial, Duplex, TcpDial};

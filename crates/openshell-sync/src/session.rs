@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openshell_client::{CallError, Client, EndpointUrl, Seen, is_cut_short, methods};
+use openshell_client::{CallError, Client, EndpointUrl, methods, said_by};
 use openshell_proto::sync::follow_response::Event;
 use openshell_proto::sync::{Configuration, FollowRequest, FollowResponse, Heartbeat, Refused, Session};
 use openshell_proto::v1::RefreshSandboxTokenResponse;
@@ -373,9 +373,8 @@ fn part<T: Default>(composed: Option<T>, refused: Option<Refused>) -> Result<T, 
 
 /// What a node's no means for the search.
 pub(crate) fn end_of(status: &Status) -> End {
-    // What a node said is that node's; anything else is what became of the connection, also after a node's headers.
-    let is_said = std::error::Error::source(status).is_none() && !is_cut_short(status);
-    let node = Seen::from_metadata(status.metadata()).node.filter(|_| is_said).map(|node| format!(", node {node}"));
+    // Without a node it is what became of the connection.
+    let node = said_by(status).map(|node| format!(", node {node}"));
     let said = format!("{} ({:?}{})", status.message(), status.code(), node.unwrap_or_default());
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied | Code::NotFound | Code::InvalidArgument => End::Refused(said),

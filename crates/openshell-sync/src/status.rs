@@ -21,7 +21,8 @@ pub struct Status {
     pub as_of_ms: i64,
     /// The node that is followed.
     pub node: Option<u64>,
-    /// Why the newest is not, or not all, in force; or why no node is followed. Empty when all is well.
+    /// Why the newest is not, or not all, in force; or why no node is followed. Empty when all is well. What a node said ends
+    /// with its code and number, as in `(Internal, node 2)`.
     pub problem: String,
 }
 

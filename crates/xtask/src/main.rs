@@ -1,6 +1,6 @@
 //! `cargo xtask`: the tasks that people and CI run. `demo` shows the main job on three real nodes, `test`
-//! is the gate, `fix` edits what a tool can edit, `tidy` looks for what no compiler sees. Nothing of the
-//! product is linked in: this program builds it, runs it and reads its text.
+//! is the gate, `chaos` runs faults for as long as one likes, `fix` edits what a tool can edit, `tidy` looks for what no
+//! compiler sees. Nothing of the product is linked in: this program builds it, runs it and reads its text.
 
 mod cargo;
 mod chaos;
@@ -31,7 +31,7 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
-    /// The gate: formatting, tidy, clippy, build, all tests, documentation, the jepsen scenario.
+    /// The gate: formatting, tidy, clippy, build, all tests, the simulation, documentation, the jepsen scenario.
     Test {
         /// Seed of the jepsen scenario; a random one, which is printed, when absent.
         #[arg(long)]

@@ -58,10 +58,10 @@ impl Search {
     pub(crate) fn failures(&mut self, lines: &[Line]) {
         let mut found: BTreeMap<String, (String, usize)> = BTreeMap::new();
         for line in lines {
-            let Some((text, caller)) = failure(line) else { continue };
+            let Some((text, who, number)) = failure(line) else { continue };
             self.texts += 1;
             for leak in self.leaks.find("", text.as_bytes()) {
-                found.entry(leak.secret).or_insert_with(|| (caller(), 0)).1 += 1;
+                found.entry(leak.secret).or_insert_with(|| (format!("{who} {number}"), 0)).1 += 1;
             }
         }
         for (secret, (caller, times)) in found {
@@ -91,13 +91,12 @@ impl Search {
 }
 
 /// The words of a failure, and who heard them.
-fn failure(line: &Line) -> Option<(&str, impl Fn() -> String)> {
-    let (text, who, number) = match line {
-        Line::Return { operation, outcome, .. } => (words(outcome)?, "operation", *operation),
-        Line::Watched { watcher, news: News::Failed { said, .. }, .. } => (said.as_str(), "watcher", *watcher),
-        _ => return None,
-    };
-    Some((text, move || format!("{who} {number}")))
+fn failure(line: &Line) -> Option<(&str, &'static str, u64)> {
+    match line {
+        Line::Return { operation, outcome, .. } => Some((words(outcome)?, "operation", *operation)),
+        Line::Watched { watcher, news: News::Failed { said, .. }, .. } => Some((said, "watcher", *watcher)),
+        _ => None,
+    }
 }
 
 /// What a node said about a call that it did not answer.

@@ -33,7 +33,7 @@ pub(crate) struct Control {
     /// Of a run: how many nodes there are.
     #[serde(default = "three")]
     pub(crate) nodes: u64,
-    /// Of a run: how many clients each workload has, as with `run --clients`.
+    /// Of a run: how many clients the largest workload has, as with `run --clients`.
     #[serde(default = "eight")]
     pub(crate) clients: u64,
 }

@@ -57,9 +57,9 @@ pub(crate) struct Trial {
     pub(crate) faults: Vec<String>,
     /// For how long clients work.
     pub(crate) seconds: u64,
-    /// How many there are.
+    /// How many nodes there are.
     pub(crate) nodes: u64,
-    /// How many clients each workload has.
+    /// How many clients the largest workload has.
     pub(crate) clients: u64,
     /// Decides everything else.
     pub(crate) seed: u64,

@@ -90,6 +90,11 @@ impl Disk {
         Ok(fs::remove_file(probe)?)
     }
 
+    /// What was written to it is on it for certain.
+    pub(crate) fn settle(&self) -> anyhow::Result<()> {
+        run_program("sync", &["--file-system", text(&self.mount)?], "").map(drop)
+    }
+
     /// Every write waits from now on.
     pub(crate) fn freeze(&self) -> anyhow::Result<()> {
         let mount = text(&self.mount)?;

@@ -1,4 +1,4 @@
-//! What a node sends: through a thin link, late, or out of order; and its connections, reset. All of it happens inside
+//! What a node sends: late, or out of order; and its connections, reset. All of it happens inside
 //! of the node's network namespace, and goes with it.
 
 use std::collections::BTreeMap;
@@ -9,68 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use nfq::{Message, Queue, Verdict};
 use nix::sched::{CloneFlags, setns};
-use openshell_tests::{run_program, run_program_inside};
+use openshell_tests::run_program_inside;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// The device that leads out of a node's namespace.
-const DEVICE: &str = "eth0";
+pub(super) const DEVICE: &str = "eth0";
 const QUEUE: u16 = 0;
 const QUEUE_MAX: u32 = 4_096;
 /// Between two looks into the queue.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
-
-/// A thin link. Dropping it makes it wide again.
-#[derive(Debug)]
-pub(crate) struct Thin {
-    namespace: String,
-}
-
-impl Thin {
-    /// Makes the link of a node one of so many kilobits a second.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub(crate) fn new(namespace: &str, kbit: i64) -> anyhow::Result<Self> {
-        let rate = format!("{kbit}kbit");
-        let shape = ["root", "tbf", "rate", &rate, "burst", "8kb", "latency", "400ms"];
-        tc(namespace, &[&["qdisc", "replace", "dev", DEVICE][..], &shape].concat())?;
-        let link = Self { namespace: namespace.to_owned() };
-        let shown = tc(namespace, &["qdisc", "show", "dev", DEVICE])?;
-        ensure!(shown.contains("tbf"), "the link has no rate: {shown}");
-        Ok(link)
-    }
-
-    /// Makes it wide again, and says how often somebody had to wait.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub(crate) fn widen(self) -> anyhow::Result<u64> {
-        let shown = tc(&self.namespace, &["-s", "qdisc", "show", "dev", DEVICE])?;
-        let (_, rest) = shown.split_once("overlimits ").context("no count of packets that waited")?;
-        let waited = rest.split_whitespace().next().context("no count of packets that waited")?.parse()?;
-        self.remove()?;
-        Ok(waited)
-    }
-
-    fn remove(&self) -> anyhow::Result<()> {
-        tc(&self.namespace, &["qdisc", "delete", "dev", DEVICE, "root"]).map(drop)
-    }
-}
-
-impl Drop for Thin {
-    fn drop(&mut self) {
-        // It fails where it was widened before; else nobody is left to hear of a failure.
-        let _ = self.remove();
-    }
-}
-
-fn tc(namespace: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    run_program("tc", &[&["-n", namespace][..], arguments].concat(), "")
-}
 
 /// Resets all connections of a node, and says how many there were.
 ///

@@ -2,15 +2,19 @@
 //! spoiled. When they are is in `nemesis`.
 
 mod clock;
+mod descriptors;
 mod disk;
 mod doctor;
 mod facts;
+mod group;
 mod link;
 mod mark;
 mod rootless;
 mod sweep;
+mod thin;
 mod tracer;
 mod trial;
+mod uptime;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +22,17 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub(crate) use clock::{Clock, NOTICED_AFTER_S, Shift};
+pub(crate) use descriptors::Descriptors;
 pub(crate) use disk::Disk;
 pub(crate) use doctor::{Format, doctor};
 pub(crate) use facts::facts;
-pub(crate) use link::{Late, Passed, Thin, inside, reset_connections};
+pub(crate) use group::{Group, Scarce};
+pub(crate) use link::{Late, Passed, inside, reset_connections};
 pub(crate) use rootless::{Entered, enter};
 pub(crate) use sweep::sweep;
+pub(crate) use thin::Thin;
 pub(crate) use tracer::{Spoil, Tracer};
+pub(crate) use uptime::Uptime;
 
 /// Something that a machine can do, or cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +66,10 @@ pub(crate) enum Capability {
     SystemCallFaults,
     /// A clock of its own for a process.
     FakeClock,
+    /// A time since the start of the machine of its own for a process.
+    TimeNamespaces,
+    /// Limits of a process that runs.
+    ProcessLimits,
     /// Groups of processes with limits.
     ControlGroups,
     /// Gateways that end at points of their own code.
@@ -66,7 +78,7 @@ pub(crate) enum Capability {
 
 impl Capability {
     /// All of them, as they are listed.
-    pub(crate) const ALL: [Capability; 16] = [
+    pub(crate) const ALL: [Capability; 18] = [
         Capability::Namespaces,
         Capability::RootlessNamespaces,
         Capability::Loopback,
@@ -81,6 +93,8 @@ impl Capability {
         Capability::MemoryFiles,
         Capability::SystemCallFaults,
         Capability::FakeClock,
+        Capability::TimeNamespaces,
+        Capability::ProcessLimits,
         Capability::ControlGroups,
         Capability::CrashPoints,
     ];
@@ -93,7 +107,7 @@ impl Capability {
             Capability::Loopback => "loopback",
             Capability::PacketQueue => "late and reordered packets (iptables, NFQUEUE)",
             Capability::ThinLinks => "thin links (tc, tbf)",
-            Capability::LinkShares => "shares of a link (tc, htb)",
+            Capability::LinkShares => "thin links to one node (tc, htb)",
             Capability::SocketReset => "resetting connections (ss -K)",
             Capability::LoopMounts => "a file system for each node (mkfs.ext4, loop mounts)",
             Capability::Shutdown => "power loss (ext4 shutdown by xfs_io or python3)",
@@ -102,7 +116,9 @@ impl Capability {
             Capability::MemoryFiles => "file systems in memory (tmpfs)",
             Capability::SystemCallFaults => "slow and failing syncs (strace)",
             Capability::FakeClock => "clocks of their own (libfaketime)",
-            Capability::ControlGroups => "control groups",
+            Capability::TimeNamespaces => "machines that have just come up (unshare -T)",
+            Capability::ProcessLimits => "few descriptors (prlimit)",
+            Capability::ControlGroups => "little processor and memory (control groups)",
             Capability::CrashPoints => "crash points (a build of the whole workspace)",
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use openshell_tests::{Network, run_program};
 
 use super::disk::unmount;
-use super::mark;
+use super::{group, mark};
 
 /// Removes what runs left behind whose process is gone. To be called before anything is made; what cannot be removed
 /// stays for the next one.
@@ -19,6 +19,7 @@ pub(crate) fn sweep() {
     }
     // Processes that have files open there end with their networks.
     let _ = Network::sweep();
+    group::sweep();
     // The last one that was mounted goes first.
     for mount in mounts.iter().rev() {
         let _ = unmount(mount);

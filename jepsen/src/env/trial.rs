@@ -6,19 +6,22 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use openshell_tests::{Cut, Network, binary, on_path, run_program};
 
 use super::clock::{self, Clock, Shift};
-use super::link::{Late, Thin, inside, reset_connections};
+use super::link::{Late, inside, reset_connections};
 use super::tracer::{Spoil, Tracer};
-use super::{Capability, Disk, mark, rootless};
+use super::{Capability, Descriptors, Disk, Group, Scarce, Thin, Uptime, mark, rootless};
 
 /// For a socket that is to hear of its end.
 const PATIENCE: Duration = Duration::from_secs(2);
 const SYNCS_TRACED_FOR: Duration = Duration::from_millis(700);
 const AN_HOUR_S: i64 = 3_600;
 const A_STEP: Duration = Duration::from_millis(20);
+/// Longer than the time of which a control group gives a share.
+const FELT_AFTER: Duration = Duration::from_millis(400);
+const DAYS_S: u64 = 100 * 24 * 3_600;
 
 /// Tries it, and says what was tried.
 ///
@@ -43,10 +46,9 @@ pub(super) fn attempt(capability: Capability) -> anyhow::Result<String> {
             "made thin and wide again"
         }
         Capability::LinkShares => {
-            let network = Network::new(1)?;
-            let shares = ["qdisc", "add", "dev", "eth0", "root", "handle", "1:", "htb"];
-            run_program("tc", &[&["-n", &network.namespace(1)][..], &shares].concat(), "")?;
-            "made in a namespace"
+            let network = Network::new(2)?;
+            Thin::toward(&network.namespace(1), 64, network.address(2).into())?.widen()?;
+            "made thin and wide again"
         }
         Capability::SocketReset => socket_reset()?,
         Capability::LoopMounts => {
@@ -69,6 +71,8 @@ pub(super) fn attempt(capability: Capability) -> anyhow::Result<String> {
         Capability::MemoryFiles => memory_files()?,
         Capability::SystemCallFaults => system_calls()?,
         Capability::FakeClock => fake_clock()?,
+        Capability::TimeNamespaces => time_namespaces()?,
+        Capability::ProcessLimits => process_limits()?,
         Capability::ControlGroups => control_groups()?,
         Capability::CrashPoints => crash_points()?,
     };
@@ -173,17 +177,49 @@ fn fake_clock() -> anyhow::Result<&'static str> {
     Ok("a process was an hour ahead")
 }
 
+/// A process that does nothing else gets a fifth of a core, and feels it.
 fn control_groups() -> anyhow::Result<&'static str> {
-    let name = mark::own()?;
-    for (folder, said) in [("/sys/fs/cgroup", "version 2"), ("/sys/fs/cgroup/memory", "version 1")] {
-        let is_one = std::path::Path::new(folder).join("cgroup.procs").exists();
-        let group = std::path::Path::new(folder).join(&name);
-        if is_one && fs::create_dir(&group).is_ok() {
-            fs::remove_dir(&group)?;
-            return Ok(said);
-        }
+    let mut busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().context("starting a shell")?;
+    let felt = Group::around(busy.id(), Scarce::Processor(20)).and_then(|group| {
+        std::thread::sleep(FELT_AFTER);
+        let memory = Group::around(busy.id(), Scarce::Memory(1 << 20))?;
+        memory.end()?;
+        group.end()
+    });
+    busy.kill()?;
+    busy.wait()?;
+    ensure!(felt? > 0, "a busy process did not feel its limit");
+    Ok("a process got a fifth of a core")
+}
+
+fn process_limits() -> anyhow::Result<&'static str> {
+    let mut idle = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting cat")?;
+    let (mut input, mut output) = (idle.stdin.take().context("an input")?, idle.stdout.take().context("an output")?);
+    // One that answers has loaded what it needs.
+    input.write_all(b".")?;
+    output.read_exact(&mut [0])?;
+    let limited = Descriptors::limit(idle.id(), 0).and_then(|limited| {
+        let are_used_up = limited.are_used_up();
+        limited.lift()?;
+        Ok(are_used_up)
+    });
+    idle.kill()?;
+    idle.wait()?;
+    ensure!(limited?, "a process had descriptors left");
+    Ok("a process had no descriptors left")
+}
+
+fn time_namespaces() -> anyhow::Result<&'static str> {
+    for up_s in [1, DAYS_S] {
+        let words = Uptime::of_seconds(up_s)?.words();
+        let (program, arguments) = words.split_first().context("no program")?;
+        let output = Command::new(program).args(arguments).args(["cat", "/proc/uptime"]).output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let seconds = said.split('.').next().and_then(|seconds| seconds.parse::<u64>().ok());
+        let is_right = seconds.is_some_and(|seconds| (up_s..up_s + 60).contains(&seconds));
+        ensure!(is_right, "a process was told {said:?} {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    bail!("none can be made")
+    Ok("processes found their machine up for a second, and for a hundred days")
 }
 
 fn crash_points() -> anyhow::Result<&'static str> {

@@ -1,5 +1,5 @@
-//! A stopped node one of whose files is damaged: it must refuse to start and say why, or have everything that it had. What
-//! is put back of one that refuses is what it had when it was stopped: nothing was written since.
+//! A stopped node one of whose files is damaged: it must refuse to start and say why, or have everything that it had reported
+//! as synced. What is put back of one that refuses is what it had when it was stopped: nothing was written since.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,8 @@ use super::damage::{Damaged, damage};
 use super::process::stop;
 use super::stored::Stored;
 use super::{Nemesis, Scope};
-use crate::run::Rig;
+use crate::env::Disk;
+use crate::run::{Machinery, Rig};
 
 /// A start is waited for so often, twenty seconds each time.
 const STARTS: u32 = 3;
@@ -29,7 +30,7 @@ pub(crate) enum Fate {
     Refused(String),
     /// It ended without a word about damage, or neither ended nor started.
     Mute(String),
-    /// It started with everything that it had.
+    /// It started with everything that it had, or with what leads there.
     Whole,
     /// It runs with everything that it had, on data in which `inspect` still finds damage.
     Unnoticed(String),
@@ -69,12 +70,12 @@ pub(crate) async fn injure(rig: &Rig, id: u64, choice: u64) -> anyhow::Result<In
         let before = Stored::of(&data)?;
         ensure!(before.is_sound(), "a node that nobody has damaged is damaged: {:?}", before.damage);
         let damaged = damage(&data, choice)?;
-        settle(&data)?;
         let after = Stored::of(&data)?;
         anyhow::Ok((intact, damaged, before, after))
     })?;
     let start = rig.with(|machinery| {
         let said = machinery.cluster.gateway(id).log_text().len();
+        machinery.settle(id)?;
         machinery.start(id)?;
         machinery.excused.insert(id);
         Ok(said)
@@ -173,7 +174,7 @@ impl Injury {
             let data = machinery.data(self.id).to_path_buf();
             fs::remove_dir_all(&data)?;
             copy(self.intact.path(), &data)?;
-            settle(&data)
+            machinery.settle(self.id)
         });
         undone.await
     }
@@ -186,9 +187,12 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     run_program("cp", &["-a", &from, &to], "").map(drop)
 }
 
-/// Syncs what is in a folder: what the harness has written is there after a loss of power, as what a node synced was before.
-fn settle(folder: &Path) -> anyhow::Result<()> {
-    run_program("sync", &["--file-system", &folder.display().to_string()], "").map(drop)
+impl Machinery {
+    /// What the harness has written for a node is there after a loss of power, as what the node synced was before. Only one
+    /// with a disk of its own loses power.
+    fn settle(&self, id: u64) -> anyhow::Result<()> {
+        self.disks.get(&id).map_or(Ok(()), Disk::settle)
+    }
 }
 
 /// The fault of a run.

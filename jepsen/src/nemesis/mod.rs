@@ -12,6 +12,7 @@ mod power;
 mod process;
 mod replace;
 mod rolling;
+mod scarce;
 mod snapshot;
 mod stored;
 mod target;
@@ -167,6 +168,9 @@ async fn one(scope: Scope, journal: &Journal, until: Instant) -> anyhow::Result<
         Kind::Replace => live(replace::Replace::new(scope, journal.clone(), until), journal, until).await,
         Kind::Transfer => live(transfer::Transfer(scope), journal, until).await,
         Kind::CrashPoint => live(point::CrashPoint::new(scope, until), journal, until).await,
+        Kind::Reboot => live(process::Reboot::new(scope), journal, until).await,
+        Kind::FewFiles => live(scarce::FewFiles::new(scope), journal, until).await,
+        Kind::LittleProcessor | Kind::LittleMemory => live(scarce::Squeezed::new(scope), journal, until).await,
         Kind::Isolate
         | Kind::PeerOnly
         | Kind::ClientOnly
@@ -178,7 +182,7 @@ async fn one(scope: Scope, journal: &Journal, until: Instant) -> anyhow::Result<
         | Kind::Flapping
         | Kind::Loss => live(partition::Partition::new(scope), journal, until).await,
         Kind::Blackhole => live(snapshot::Blackhole::new(scope), journal, until).await,
-        Kind::Thin => live(wire::ThinLink::new(scope), journal, until).await,
+        Kind::Thin | Kind::ThinPeer => live(wire::ThinLink::new(scope), journal, until).await,
         Kind::Delay | Kind::Reorder => live(wire::LatePackets::new(scope), journal, until).await,
         Kind::Reset => live(wire::Reset(scope), journal, until).await,
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => live(clock::WrongClock(scope), journal, until).await,

@@ -7,6 +7,7 @@ use openshell_tests::{eventually, process_state};
 use tokio::time::sleep;
 
 use super::{Nemesis, Scope};
+use crate::env::Uptime;
 use crate::run::Rig;
 
 /// A gateway lets calls under way end for twelve seconds.
@@ -23,6 +24,11 @@ impl Scope {
     /// Starts every victim that does not run, and says whether all of them listen.
     pub(super) async fn start_all(&self) -> anyhow::Result<String> {
         self.rig.each(&self.victims, |machinery, id| machinery.start(id)).await?;
+        self.all_listen().await
+    }
+
+    /// Waits for every victim that was started, and says whether all of them listen.
+    pub(super) async fn all_listen(&self) -> anyhow::Result<String> {
         let mut silent = Vec::new();
         for id in &self.victims {
             if !self.rig.listens(*id).await? {
@@ -89,6 +95,48 @@ impl Nemesis for KillInRecovery {
 
     async fn heal(&mut self) -> anyhow::Result<String> {
         self.0.start_all().await
+    }
+}
+
+/// SIGKILL, and a new start on a machine that came up this moment, or long ago.
+pub(super) struct Reboot {
+    scope: Scope,
+    started_elsewhere: usize,
+}
+
+impl Reboot {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, started_elsewhere: 0 }
+    }
+}
+
+impl Nemesis for Reboot {
+    async fn install(&mut self) -> anyhow::Result<String> {
+        self.scope.kill_all().await?;
+        Ok(format!("killed, to find the machine up for {} s", self.scope.planned.amount))
+    }
+
+    async fn heal(&mut self) -> anyhow::Result<String> {
+        let up_s = u64::try_from(self.scope.planned.amount)?;
+        let started = self.scope.rig.each(&self.scope.victims, |machinery, id| {
+            machinery.cluster.gateway_mut(id).start_behind(Uptime::of_seconds(up_s)?.words());
+            let started = machinery.start(id);
+            // Whoever starts it later does so on the machine as it is.
+            machinery.cluster.gateway_mut(id).start_behind(Vec::new());
+            started
+        });
+        started.await?;
+        // One that ends of it does so by itself, and is the guard's to start again.
+        let listening = self.scope.all_listen().await?;
+        for id in &self.scope.victims {
+            let found = self.scope.rig.with(|machinery| Uptime::is_of(machinery.process(*id)?)).await;
+            self.started_elsewhere += usize::from(found.unwrap_or(false));
+        }
+        Ok(format!("{} of them found it so, {listening}", self.started_elsewhere))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (self.started_elsewhere == 0).then(|| "all of them found the machine as it is".to_owned())
     }
 }
 

@@ -21,8 +21,9 @@ pub(super) fn organ(kind: Kind) -> Option<Organ> {
             Some(Organ::Process)
         }
         Kind::SlowDisk | Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk => Some(Organ::Process),
-        Kind::Replace => Some(Organ::Process),
-        Kind::Thin | Kind::Delay | Kind::Reorder => Some(Organ::Wire),
+        Kind::Replace | Kind::Reboot => Some(Organ::Process),
+        Kind::FewFiles | Kind::LittleProcessor | Kind::LittleMemory => Some(Organ::Process),
+        Kind::Thin | Kind::ThinPeer | Kind::Delay | Kind::Reorder => Some(Organ::Wire),
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => Some(Organ::Clock),
         // Cuts add up, and the others hold what they need for a moment.
         Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => None,

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use openshell_tests::eventually;
 use tokio::task::block_in_place;
 
 use super::{Nemesis, Scope};
 use crate::env::{Late, Passed, Thin, reset_connections};
 use crate::plan::Kind;
+use crate::run::Node;
 
 /// A node that runs has connections by then.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(3);
@@ -27,7 +28,7 @@ impl Scope {
     }
 }
 
-/// A link with a rate.
+/// A link with a rate, to everybody or to one other node.
 pub(super) struct ThinLink {
     scope: Scope,
     links: Vec<Thin>,
@@ -38,15 +39,31 @@ impl ThinLink {
     pub(super) fn new(scope: Scope) -> Self {
         Self { scope, links: Vec::new(), waited: 0 }
     }
+
+    /// The one to whom it is thin, where it is not to everybody.
+    fn other(&self) -> anyhow::Result<Option<&Node>> {
+        if self.scope.planned.kind != Kind::ThinPeer {
+            return Ok(None);
+        }
+        let mut others: Vec<&Node> = self.scope.rig.nodes.iter().collect();
+        others.retain(|node| !self.scope.victims.contains(&node.id));
+        let turn = self.scope.planned.choice % (others.len() as u64).max(1);
+        Ok(Some(*others.get(usize::try_from(turn)?).context("there is no other node")?))
+    }
 }
 
 impl Nemesis for ThinLink {
     async fn install(&mut self) -> anyhow::Result<String> {
         let kbit = self.scope.planned.amount;
+        let other = self.other()?.map(|node| (node.id, node.address));
         for namespace in self.scope.namespaces()? {
-            self.links.push(block_in_place(|| Thin::new(&namespace, kbit))?);
+            self.links.push(block_in_place(|| match other {
+                Some((_, address)) => Thin::toward(&namespace, kbit, address),
+                None => Thin::new(&namespace, kbit),
+            })?);
         }
-        Ok(format!("{kbit} kbit/s"))
+        let whom = other.map(|(id, _)| format!(" to node {id}")).unwrap_or_default();
+        Ok(format!("{kbit} kbit/s{whom}"))
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {

@@ -184,7 +184,7 @@ fn usual_targets(kind: Kind) -> &'static [(Target, u32)] {
         Kind::Kill | Kind::KillInRecovery | Kind::Pause => {
             &[(Target::Leader, 50), (Target::Follower, 20), (Target::Pair, 15), (Target::Everyone, 15)]
         }
-        Kind::PowerLoss => &[(Target::Leader, 40), (Target::Follower, 25), (Target::Everyone, 35)],
+        Kind::PowerLoss | Kind::Reboot => &[(Target::Leader, 40), (Target::Follower, 25), (Target::Everyone, 35)],
         Kind::Replace => &[(Target::Leader, 1), (Target::Follower, 2)],
         Kind::Rolling | Kind::Ring | Kind::Bridge => &[(Target::Everyone, 1)],
         Kind::Transfer | Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly => &[(Target::Leader, 1)],
@@ -195,6 +195,9 @@ fn usual_targets(kind: Kind) -> &'static [(Target, u32)] {
             &[(Target::Leader, 1), (Target::Follower, 1)]
         }
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => &[(Target::Leader, 2), (Target::Follower, 1)],
+        Kind::FewFiles | Kind::LittleProcessor | Kind::LittleMemory | Kind::ThinPeer => {
+            &[(Target::Leader, 2), (Target::Follower, 1)]
+        }
         Kind::SlowDisk | Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk => {
             &[(Target::Leader, 2), (Target::Follower, 1)]
         }
@@ -212,12 +215,14 @@ fn lasts(kind: Kind) -> Range<u64> {
         Kind::Replace => 8_000..12_000,
         Kind::Transfer | Kind::Reset => 300..600,
         Kind::CrashPoint => 3_000..6_000,
+        Kind::Reboot => 200..2_000,
+        Kind::FewFiles | Kind::LittleProcessor | Kind::LittleMemory => 2_000..5_000,
         Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => 1_500..4_500,
         Kind::Deaf | Kind::Mute => 1_500..4_500,
         Kind::Flapping => 3_000..6_000,
         // As long as it takes the others to write more than they keep.
         Kind::Blackhole => 10_000..14_000,
-        Kind::Loss | Kind::Thin | Kind::Delay | Kind::Reorder => 2_000..5_000,
+        Kind::Loss | Kind::Thin | Kind::ThinPeer | Kind::Delay | Kind::Reorder => 2_000..5_000,
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => 3_000..6_000,
         Kind::SlowDisk | Kind::HungDisk => 2_000..5_000,
         Kind::DiskError | Kind::FullDisk | Kind::ReadOnlyDisk => 2_000..4_000,
@@ -239,6 +244,14 @@ fn amount(kind: Kind, random: &mut StdRng) -> i64 {
     let amounts: &[(&[Kind], &[i64])] = &[
         // Milliseconds after the new start until the second kill.
         (&[Kind::KillInRecovery], &[5, 20, 50, 100, 200, 400]),
+        // Seconds since the machine came up: nearly none, and a hundred days.
+        (&[Kind::Reboot], &[1, 10, 8_640_000]),
+        // Of descriptors so many more.
+        (&[Kind::FewFiles], &[0, 1, 4, 16]),
+        // Percent of a core.
+        (&[Kind::LittleProcessor], &[5, 10, 20]),
+        // MiB more.
+        (&[Kind::LittleMemory], &[1, 2, 4]),
         // Milliseconds until somebody has noticed.
         (&[Kind::Replace], &[100, 500, 1_500, 3_000]),
         // Milliseconds of each state.
@@ -246,7 +259,7 @@ fn amount(kind: Kind, random: &mut StdRng) -> i64 {
         // Percent.
         (&[Kind::Loss], &[5, 10, 20, 30]),
         // Kilobits a second.
-        (&[Kind::Thin], &[64, 128, 256, 1_024]),
+        (&[Kind::Thin, Kind::ThinPeer], &[64, 128, 256, 1_024]),
         // Milliseconds.
         (&[Kind::Delay], &[20, 50, 100]),
         (&[Kind::Reorder], &[10, 20, 50]),

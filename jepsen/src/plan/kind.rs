@@ -24,6 +24,14 @@ pub(crate) enum Kind {
     Transfer,
     /// The process ends at a point of its own code.
     CrashPoint,
+    /// SIGKILL, and a new start on a machine that has been up for another time.
+    Reboot,
+    /// It may have few more files and connections open than it has.
+    FewFiles,
+    /// It gets little of the processor.
+    LittleProcessor,
+    /// It gets little more memory than it has.
+    LittleMemory,
     /// The leader reaches neither nodes nor clients.
     Isolate,
     /// It reaches no node, and clients reach it.
@@ -48,6 +56,8 @@ pub(crate) enum Kind {
     Loss,
     /// All that it sends goes through a thin link.
     Thin,
+    /// The same of what it sends to one other node.
+    ThinPeer,
     /// All that it sends comes late.
     Delay,
     /// What it sends comes late and out of order.
@@ -89,7 +99,7 @@ enum Group {
 
 impl Kind {
     /// Every one.
-    pub(crate) const ALL: [Kind; 32] = [
+    pub(crate) const ALL: [Kind; 37] = [
         Kind::Kill,
         Kind::KillInRecovery,
         Kind::Pause,
@@ -97,6 +107,10 @@ impl Kind {
         Kind::Replace,
         Kind::Transfer,
         Kind::CrashPoint,
+        Kind::Reboot,
+        Kind::FewFiles,
+        Kind::LittleProcessor,
+        Kind::LittleMemory,
         Kind::Isolate,
         Kind::PeerOnly,
         Kind::ClientOnly,
@@ -109,6 +123,7 @@ impl Kind {
         Kind::Blackhole,
         Kind::Loss,
         Kind::Thin,
+        Kind::ThinPeer,
         Kind::Delay,
         Kind::Reorder,
         Kind::Reset,
@@ -134,6 +149,10 @@ impl Kind {
             Kind::Replace => "replace",
             Kind::Transfer => "transfer",
             Kind::CrashPoint => "crash-point",
+            Kind::Reboot => "reboot",
+            Kind::FewFiles => "few-files",
+            Kind::LittleProcessor => "little-processor",
+            Kind::LittleMemory => "little-memory",
             Kind::Isolate => "isolate",
             Kind::PeerOnly => "peer-only",
             Kind::ClientOnly => "client-only",
@@ -146,6 +165,7 @@ impl Kind {
             Kind::Blackhole => "blackhole",
             Kind::Loss => "loss",
             Kind::Thin => "thin",
+            Kind::ThinPeer => "thin-peer",
             Kind::Delay => "delay",
             Kind::Reorder => "reorder",
             Kind::Reset => "reset",
@@ -172,12 +192,13 @@ impl Kind {
             Kind::Kill | Kind::KillInRecovery | Kind::Pause | Kind::Rolling | Kind::Transfer | Kind::CrashPoint => {
                 Group::Process
             }
-            Kind::Replace => Group::Process,
+            Kind::Replace | Kind::Reboot => Group::Process,
+            Kind::FewFiles | Kind::LittleProcessor | Kind::LittleMemory => Group::Process,
             Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => {
                 Group::Partition
             }
             Kind::Deaf | Kind::Mute | Kind::Flapping | Kind::Blackhole => Group::Partition,
-            Kind::Loss | Kind::Thin | Kind::Delay | Kind::Reorder | Kind::Reset => Group::Wire,
+            Kind::Loss | Kind::Thin | Kind::ThinPeer | Kind::Delay | Kind::Reorder | Kind::Reset => Group::Wire,
             Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => Group::Clock,
             Kind::SlowDisk | Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk => Group::Disk,
             Kind::PowerLoss => Group::Disk,
@@ -191,11 +212,15 @@ impl Kind {
             Kind::Kill | Kind::KillInRecovery | Kind::Pause | Kind::Rolling | Kind::Transfer | Kind::Corrupt => &[],
             Kind::Replace => &[],
             Kind::CrashPoint => &[Capability::CrashPoints],
+            Kind::Reboot => &[Capability::TimeNamespaces],
+            Kind::FewFiles => &[Capability::ProcessLimits],
+            Kind::LittleProcessor | Kind::LittleMemory => &[Capability::ControlGroups],
             Kind::Isolate | Kind::PeerOnly | Kind::ClientOnly | Kind::Halves | Kind::Ring | Kind::Bridge => {
                 &[Capability::Namespaces]
             }
             Kind::Deaf | Kind::Mute | Kind::Flapping | Kind::Blackhole | Kind::Loss => &[Capability::Namespaces],
             Kind::Thin => &[Capability::Namespaces, Capability::ThinLinks],
+            Kind::ThinPeer => &[Capability::Namespaces, Capability::LinkShares],
             Kind::Delay | Kind::Reorder => &[Capability::Namespaces, Capability::PacketQueue],
             Kind::Reset => &[Capability::Namespaces, Capability::SocketReset],
             Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => &[Capability::FakeClock],
@@ -223,9 +248,15 @@ impl Kind {
         self == Kind::Replace
     }
 
-    /// Calls about the victim's files fail, and its process may end of it and say so.
-    pub(crate) fn fails_files(self) -> bool {
-        matches!(self, Kind::DiskError | Kind::HungDisk | Kind::FullDisk | Kind::ReadOnlyDisk | Kind::PowerLoss)
+    /// It takes nodes that it does not hit.
+    fn spares_others(self) -> bool {
+        matches!(self, Kind::Replace | Kind::ThinPeer)
+    }
+
+    /// Calls about the victim's files or its memory fail, and its process may end of it and say so.
+    pub(crate) fn fails_calls(self) -> bool {
+        let of_disks = [Kind::DiskError, Kind::HungDisk, Kind::FullDisk, Kind::ReadOnlyDisk, Kind::PowerLoss];
+        matches!(self, Kind::FewFiles | Kind::LittleMemory) || of_disks.contains(&self)
     }
 
     /// Why it cannot be done to a cluster of so many nodes.
@@ -275,10 +306,10 @@ impl Choice {
                 known.join(", ")
             ));
         };
-        let is_possible = |kind: &Kind| only != Some(Target::Everyone) || !kind.excludes_itself();
+        let is_possible = |kind: &Kind| only != Some(Target::Everyone) || !kind.spares_others();
         let choices: Vec<Choice> = kinds.into_iter().filter(is_possible).map(|kind| Choice { kind, only }).collect();
         if choices.is_empty() {
-            return Err(format!("{name:?}: that fault hits one node at a time"));
+            return Err(format!("{name:?}: that fault does not hit all nodes at a time"));
         }
         Ok(choices)
     }

@@ -15,7 +15,7 @@ pub(crate) struct Profile {
     pub(crate) mode: Mode,
     /// So many faults may be there at one time.
     pub(crate) overlap: usize,
-    /// Clients of each workload that side by side work at one thing.
+    /// Clients that work at one thing side by side in the largest workload; the others have a part of that.
     pub(crate) clients: u64,
     /// By their names; `all` is each of them.
     pub(crate) workloads: Vec<String>,

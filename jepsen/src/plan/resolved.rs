@@ -75,7 +75,7 @@ mod tests {
             fault(2, Kind::DiskError, &[3], Stage::Begun),
             fault(2, Kind::DiskError, &[3], Stage::Indeterminate),
         ];
-        assert_eq!(hit_by(&history, Kind::fails_files), BTreeSet::from([3]));
-        assert!(hit_by(&history[..2], Kind::fails_files).is_empty());
+        assert_eq!(hit_by(&history, Kind::fails_calls), BTreeSet::from([3]));
+        assert!(hit_by(&history[..2], Kind::fails_calls).is_empty());
     }
 }

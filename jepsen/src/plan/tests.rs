@@ -75,7 +75,7 @@ fn one_node_at_a_time_is_replaced_in_any_mode() {
         assert!(replaced.windows(2).all(|pair| pair[0].until_ms() < pair[1].at_ms), "seed {seed}");
         assert!(replaced.iter().all(|fault| fault.target.count(5) == 1), "seed {seed}");
     }
-    assert!(Choice::named("replace-all").unwrap_err().contains("one node at a time"));
+    assert!(Choice::named("replace-all").unwrap_err().contains("all nodes at a time"));
     assert!(Choice::named("process-all").unwrap().iter().all(|choice| choice.kind != Kind::Replace));
 }
 

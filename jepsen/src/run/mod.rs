@@ -28,7 +28,7 @@ use crate::report::{self, say};
 use crate::scoreboard;
 
 pub(crate) use arguments::RunArguments;
-pub(crate) use rig::{Equipment, Machinery, Organ, Rig};
+pub(crate) use rig::{Equipment, Machinery, Node, Organ, Rig};
 pub(crate) use store::Store;
 
 use arguments::Settings;

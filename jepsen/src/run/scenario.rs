@@ -42,8 +42,8 @@ const LOG_KEPT: u64 = 100;
 const SAFE_GAP_MAX_MS: u64 = 15_000;
 /// Of each node's log, when a run does not come about.
 const LINES_SHOWN: usize = 30;
-/// What a process may say that ends because of its disk, where a fault has hit that.
-const OF_DISKS: [&str; 4] = ["os error 5", "os error 28", "os error 30", "IO error"];
+/// What a process may say that ends because calls about its files or memory failed, where a fault has made them.
+const OF_CALLS: [&str; 6] = ["os error 5", "os error 12", "os error 24", "os error 28", "os error 30", "IO error"];
 
 /// Everything that decides what happens.
 pub(super) struct Scenario {
@@ -233,11 +233,11 @@ impl Scenario {
 
     /// Each node's log to its end.
     async fn read_logs(&self, rig: &Rig, recorder: &Recorder) -> anyhow::Result<()> {
-        let hit = recorder.with_lines(|lines| hit_by(lines, Kind::fails_files));
+        let hit = recorder.with_lines(|lines| hit_by(lines, Kind::fails_calls));
         let ids: Vec<u64> = rig.nodes.iter().map(|node| node.id).collect();
         let read = rig.each(&ids, |machinery, node| {
             let log = machinery.cluster.gateway(node).log_text();
-            let allowed: &[&str] = if hit.contains(&node) { &OF_DISKS } else { &[] };
+            let allowed: &[&str] = if hit.contains(&node) { &OF_CALLS } else { &[] };
             let (lines, suspicious) = (log.lines().count() as u64, checker::suspicious(&log, allowed));
             recorder.add(Line::Log { node, lines, suspicious });
             Ok(())

@@ -14,6 +14,7 @@ use super::heard::Heard;
 use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome, Position};
+use crate::recorder::Recorder;
 
 /// For one attempt.
 pub(super) const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
@@ -148,31 +149,19 @@ impl Client {
 
     /// Writes down a call that failed although no operation is made of it otherwise, where a node said what it never
     /// rightly says. Other failures of such calls say nothing.
-    pub(super) async fn note(&mut self, node: usize, rpc: &str, error: CallError) {
-        self.note_heard(node, rpc, Heard::failed(error, |_| None)).await;
+    pub(super) fn note(&self, node: usize, rpc: &str, error: CallError) {
+        note(&self.shared.recorder, self.workload, node as u64 + 1, rpc, Heard::failed(error, |_| None));
     }
 
     /// The same of a call that a node may rightly refuse, since it answers from what it has.
-    pub(super) async fn note_behind(&mut self, node: usize, rpc: &str, error: CallError) {
-        self.note_heard(node, rpc, Heard::failed_behind(error)).await;
-    }
-
-    async fn note_heard(&mut self, node: usize, rpc: &str, heard: Heard) {
-        if heard.is_never_right() {
-            self.ask(node, Action::Call { rpc: rpc.to_owned() }, async { heard }).await;
-        }
+    pub(super) fn note_behind(&self, node: usize, rpc: &str, error: CallError) {
+        note(&self.shared.recorder, self.workload, node as u64 + 1, rpc, Heard::failed_behind(error));
     }
 
     /// Writes the same down of what a library is told that goes on at other nodes by itself.
     pub(super) fn notes(&self, rpc: &str) -> impl Fn(Heard) + Send + use<> {
         let (recorder, workload, rpc) = (Arc::clone(&self.shared.recorder), self.workload, rpc.to_owned());
-        move |heard| {
-            if heard.is_never_right() {
-                let action = Action::Call { rpc: rpc.clone() };
-                let operation = recorder.invoke(recorder.new_process(), ANY_NODE, workload, action);
-                recorder.returned(operation, heard);
-            }
-        }
+        move |heard| note(&recorder, workload, ANY_NODE, &rpc, heard)
     }
 
     /// As [`Client::ask`] for a write: half of them are repeated under the same request id when in doubt,
@@ -188,6 +177,16 @@ impl Client {
         let nodes: Vec<usize> = (0..attempts).map(|_| self.any_writer()).collect();
         let apis: Vec<Api> = nodes.iter().map(|node| self.api(*node)).collect();
         self.ask(nodes[0], action, repeated(apis, attempt)).await
+    }
+}
+
+/// Writes a call down that nothing else is said of, by a client that asks nothing more, if a node said what it never rightly
+/// says.
+fn note(recorder: &Recorder, workload: Workload, node: u64, rpc: &str, heard: Heard) {
+    if heard.is_never_right() {
+        let action = Action::Call { rpc: rpc.to_owned() };
+        let operation = recorder.invoke(recorder.new_process(), node, workload, action);
+        recorder.returned(operation, heard);
     }
 }
 

@@ -144,7 +144,7 @@ async fn read(client: &mut Client, own: &[Api], id: &str) {
     if client.random.random_bool(0.5) {
         match environment(&own[node], id).await {
             Ok(answer) => tell_environment(&client.shared.recorder, node, &answer),
-            Err(error) => client.note_behind(node, READ, error).await,
+            Err(error) => client.note_behind(node, READ, error),
         }
     } else {
         let request = GetSandboxConfigRequest { sandbox_id: id.to_owned() };
@@ -153,7 +153,7 @@ async fn read(client: &mut Client, own: &[Api], id: &str) {
                 let values = [("environment revision", answer.message.provider_env_revision.to_string())];
                 tell(&client.shared.recorder, node, "configuration", &answer, values);
             }
-            Err(error) => client.note_behind(node, CONFIGURATION, error).await,
+            Err(error) => client.note_behind(node, CONFIGURATION, error),
         }
     }
 }

@@ -1,8 +1,6 @@
 //! What the end of a call proves. Only what is certainly without effect counts as such: doubt stays doubt.
 
-use std::error::Error;
-
-use openshell_client::{CallError, Seen, id_time_ms, is_cut_short};
+use openshell_client::{CallError, Seen, id_time_ms, said_by};
 use openshell_proto::v1::ProviderProfileDiagnostic;
 use tonic::{Code, Status};
 
@@ -72,19 +70,11 @@ pub(crate) fn position(seen: &Seen) -> Option<Position> {
 /// What a status means that no node rightly says, whatever it is asked and whatever is done to it.
 fn never_right(status: &Status) -> Option<Outcome> {
     let said = words(status);
-    if said_by_a_node(status) && matches!(status.code(), Code::Internal | Code::DataLoss) {
+    if said_by(status).is_some() && matches!(status.code(), Code::Internal | Code::DataLoss) {
         return Some(Outcome::broken(&said));
     }
     // Each id goes with one request here, whichever nodes it is sent to.
     status.message().starts_with(MISMATCHED).then_some(Outcome::Wrong { said })
-}
-
-/// Whether a node said it, and not the library that carries calls: that one makes a status out of a connection that
-/// ends, with a source where it knows why. Where it does not, it has what the node said about its state with it only
-/// when the answer had begun.
-fn said_by_a_node(status: &Status) -> bool {
-    let is_marked = Seen::from_metadata(status.metadata()).node.is_some();
-    is_marked && status.source().is_none() && !is_cut_short(status)
 }
 
 /// How the refusal of a request id begins that belongs to something else.
@@ -254,7 +244,7 @@ mod tests {
         let cut_short = heard(Status::internal("Unexpected EOF decoding stream."));
         assert!(matches!(cut_short, Outcome::Unknown { .. }) && cut_short.said_broken().is_none());
         let with_source = Status::from_error(std::io::Error::other("the connection broke").into());
-        assert!(!said_by_a_node(&marked(with_source)));
+        assert_eq!(said_by(&marked(with_source)), None);
     }
 
     #[test]

@@ -115,7 +115,7 @@ async fn read(client: &mut Client, offset: &mut u32, workspace: &str) {
     let request = ListProviderProfilesRequest { limit: PAGE, offset: *offset, workspace: workspace.to_owned() };
     let answer = match client.api(node).local().call(&methods::LIST_PROVIDER_PROFILES, request).await {
         Ok(answer) => answer,
-        Err(error) => return client.note(node, LIST, error).await,
+        Err(error) => return client.note(node, LIST, error),
     };
     let Some(at) = position(&answer.seen) else { return };
     let mut values: BTreeMap<String, String> = BTreeMap::new();

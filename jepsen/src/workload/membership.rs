@@ -55,7 +55,7 @@ impl Part for Membership {
 async fn look(client: &mut Client, node: usize) {
     let Answer { message, seen, .. } = match client.api(node).call(&methods::GET_MEMBERS, GetMembersRequest {}).await {
         Ok(answer) => answer,
-        Err(error) => return client.note_behind(node, MEMBERS, error).await,
+        Err(error) => return client.note_behind(node, MEMBERS, error),
     };
     let Some(at) = position(&seen) else { return };
     let mut voters: Vec<u64> = message.members.iter().filter(|member| member.voter).map(|member| member.id).collect();

@@ -164,7 +164,7 @@ async fn newest(client: &mut Client, node: usize, workspace: &str, statuses: &[&
             message.chunks.into_iter().rfind(|chunk| statuses.contains(&chunk.status.as_str()))
         }
         Err(error) => {
-            client.note(node, "openshell.v1.OpenShell/GetDraftPolicy", error).await;
+            client.note(node, "openshell.v1.OpenShell/GetDraftPolicy", error);
             None
         }
     }

@@ -70,7 +70,7 @@ impl Requirement {
             Self::Libclang => libclang(&libclang_folders()).is_some(),
             // Without root no network can be cut, and the scenario says so.
             Self::Namespaces => !may_cut_networks() || are_there(&["ip", "nft"]),
-            // Without one of them a run leaves a kind of fault out, which a long one must not do unnoticed.
+            // Without one of them a run leaves a kind of fault out, which the gate must not do unnoticed.
             Self::Faults => !may_cut_networks() || are_there(&["strace", "iptables", "faketime", "mkfs.ext4"]),
             Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
             Self::Python => program_of(&[], &["python3"]),

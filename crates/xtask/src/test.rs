@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 use crate::cargo::Cargo;
 use crate::{output, setup, tidy};
 
-/// How long the jepsen scenario runs.
-const JEPSEN_SECONDS: &str = "120";
-
 /// One step of the gate.
 struct Step {
     name: &'static str,
@@ -42,9 +39,7 @@ fn steps(cargo: &Cargo, seed: u64) -> Result<Vec<Step>> {
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     // Not `cargo run -p`: that would unite features anew and build much of the workspace again.
     let mut jepsen = Command::new(cargo.programs()?.join("openshell-jepsen"));
-    jepsen.current_dir(cargo.root()).args(["run", "--seconds", JEPSEN_SECONDS, "--seed", &seed.to_string()]);
-    // Faults that need nothing but what the set-up installs.
-    jepsen.args(["--nemesis", "process,partition"]);
+    jepsen.current_dir(cargo.root()).args(["run", "--profile", "ci", "--seed", &seed.to_string()]);
     // Who may cut a network must; others hear on the first lines that there are no partitions.
     jepsen.args(["--partitions", if setup::may_cut_networks() { "required" } else { "auto" }]);
     Ok(vec![

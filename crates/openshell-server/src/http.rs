@@ -47,10 +47,15 @@ pub(crate) fn metrics(gateway: Arc<Gateway>) -> Router {
     )
 }
 
-/// Serves pages until the node stops.
-pub(crate) async fn serve(address: SocketAddr, pages: Router, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serves pages until the node stops, to as many as there is room for.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    pages: Router,
+    room: Room,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
-    let listener = Listener::new(listener, Room::for_visitors());
+    let listener = Listener::new(listener, room);
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = axum::serve(listener, pages).with_graceful_shutdown(stopped).await {

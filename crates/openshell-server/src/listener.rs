@@ -1,11 +1,13 @@
 //! The connections that others make, of which a place where they do takes only so many at a time: each has a descriptor, and a
-//! node that has none left for its own files ends. Those beyond wait, as the system keeps them, until others go.
+//! node that has none left for its own files ends. Those beyond wait, as the system keeps them, until others go; and who says
+//! nothing does not stay.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, stream};
@@ -13,66 +15,76 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Of clients, however many descriptors there are: each has buffers.
 const CLIENTS_MAX: u64 = 65_536;
 /// Descriptors that clients leave for files, pages and other nodes; half of all where there are few.
 const RESERVED: u64 = 1_024;
-/// Of a port with pages, for those who look after the node; clients who crowd theirs take none of these.
-const VISITORS_MAX: u32 = 32;
+/// Of a port with pages, for those who look after the node: clients who crowd theirs take none of these. One of sixteen
+/// descriptors where there are few.
+const VISITORS_MAX: u64 = 32;
 /// Between two attempts to take a connection while none can be taken.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Somebody is told when there has been no place for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A connection on which nothing passes for so long ends. Where calls are under way there is a sign of life every twenty
+/// seconds at least (`run.rs`).
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Lets this process have as many descriptors as it can make use of, and says how many it has.
+///
+/// # Errors
+/// When the system does not say.
+pub(crate) fn descriptors() -> io::Result<u64> {
+    let (usual, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = most.min(CLIENTS_MAX + RESERVED).max(usual);
+    // Where it may not, it does with those that it has.
+    Ok(if setrlimit(Resource::RLIMIT_NOFILE, wanted, most).is_ok() { wanted } else { usual })
+}
 
 /// How many connections there may be at a time.
 #[derive(Debug)]
 pub(crate) struct Room {
     free: Arc<Semaphore>,
     all: u32,
+    /// That there is no place, since there was one.
+    is_said: AtomicBool,
 }
 
 impl Room {
-    /// For clients: lets this process have as many descriptors as it may take, and gives them most of those.
-    ///
-    /// # Errors
-    /// When the system does not say how many there are.
-    pub(crate) fn for_clients() -> io::Result<Self> {
-        let (usual, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        // Where it may not, it does with those that it has.
-        let descriptors = if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_ok() { most } else { usual };
-        Ok(Self::of(clients(descriptors)))
+    /// For clients of a process with so many descriptors.
+    pub(crate) fn for_clients(descriptors: u64) -> Self {
+        Self::of(descriptors - RESERVED.min(descriptors / 2))
     }
 
-    /// For pages about the node.
-    pub(crate) fn for_visitors() -> Self {
-        Self::of(VISITORS_MAX)
+    /// For pages about the node, on one port.
+    pub(crate) fn for_visitors(descriptors: u64) -> Self {
+        Self::of(VISITORS_MAX.min(descriptors / 16))
     }
 
-    fn of(all: u32) -> Self {
-        Self { free: Arc::new(Semaphore::new(all as usize)), all }
+    fn of(all: u64) -> Self {
+        let all = u32::try_from(all.clamp(1, CLIENTS_MAX)).unwrap_or(u32::MAX);
+        Self { free: Arc::new(Semaphore::new(all as usize)), all, is_said: AtomicBool::new(false) }
     }
 
     /// A place for one connection, as soon as there is one. That there is none is said once for as long as that lasts.
     async fn place(&self) -> OwnedSemaphorePermit {
         let free = || async { Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed") };
         if let Ok(place) = timeout(PATIENCE, free()).await {
+            self.is_said.store(false, Ordering::Relaxed);
             return place;
         }
-        tracing::warn!(
-            connections = self.all,
-            "as many connections as there may be: others wait until one of these ends"
-        );
+        if !self.is_said.swap(true, Ordering::Relaxed) {
+            let connections = self.all;
+            tracing::warn!(
+                connections,
+                "as many connections as there may be: another one waits until one of these ends"
+            );
+        }
         free().await
     }
-}
-
-/// How many clients there may be beside what else takes descriptors.
-fn clients(descriptors: u64) -> u32 {
-    let all = (descriptors - RESERVED.min(descriptors / 2)).clamp(1, CLIENTS_MAX);
-    u32::try_from(all).unwrap_or(u32::MAX)
 }
 
 /// A place where others connect.
@@ -103,7 +115,7 @@ impl Listener {
             Ok((stream, client))
         })
         .await;
-        (Connection { stream, _place: place }, client)
+        (Connection { stream, silence: Silence::begins(), _place: place }, client)
     }
 }
 
@@ -131,7 +143,7 @@ async fn taken<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() ->
             Err(error) if is_of_one(&error) => {}
             Err(error) => {
                 if !is_said {
-                    tracing::warn!(%error, "cannot accept connections of clients, and goes on trying");
+                    tracing::warn!(%error, "cannot accept connections, and goes on trying");
                     is_said = true;
                 }
                 sleep(PAUSE).await;
@@ -150,7 +162,38 @@ fn is_of_one(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
+    silence: Silence,
     _place: OwnedSemaphorePermit,
+}
+
+/// For how long nothing has passed.
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    /// Goes off at some time since, and is set anew if something has passed meanwhile: that is far rarer.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Silence {
+    fn begins() -> Self {
+        Self { since: Instant::now(), timer: Box::pin(sleep(SILENCE_MAX)) }
+    }
+
+    fn is_broken(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Ready with an error when it has lasted for too long.
+    fn poll<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let end = self.since + SILENCE_MAX;
+            if Instant::now() >= end {
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
 }
 
 impl Connected for Connection {
@@ -167,13 +210,19 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) else {
+            return self.silence.poll(context);
+        };
+        self.silence.is_broken();
+        Poll::Ready(read)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.silence.is_broken();
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -181,7 +230,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
+        self.silence.is_broken();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -201,7 +252,7 @@ impl AsyncWrite for Connection {
 mod tests {
     use std::future;
 
-    use tokio::time::Instant;
+    use tokio::time::sleep_until;
 
     use super::*;
 
@@ -235,9 +286,24 @@ mod tests {
         listener.next().await;
     }
 
+    #[tokio::test]
+    async fn a_connection_ends_on_which_nothing_passes_and_no_other() {
+        let long_ago = Instant::now().checked_sub(SILENCE_MAX).unwrap();
+        let gone_off = || Silence { since: long_ago, timer: Box::pin(sleep_until(long_ago)) };
+        let mut whole = gone_off();
+        let ended = future::poll_fn(|context| whole.poll::<()>(context)).await.unwrap_err();
+        assert_eq!(ended.kind(), ErrorKind::TimedOut);
+        let mut broken = gone_off();
+        broken.is_broken();
+        let goes_on = timeout(PAUSE, future::poll_fn(|context| broken.poll::<()>(context))).await;
+        assert!(goes_on.is_err(), "something has passed since");
+    }
+
     #[test]
     fn connections_leave_descriptors_for_files() {
-        let all = [1_000_000, 65_536, 20_000, 1_024, 3, 0].map(clients);
+        let all = [1_000_000, 65_536, 20_000, 1_024, 3, 0].map(|descriptors| Room::for_clients(descriptors).all);
         assert_eq!(all, [65_536, 64_512, 18_976, 512, 2, 1]);
+        let visitors = [65_536, 512, 256, 3].map(|descriptors| Room::for_visitors(descriptors).all);
+        assert_eq!(visitors, [32, 32, 16, 1]);
     }
 }

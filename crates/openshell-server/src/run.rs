@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use crate::auth::{Authenticator, Users};
 use crate::grpc::{self, Facts, Gateway, GatewayService};
 use crate::identifiers::RandomIdentifiers;
-use crate::listener::{Listener, Room};
+use crate::listener::{Listener, Room, descriptors};
 use crate::options::{Settings, Tls};
 use crate::sandbox::Sandboxes;
 use crate::secrets::Secrets;
@@ -64,10 +64,10 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let peer_listener = TcpListener::bind(settings.peer)
         .await
         .with_context(|| format!("listening on --peer-bind {}", settings.peer))?;
+    let descriptors = descriptors().context("how many descriptors there are")?;
     let client_listener =
         TcpListener::bind(settings.client).await.with_context(|| format!("listening on {}", settings.client))?;
-    let client_listener =
-        Listener::new(client_listener, Room::for_clients().context("how many descriptors there are")?);
+    let client_listener = Listener::new(client_listener, Room::for_clients(descriptors));
     let cluster = start_cluster(&settings, peer_listener, &secrets, &identifiers).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sandboxes = Sandboxes::new(&secrets, &clock, settings.sandbox_token_ttl);
@@ -79,11 +79,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let stages = Stages::default();
     let gateway =
         Gateway::new(cluster.clone(), grpc::table(), secrets, sandboxes, identifiers, facts, stages.stop.clone());
+    let room = || Room::for_visitors(descriptors);
     if let Some(address) = settings.health {
-        http::serve(address, http::health(cluster.clone(), stages.leaving.clone()), stages.closed.clone()).await?;
+        let pages = http::health(cluster.clone(), stages.leaving.clone());
+        http::serve(address, pages, room(), stages.closed.clone()).await?;
     }
     if let Some(address) = settings.metrics {
-        http::serve(address, http::metrics(Arc::clone(&gateway)), stages.closed.clone()).await?;
+        http::serve(address, http::metrics(Arc::clone(&gateway)), room(), stages.closed.clone()).await?;
     }
     let distribution = tokio::spawn(Arc::clone(&gateway.hub).run(stages.stop.clone()));
     let minting = tokio::spawn(refresh::run(Arc::clone(&gateway), stages.stop.clone()));

@@ -32,6 +32,10 @@ const ALL: [Requirement; 8] = [
     Requirement::PythonVenv,
 ];
 
+/// Each of a kind of fault.
+const FAULT_PROGRAMS: [&str; 9] =
+    ["strace", "iptables", "faketime", "mkfs.ext4", "mount", "fsfreeze", "prlimit", "unshare", "setpriv"];
+
 impl Requirement {
     /// What it is, and what for.
     fn what(self) -> &'static str {
@@ -39,9 +43,12 @@ impl Requirement {
             Self::CompilerC => "a C compiler (cc), which links programs and compiles ring",
             Self::CompilerCxx => "a C++ compiler (c++), which compiles RocksDB",
             Self::Libclang => "libclang, with which bindgen reads RocksDB's headers",
-            Self::Namespaces => "the programs ip and nft, with which the jepsen scenario cuts nodes off",
+            Self::Namespaces => {
+                "the programs of iproute2, nft and nsenter, with which the jepsen scenario cuts nodes off"
+            }
             Self::Faults => {
-                "strace, iptables, faketime and ext4's tools, with which the jepsen scenario spoils disks, links and clocks"
+                "strace, iptables, faketime, ext4's tools, mount and util-linux, with which the jepsen scenario spoils disks, \
+                 links, clocks and limits"
             }
             Self::SystemdAnalyze => "the program systemd-analyze, with which a test reads the unit of deploy/",
             Self::Python => "python3, whose script computes the hashes that ours are compared with",
@@ -55,8 +62,8 @@ impl Requirement {
             Self::CompilerC => &["gcc", "libc6-dev"],
             Self::CompilerCxx => &["g++"],
             Self::Libclang => &["clang", "libclang-dev"],
-            Self::Namespaces => &["iproute2", "nftables"],
-            Self::Faults => &["strace", "iptables", "faketime", "e2fsprogs"],
+            Self::Namespaces => &["iproute2", "nftables", "util-linux"],
+            Self::Faults => &["strace", "iptables", "faketime", "e2fsprogs", "mount", "util-linux"],
             Self::SystemdAnalyze => &["systemd"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
@@ -69,9 +76,9 @@ impl Requirement {
             Self::CompilerCxx => program_of(&["CXX"], &["c++", "g++", "clang++"]),
             Self::Libclang => libclang(&libclang_folders()).is_some(),
             // Without root no network can be cut, and the scenario says so.
-            Self::Namespaces => !may_cut_networks() || are_there(&["ip", "nft"]),
+            Self::Namespaces => !may_cut_networks() || are_there(&["ip", "nft", "tc", "ss", "nsenter"]),
             // Without one of them a run leaves a kind of fault out, which the gate must not do unnoticed.
-            Self::Faults => !may_cut_networks() || are_there(&["strace", "iptables", "faketime", "mkfs.ext4"]),
+            Self::Faults => !may_cut_networks() || are_there(&FAULT_PROGRAMS),
             Self::SystemdAnalyze => !on_linux() || program_of(&[], &["systemd-analyze"]),
             Self::Python => program_of(&[], &["python3"]),
             // Debian's python3 has venv, but without this package nothing that puts pip into one.

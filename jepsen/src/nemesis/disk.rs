@@ -10,14 +10,23 @@ use super::{Nemesis, Scope};
 use crate::env::{Spoil, Tracer};
 use crate::plan::Kind;
 
-/// A process whose calls about files failed has ended after so long, once it writes again.
-pub(super) const END_LIMIT: Duration = Duration::from_secs(2);
+/// A process whose sync failed has ended after so long.
+const END_LIMIT: Duration = Duration::from_secs(2);
 
 impl Scope {
     /// That its processes end is not their own doing from now on, until they are started again.
     pub(super) async fn excuse(&self) -> anyhow::Result<()> {
         let each = self.rig.each(&self.victims, |machinery, id| {
             machinery.excused.insert(id);
+            Ok(())
+        });
+        each.await
+    }
+
+    /// They may find out later that calls about files have failed.
+    pub(super) async fn forgive(&self) -> anyhow::Result<()> {
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            machinery.forgiven.insert(id);
             Ok(())
         });
         each.await
@@ -120,7 +129,7 @@ impl Nemesis for Full {
 
     async fn heal(&mut self) -> anyhow::Result<String> {
         self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.empty()).await?;
-        sleep(END_LIMIT).await;
+        self.0.forgive().await?;
         let ended = self.0.ended().await?;
         Ok(format!("there is room again, {ended:?} ended, {}", self.0.start_all().await?))
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use openshell_tests::eventually;
 use tokio::task::block_in_place;
-use tokio::time::sleep;
 
-use super::disk::END_LIMIT;
 use super::{Nemesis, Scope};
 use crate::env::{Descriptors, Group, Scarce, inside};
 use crate::plan::Kind;
@@ -67,8 +65,7 @@ impl Nemesis for FewFiles {
     async fn heal(&mut self) -> anyhow::Result<String> {
         let lifted: Vec<_> = block_in_place(|| self.limited.iter().map(Descriptors::lift).collect());
         self.connections.clear();
-        // It is of this fault, too, that one ends which has missed a file and comes to write.
-        sleep(END_LIMIT).await;
+        self.scope.forgive().await?;
         let ended = self.scope.ended().await?;
         let listening = self.scope.start_all().await?;
         lifted.into_iter().collect::<anyhow::Result<()>>()?;

@@ -248,7 +248,7 @@ impl Kind {
         self == Kind::Replace
     }
 
-    /// It takes nodes that it does not hit.
+    /// There must be nodes that it does not hit.
     fn spares_others(self) -> bool {
         matches!(self, Kind::Replace | Kind::ThinPeer)
     }

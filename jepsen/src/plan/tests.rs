@@ -91,7 +91,7 @@ fn in_brutal_mode_majorities_are_hurt_and_faults_overlap() {
 }
 
 #[test]
-fn what_the_gate_does_holds_enough_of_everything_in_two_minutes() {
+fn two_minutes_of_few_kinds_hold_enough_of_each() {
     let names = ["kill", "pause", "isolate", "peer-only", "halves", "deaf", "mute", "loss"];
     for seed in 0..400 {
         let plan = expand(&wishes(seed, &names, Mode::Brutal, 3));

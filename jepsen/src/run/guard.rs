@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::rig::Rig;
+use super::scenario::OF_CALLS;
 use crate::history::Line;
 use crate::recorder::Recorder;
 use crate::report::say;
@@ -25,7 +26,12 @@ pub(super) async fn guard(rig: Arc<Rig>, recorder: Arc<Recorder>) {
             let Some(status) = machinery.ended(node).filter(|_| !machinery.excused.contains(&node)) else {
                 return Ok(());
             };
-            let said = format!("{status}: {}", machinery.cluster.gateway(node).log_tail(LINES));
+            let log = machinery.cluster.gateway(node).log_tail(LINES);
+            if machinery.forgiven.contains(&node) && OF_CALLS.iter().any(|text| log.contains(text)) {
+                say(&format!("node {node} ended of an earlier fault with {status}: {log}"));
+                return machinery.start(node);
+            }
+            let said = format!("{status}: {log}");
             say(&format!("node {node} ended by itself with {said}"));
             recorder.add(Line::Ended { time_ns: recorder.now_ns(), node, said });
             machinery.start(node)

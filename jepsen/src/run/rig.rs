@@ -89,6 +89,9 @@ pub(crate) struct Machinery {
     pub(crate) disks: BTreeMap<u64, Disk>,
     /// Nodes whose end is somebody's doing.
     pub(crate) excused: BTreeSet<u64>,
+    /// Those for which a call about a file failed, and which may notice when they come to write: a node that is cut off may do
+    /// that long after the fault.
+    pub(crate) forgiven: BTreeSet<u64>,
 }
 
 impl Rig {
@@ -108,7 +111,8 @@ impl Rig {
         let cluster = Cluster::laid_out(options, equipment.apart)?;
         let folder = cluster.folder().context("the cluster keeps its files")?.to_path_buf();
         // From here on whatever fails, processes go before their disks.
-        let mut machinery = Machinery { cluster, disks: BTreeMap::new(), excused: BTreeSet::new() };
+        let mut machinery =
+            Machinery { cluster, disks: BTreeMap::new(), excused: BTreeSet::new(), forgiven: BTreeSet::new() };
         let mut clocks = BTreeMap::new();
         for id in machinery.cluster.ids() {
             let gateway = machinery.cluster.gateway_mut(id);
@@ -300,8 +304,13 @@ impl Machinery {
 
     /// A new start; its end is its own again.
     pub(crate) fn start(&mut self, id: u64) -> anyhow::Result<()> {
-        self.cluster.gateway_mut(id).start()?;
+        let gateway = self.cluster.gateway_mut(id);
+        let is_new = !gateway.is_running();
+        gateway.start()?;
         self.excused.remove(&id);
+        if is_new {
+            self.forgiven.remove(&id);
+        }
         Ok(())
     }
 

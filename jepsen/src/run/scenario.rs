@@ -43,7 +43,8 @@ const SAFE_GAP_MAX_MS: u64 = 15_000;
 /// Of each node's log, when a run does not come about.
 const LINES_SHOWN: usize = 30;
 /// What a process may say that ends because calls about its files or memory failed, where a fault has made them.
-const OF_CALLS: [&str; 6] = ["os error 5", "os error 12", "os error 24", "os error 28", "os error 30", "IO error"];
+pub(super) const OF_CALLS: [&str; 6] =
+    ["os error 5", "os error 12", "os error 24", "os error 28", "os error 30", "IO error"];
 
 /// Everything that decides what happens.
 pub(super) struct Scenario {

@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 async fn a_node_whose_clients_would_use_up_its_descriptors_has_others_wait_and_goes_on() {
     let options = ClusterOptions { nodes: 1, ..ClusterOptions::default() };
     let mut cluster = Cluster::laid_out(options, false).expect("a cluster of one node");
-    let few = ["prlimit".to_owned(), format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}")];
-    cluster.gateway_mut(1).start_behind(few.to_vec());
+    let few = format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"");
+    cluster.gateway_mut(1).start_behind(["sh", "-c", &few].map(str::to_owned).to_vec());
     cluster.bring_up().await.expect("the node is ready");
     let scene = Scene::open(cluster.api(1)).await;
     let ports = cluster.gateway(1).ports();
@@ -38,6 +38,7 @@ async fn a_node_whose_clients_would_use_up_its_descriptors_has_others_wait_and_g
         scene.import(profile(&format!("profile-{number}"), &["a.example.com"])).await;
     }
     drop(crowd);
+    Scene::open(cluster.api(1)).await;
     let page = eventually("a new connection", LIMIT, async || cluster.gateway(1).page("/readyz").await.ok());
     assert_eq!(page.await.expect("there is room again").0, 200);
     let log = cluster.gateway(1).log_text();

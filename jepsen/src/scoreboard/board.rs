@@ -298,7 +298,7 @@ fn of_run(figure: &Figure, limit: Option<Limit>, together: &Together) -> Option<
             let is_far = value > (SLACK * limit.value).max(limit.value + SLACK_LEAST);
             is_far.then_some(Verdict::Unknown)
         }
-        Breach::Little => None,
+        Breach::Nothing => None,
     };
     verdict.max(doubt)
 }

@@ -138,6 +138,7 @@ fn what_is_wrong_fails_the_run_and_a_busy_machine_does_not() {
     assert_eq!(of_run(measured("3.p50", 2.9, "s", 20)), Verdict::Passed, "beyond its limit, and not far");
     assert_eq!(of_run(measured("3.p50", 20.0, "s", 20)), Verdict::Unknown);
     assert_eq!(of_run(measured("4.graceful", 1.0, "s", 20)), Verdict::Passed);
+    assert_eq!(of_run(measured("17.leader", 30.0, "times", 200)), Verdict::Passed, "of how quick a disk?");
     assert_eq!(of_run(measured("1.operations", 17.0, "operations", 17)), Verdict::Passed);
     let discontent = Measured { passed: false, ..measured("3.p50", 0.1, "s", 20) };
     assert_eq!(of_run(discontent), Verdict::Unknown);

@@ -13,37 +13,6 @@ use crate::plan::Kind;
 /// A process whose sync failed has ended after so long.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
-impl Scope {
-    /// That its processes end is not their own doing from now on, until they are started again.
-    pub(super) async fn excuse(&self) -> anyhow::Result<()> {
-        let each = self.rig.each(&self.victims, |machinery, id| {
-            machinery.excused.insert(id);
-            Ok(())
-        });
-        each.await
-    }
-
-    /// They may find out later that calls about files have failed.
-    pub(super) async fn forgive(&self) -> anyhow::Result<()> {
-        let each = self.rig.each(&self.victims, |machinery, id| {
-            machinery.forgiven.insert(id);
-            Ok(())
-        });
-        each.await
-    }
-
-    /// Those that have ended.
-    pub(super) async fn ended(&self) -> anyhow::Result<Vec<u64>> {
-        let mut ended = Vec::new();
-        let each = self.rig.each(&self.victims, |machinery, id| {
-            ended.extend(machinery.ended(id).map(|_| id));
-            Ok(())
-        });
-        each.await?;
-        Ok(ended)
-    }
-}
-
 /// Syncs that take longer, or fail.
 pub(super) struct SpoiledSyncs {
     scope: Scope,

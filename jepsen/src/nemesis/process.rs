@@ -38,6 +38,35 @@ impl Scope {
         Ok(if silent.is_empty() { "they listen again".to_owned() } else { format!("{silent:?} do not listen") })
     }
 
+    /// That its processes end is not their own doing from now on, until they are started again.
+    pub(super) async fn excuse(&self) -> anyhow::Result<()> {
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            machinery.excused.insert(id);
+            Ok(())
+        });
+        each.await
+    }
+
+    /// They may find out later that calls about files have failed.
+    pub(super) async fn forgive(&self) -> anyhow::Result<()> {
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            machinery.forgiven.insert(id);
+            Ok(())
+        });
+        each.await
+    }
+
+    /// Those that have ended.
+    pub(super) async fn ended(&self) -> anyhow::Result<Vec<u64>> {
+        let mut ended = Vec::new();
+        let each = self.rig.each(&self.victims, |machinery, id| {
+            ended.extend(machinery.ended(id).map(|_| id));
+            Ok(())
+        });
+        each.await?;
+        Ok(ended)
+    }
+
     /// Of the only victim, or the first one.
     pub(super) fn victim(&self) -> anyhow::Result<u64> {
         self.victims.first().copied().ok_or_else(|| anyhow::anyhow!("a fault without a victim"))

@@ -1,19 +1,18 @@
 //! What a process needs and gets too little of: descriptors, the processor, memory (`reliability.md` 3.4). It may end of the
 //! first and the last, and must never go on as if nothing had happened.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use openshell_tests::eventually;
 use tokio::task::block_in_place;
 
 use super::{Nemesis, Scope};
-use crate::env::{Descriptors, Group, Scarce, inside};
+use crate::env::{Descriptors, Group, Scarce};
 use crate::plan::Kind;
 
 /// More connections than a process is left descriptors for.
 const BEYOND: u64 = 16;
-const REACH_LIMIT: Duration = Duration::from_millis(400);
 /// A process has taken the connections that it can by then.
 const USED_UP_LIMIT: Duration = Duration::from_secs(1);
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -30,21 +29,6 @@ impl FewFiles {
     pub(super) fn new(scope: Scope) -> Self {
         Self { scope, limited: Vec::new(), connections: Vec::new(), used_up: 0 }
     }
-
-    /// Connects to a node from where it stands, where nobody else is cut off from it.
-    fn connect(&mut self, id: u64, count: u64) -> anyhow::Result<()> {
-        let node = self.scope.rig.node(id)?;
-        let place = SocketAddr::new(node.address, node.ports.health);
-        let one = || Ok(TcpStream::connect_timeout(&place, REACH_LIMIT)?);
-        for _ in 0..count {
-            let made = block_in_place(|| match node.namespace.as_deref() {
-                Some(namespace) => inside(namespace, one),
-                None => one(),
-            });
-            self.connections.extend(made.ok());
-        }
-        Ok(())
-    }
 }
 
 impl Nemesis for FewFiles {
@@ -54,7 +38,8 @@ impl Nemesis for FewFiles {
         for id in self.scope.victims.clone() {
             let process = self.scope.rig.with(|machinery| machinery.process(id)).await?;
             let limited = block_in_place(|| Descriptors::limit(process, more))?;
-            self.connect(id, more + BEYOND)?;
+            let node = self.scope.rig.node(id)?;
+            self.connections.extend((0..more + BEYOND).filter_map(|_| node.visit().ok()));
             let used_up = async || limited.are_used_up().then_some(());
             self.used_up += usize::from(eventually("the last descriptor", USED_UP_LIMIT, used_up).await.is_ok());
             self.limited.push(limited);

@@ -256,7 +256,7 @@ impl Kind {
     /// Calls about the victim's files or its memory fail, and its process may end of it and say so.
     pub(crate) fn fails_calls(self) -> bool {
         let of_disks = [Kind::DiskError, Kind::HungDisk, Kind::FullDisk, Kind::ReadOnlyDisk, Kind::PowerLoss];
-        matches!(self, Kind::FewFiles | Kind::LittleMemory) || of_disks.contains(&self)
+        [Kind::FewFiles, Kind::LittleMemory].contains(&self) || of_disks.contains(&self)
     }
 
     /// Why it cannot be done to a cluster of so many nodes.

@@ -60,6 +60,26 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Does something from where it stands, where nobody is cut off from it.
+    ///
+    /// # Errors
+    /// As `work` does, and when its namespace cannot be entered.
+    fn beside<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        block_in_place(|| match self.namespace.as_deref() {
+            Some(namespace) => inside(namespace, work),
+            None => work(),
+        })
+    }
+
+    /// A connection to its pages, from where it stands.
+    ///
+    /// # Errors
+    /// When none is made soon.
+    pub(crate) fn visit(&self) -> anyhow::Result<TcpStream> {
+        let place = SocketAddr::new(self.address, self.ports.health);
+        self.beside(|| Ok(TcpStream::connect_timeout(&place, REACH_LIMIT)?))
+    }
+
     /// A number on its metrics page; none when it does not answer.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         self.vitals.metrics().await?.sum(name)
@@ -268,28 +288,21 @@ impl Rig {
             Ok(_) => Ok(true),
             Err(error) => Ok(error.kind() == std::io::ErrorKind::ConnectionRefused),
         };
-        let namespace = from.map(|id| self.node(id)).transpose()?.and_then(|node| node.namespace.as_deref());
-        block_in_place(|| match namespace {
-            Some(namespace) => inside(namespace, connect),
-            None => connect(),
-        })
+        match from {
+            Some(id) => self.node(id)?.beside(connect),
+            None => block_in_place(connect),
+        }
     }
 
     /// Waits until a process that was started listens, asked from where it stands; false when it ended or does not.
     pub(crate) async fn listens(&self, id: u64) -> anyhow::Result<bool> {
         let node = self.node(id)?;
-        let place = SocketAddr::new(node.address, node.ports.health);
-        let connect = || Ok(TcpStream::connect_timeout(&place, REACH_LIMIT).is_ok());
         let up = eventually("a process to listen", LISTEN_LIMIT, async || {
             let ended = self.with(|machinery| Ok(machinery.cluster.gateway_mut(id).exit_status())).await;
             if matches!(ended, Ok(Some(_))) {
                 return Some(false);
             }
-            let connected = block_in_place(|| match node.namespace.as_deref() {
-                Some(namespace) => inside(namespace, connect),
-                None => connect(),
-            });
-            matches!(connected, Ok(true)).then_some(true)
+            node.visit().is_ok().then_some(true)
         });
         Ok(up.await.unwrap_or(false))
     }

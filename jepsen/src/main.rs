@@ -84,29 +84,7 @@ pub(crate) struct ScoreboardArguments {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    if command.hurts() && env::enter() == Entered::Outside {
-        say("this program is not root and cannot be in a user namespace: nodes share the loopback address");
-    }
-    if command.starts_nodes() {
-        env::sweep();
-    }
-    let passed = |passed: bool| u8::from(!passed);
-    let outcome = match command {
-        Command::Doctor { output } => env::doctor(output).map(|table| {
-            say(&table);
-            0
-        }),
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Check { history } => run::check_file(&history),
-        Command::Measure(measurement) => measure::measure(&measurement),
-        Command::Controls(arguments) => run::on_threads(controls::run(&arguments, run::trial)).map(passed),
-        Command::Crashpoints(arguments) => run::on_threads(crashpoints::run(&arguments)).map(passed),
-        Command::Report { folder } => report::rebuild(&folder).map(|page| {
-            say(&page.display().to_string());
-            0
-        }),
-        Command::Scoreboard(ScoreboardArguments { folders, targets }) => scoreboard::show(&folders, targets),
-    };
+    let outcome = prepare(&command).and_then(|()| perform(&command));
     outcome.map_or_else(
         |error| {
             say(&format!("it did not come about: {error:#}\nverdict: {}", report::NO_VERDICT));
@@ -114,6 +92,47 @@ fn main() -> ExitCode {
         },
         ExitCode::from,
     )
+}
+
+/// Makes what a command needs be there, and the program stand where it can do it.
+///
+/// # Errors
+/// When the gateway is missing, and cannot be built.
+fn prepare(command: &Command) -> anyhow::Result<()> {
+    if command.needs_gateway() {
+        env::build_missing()?;
+    }
+    if command.hurts() && env::enter() == Entered::Outside {
+        say("this program is not root and cannot be in a user namespace: nodes share the loopback address");
+    }
+    if command.starts_nodes() {
+        env::sweep();
+    }
+    Ok(())
+}
+
+/// Does it; what the program ends with.
+///
+/// # Errors
+/// When it does not come about.
+fn perform(command: &Command) -> anyhow::Result<u8> {
+    let passed = |passed: bool| u8::from(!passed);
+    match command {
+        Command::Doctor { output } => env::doctor(*output).map(|table| {
+            say(&table);
+            0
+        }),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check { history } => run::check_file(history),
+        Command::Measure(measurement) => measure::measure(measurement),
+        Command::Controls(arguments) => run::on_threads(controls::run(arguments, run::trial)).map(passed),
+        Command::Crashpoints(arguments) => run::on_threads(crashpoints::run(arguments)).map(passed),
+        Command::Report { folder } => report::rebuild(folder).map(|page| {
+            say(&page.display().to_string());
+            0
+        }),
+        Command::Scoreboard(ScoreboardArguments { folders, targets }) => scoreboard::show(folders, *targets),
+    }
 }
 
 impl Command {
@@ -125,5 +144,10 @@ impl Command {
     /// Whether what dead runs left behind is in its way.
     fn starts_nodes(&self) -> bool {
         self.hurts() || matches!(self, Self::Crashpoints(_))
+    }
+
+    /// Whether nothing comes of it without the gateway's program. `doctor` says what there is.
+    fn needs_gateway(&self) -> bool {
+        self.starts_nodes() && !matches!(self, Self::Doctor { .. })
     }
 }

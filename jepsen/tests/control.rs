@@ -15,7 +15,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn scenario(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openshell-jepsen"));
     command.arg("run").args(arguments).arg("--store").arg(folder.join("store"));
-    command.env("TMPDIR", folder).stdin(Stdio::null());
+    // A gateway that is missing is an error at once, and no build.
+    command.env("TMPDIR", folder).env_remove("CARGO").stdin(Stdio::null());
     command
 }
 

@@ -6,15 +6,14 @@ mod connection;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, stream};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use connection::Connection;
 
@@ -27,8 +26,8 @@ const RESERVED: u64 = 1_024;
 const VISITORS_MAX: u64 = 32;
 /// Between two attempts to take a connection while none can be taken.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Somebody is told when there has been no place for so long.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// That there is no place is said no more often than this, however often there is one meanwhile.
+const SAID_FOR: Duration = Duration::from_secs(60);
 
 /// Lets this process have as many descriptors as it can make use of, and says how many it has.
 ///
@@ -46,8 +45,8 @@ pub(crate) fn descriptors() -> io::Result<u64> {
 pub(crate) struct Room {
     free: Arc<Semaphore>,
     all: u32,
-    /// That there is no place, since there was one.
-    is_said: AtomicBool,
+    /// When it was said last that there is no place.
+    said: Mutex<Option<Instant>>,
 }
 
 impl Room {
@@ -63,24 +62,29 @@ impl Room {
 
     fn of(all: u64) -> Self {
         let all = u32::try_from(all.clamp(1, CLIENTS_MAX)).unwrap_or(u32::MAX);
-        Self { free: Arc::new(Semaphore::new(all as usize)), all, is_said: AtomicBool::new(false) }
+        Self { free: Arc::new(Semaphore::new(all as usize)), all, said: Mutex::default() }
     }
 
-    /// A place for one connection, as soon as there is one. That there is none is said once for as long as that lasts.
+    /// A place for one connection, as soon as there is one.
     async fn place(&self) -> OwnedSemaphorePermit {
-        let free = || async { Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed") };
-        if let Ok(place) = timeout(PATIENCE, free()).await {
-            self.is_said.store(false, Ordering::Relaxed);
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return place;
         }
-        if !self.is_said.swap(true, Ordering::Relaxed) {
-            let connections = self.all;
-            tracing::warn!(
-                connections,
-                "as many connections as there may be: another one waits until one of these ends"
-            );
+        self.say_that_it_is_full();
+        Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    fn say_that_it_is_full(&self) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|when| when.elapsed() < SAID_FOR) {
+            return;
         }
-        free().await
+        *said = Some(Instant::now());
+        let connections = self.all;
+        tracing::warn!(
+            connections,
+            "as many connections as there may be: whoever comes now waits until one of these ends"
+        );
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
     use std::future;
 
     use tokio::net::TcpStream;
-    use tokio::time::Instant;
+    use tokio::time::timeout;
 
     use super::*;
 

@@ -40,8 +40,9 @@ const FIRST_EPOCH: u64 = 1;
 /// Logs go to standard error, as events with fields.
 pub(crate) fn log_to_stderr(level: &str) -> anyhow::Result<()> {
     // A plain level is about this program; libraries say what is wrong, unless a filter names them.
-    // Except that a leader's heartbeats say so twelve times a second while a peer is down.
-    const LIBRARIES: &str = "warn,openraft::core::heartbeat=error";
+    // Except that a leader's heartbeats say so twelve times a second while a peer is down, and that anybody who connects could
+    // have h2 say a line for each frame.
+    const LIBRARIES: &str = "warn,openraft::core::heartbeat=error,h2=error";
     let plain = ["error", "warn", "info", "debug", "trace"].contains(&level);
     let directives = if plain { format!("{LIBRARIES},openshell={level}") } else { level.to_owned() };
     let filter =

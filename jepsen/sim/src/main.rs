@@ -93,7 +93,8 @@ fn sweep(arguments: &Arguments) -> ExitCode {
     let seconds = begin.elapsed().as_secs_f64();
     line(&format!("{} seeds, {} failed, {} s simulated in {seconds:.1} s", all.len(), failed.len(), steps / 1000));
     let is_well = failed.is_empty();
-    let sweep = Sweep { seeds: arguments.seeds.clone(), samples: all.len() as u64, failed };
+    let kept = old.iter().map(|kept| kept.seed).collect();
+    let sweep = Sweep { seeds: arguments.seeds.clone(), kept, failed };
     if let Some(Err(error)) = arguments.rows.as_deref().map(|folder| append(folder, &sweep)) {
         line(&format!("the figure cannot be written: {error}"));
         return ExitCode::FAILURE;

@@ -1,4 +1,4 @@
-//! The seeds of the gate: those that failed before, forty others, one of them twice, and a disk that lies.
+//! The seeds of the gate: those that failed before, forty others, three of these twice, and a disk that lies.
 #![expect(clippy::print_stdout, reason = "figures of the runs")]
 
 use std::collections::BTreeMap;

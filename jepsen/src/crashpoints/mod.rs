@@ -40,12 +40,12 @@ fn point(name: &str) -> Result<Point, String> {
 /// # Errors
 /// When the figures cannot be written.
 pub(crate) async fn run(arguments: &CrashpointsArguments) -> anyhow::Result<bool> {
+    let points = arguments.point.map_or_else(|| Point::ALL.to_vec(), |only| vec![only]);
     let (mut rounds, mut failed) = (0, 0);
     for round in 0..arguments.rounds {
-        let points = Point::ALL.into_iter().filter(|point| arguments.point.is_none_or(|only| only == *point));
-        for point in points {
+        for point in &points {
             let begin = Instant::now();
-            let outcome = tokio::time::timeout(ROUND_LIMIT, crash::crash(point, round)).await;
+            let outcome = tokio::time::timeout(ROUND_LIMIT, crash::crash(*point, round)).await;
             let outcome = outcome.context("it took too long").and_then(|outcome| outcome);
             let seconds = begin.elapsed().as_secs_f64();
             rounds += 1;
@@ -60,18 +60,35 @@ pub(crate) async fn run(arguments: &CrashpointsArguments) -> anyhow::Result<bool
     }
     crate::report::say(&format!("crash points: {rounds} rounds, {failed} failed"));
     if let Some(folder) = &arguments.out {
-        let measured = Measured {
-            row: "6.failed".to_owned(),
-            value: Some(f64::from(failed)),
-            unit: "rounds".to_owned(),
-            samples: rounds,
-            seeds: Vec::new(),
-            passed: failed == 0,
-            skipped: None,
-            subjects: Vec::new(),
-        };
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        scoreboard::append(folder, &[measured])?;
+        scoreboard::append(folder, &[figure(&points, rounds, failed)])?;
     }
     Ok(failed == 0)
+}
+
+/// What the scoreboard is told of rounds that these points had in equal parts. It is told which, since many of one prove
+/// nothing about another.
+fn figure(points: &[Point], rounds: u64, failed: u32) -> Measured {
+    Measured {
+        row: "6.failed".to_owned(),
+        value: Some(f64::from(failed)),
+        unit: "rounds".to_owned(),
+        samples: rounds,
+        passed: failed == 0,
+        subjects: points.iter().map(|point| point.name().to_owned()).collect(),
+        ..Measured::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figure_names_the_points_that_had_the_rounds() {
+        let one = figure(&[Point::AppendAfterSync], 660, 0);
+        assert_eq!((one.samples, one.passed, one.subjects), (660, true, vec!["append.after_sync".to_owned()]));
+        let all = figure(&Point::ALL, 66, 2);
+        assert_eq!((all.value, all.passed, all.subjects.len()), (Some(2.0), false, Point::ALL.len()));
+    }
 }

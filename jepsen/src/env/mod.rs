@@ -1,6 +1,7 @@
 //! The machine: what it can do (`doctor`), and the handles with which a node's clock, disk, link and system calls are
 //! spoiled. When they are is in `nemesis`.
 
+mod build;
 mod clock;
 mod descriptors;
 mod disk;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use build::build_missing;
 pub(crate) use clock::{Clock, NOTICED_AFTER_S, Shift};
 pub(crate) use descriptors::Descriptors;
 pub(crate) use disk::Disk;

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::Outcome;
 use crate::checker::Findings;
 use crate::history::Line;
 
@@ -54,6 +55,17 @@ pub(crate) fn findings(folder: &Path) -> anyhow::Result<Option<Findings>> {
     let Some(results) = json(folder, RESULTS)? else { return Ok(None) };
     let findings = results.get("findings").context("results without findings")?;
     serde_json::from_value(findings.clone()).map(Some).context("the findings of results.json")
+}
+
+/// What the program ended with, if the run came to it. The code says it in folders of every age: in older ones the
+/// verdict beside it is that of the checkers alone.
+///
+/// # Errors
+/// When the file is there and holds something else.
+pub(super) fn outcome(folder: &Path) -> anyhow::Result<Option<Outcome>> {
+    let Some(results) = json(folder, RESULTS)? else { return Ok(None) };
+    let Some(code) = results.get("exit_code") else { return Ok(None) };
+    code.as_u64().and_then(Outcome::of_exit_code).map(Some).context("the exit code of results.json")
 }
 
 /// Names and values of everything plain that the folder's files say about the run.
@@ -173,5 +185,23 @@ mod tests {
         fs::write(folder.path().join(RESULTS), text).unwrap();
         let findings = findings(folder.path()).unwrap().expect("findings");
         assert_eq!(findings.number("search", "operations"), 3);
+    }
+
+    #[test]
+    fn the_exit_code_says_what_the_program_ended_with_in_older_folders_too() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(outcome(folder.path()).unwrap(), None);
+        for (text, expected) in [
+            (r#"{"verdict":"passed","findings":[]}"#, None),
+            (r#"{"verdict":"passed","exit_code":0,"findings":[]}"#, Some(Outcome::Passed)),
+            (r#"{"verdict":"passed","exit_code":1,"findings":[]}"#, Some(Outcome::Violated)),
+            (r#"{"verdict":"passed","exit_code":2,"findings":[]}"#, Some(Outcome::Unknown)),
+            (r#"{"verdict":"passed","exit_code":3,"findings":[]}"#, Some(Outcome::NotJudged)),
+        ] {
+            fs::write(folder.path().join(RESULTS), text).unwrap();
+            assert_eq!(outcome(folder.path()).unwrap(), expected, "{text}");
+        }
+        fs::write(folder.path().join(RESULTS), r#"{"exit_code":9}"#).unwrap();
+        assert!(outcome(folder.path()).is_err(), "no run ends with 9");
     }
 }

@@ -7,7 +7,7 @@ use super::faults::{self, Band, Fault};
 use super::gaps::{self, gaps};
 use super::latency::{self, Point};
 use super::svg::{escape, number};
-use super::{strip, violations};
+use super::{Outcome, strip, violations};
 use crate::checker::{Findings, Verdict};
 use crate::history::Story;
 use crate::scoreboard::{Board, Line};
@@ -25,6 +25,8 @@ pub(super) struct Content<'a> {
     pub(super) story: &'a Story<'a>,
     /// What the checkers said; none when the run came to no judgement.
     pub(super) findings: Option<Findings>,
+    /// What the program ended with, if the folder says it.
+    pub(super) outcome: Option<Outcome>,
     pub(super) board: Board,
     /// The command that does the same again.
     pub(super) replay: String,
@@ -41,7 +43,7 @@ pub(super) fn page(content: &Content<'_>) -> String {
     let title = escape(&content.title);
     let _ = write!(page, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n");
     let _ = write!(page, "<style>{STYLE}</style>\n<h1>{title}</h1>\n");
-    page.push_str(&verdict(content.findings.as_ref(), &content.board));
+    page.push_str(&verdict(content));
     page.push_str(&facts(&content.facts));
     let _ = writeln!(page, "<p>To do the same again:</p>\n<pre>{}</pre>", escape(&content.replay));
     section(&mut page, "Checkers", &checkers(content.findings.as_ref()));
@@ -69,15 +71,19 @@ fn end(story: &Story<'_>) -> f64 {
     latency::seconds(moments.filter(|moment| *moment < u64::MAX).max().unwrap_or_default()).max(1.0)
 }
 
-/// The worse of what the checkers and what the figures say.
-fn verdict(findings: Option<&Findings>, board: &Board) -> String {
-    let (class, words) = match findings.map(|findings| findings.verdict().max(board.of_run())) {
-        Some(Verdict::Passed) => ("good", "PASS: every checker passed"),
-        Some(Verdict::Violated) => ("bad", "FAIL: a property was violated"),
-        Some(Verdict::Unknown) => ("doubt", "UNKNOWN: it was not decided, which is no pass"),
-        None => ("doubt", "NO VERDICT: the run was not judged"),
+/// The worst of what the checkers say, what the figures say, and what the program ended with: a measurement that did
+/// not come about, or lost something, is in the last alone.
+fn verdict(content: &Content<'_>) -> String {
+    let checkers = content.findings.as_ref().map_or(Outcome::NotJudged, |findings| findings.verdict().into());
+    let seen = checkers.max(content.board.of_run().into());
+    let outcome = content.outcome.map_or(seen, |ended| ended.max(seen));
+    let (class, words) = match outcome {
+        Outcome::Passed => ("good", "every checker passed"),
+        Outcome::Violated => ("bad", "a property was violated"),
+        Outcome::Unknown => ("doubt", "it was not decided, which is no pass"),
+        Outcome::NotJudged => ("doubt", "not all that was asked for came about, which is no pass"),
     };
-    format!("<p class=\"verdict {class}\">{words}</p>\n")
+    format!("<p class=\"verdict {class}\">{}: {words}</p>\n", outcome.word())
 }
 
 fn facts(facts: &[(String, String)]) -> String {

@@ -1,11 +1,13 @@
-//! What is left of a run for people to look at: its verdict in words (`text`), and one page (`html`) that is made from the
-//! files of the run's folder alone, so that it can be made again. Judging is not here.
+//! What is left of a run for people to look at: its verdict in words (`text`), what the program ends with (`outcome`),
+//! and one page (`html`) that is made from the files of the run's folder alone, so that it can be made again. Judging
+//! is not here.
 
 mod faults;
 mod folder;
 mod gaps;
 mod html;
 mod latency;
+mod outcome;
 mod strip;
 mod svg;
 mod text;
@@ -22,7 +24,8 @@ use crate::{edn, scoreboard};
 
 pub(crate) use folder::{findings, json, lines, lines_of};
 pub(crate) use latency::Kind;
-pub(crate) use text::{NO_VERDICT, NOT_JUDGED, exit_code, say, summary, word};
+pub(crate) use outcome::Outcome;
+pub(crate) use text::{NO_VERDICT, NOT_JUDGED, exit_code, say, summary};
 
 /// Name of the page in the folder.
 const FILE: &str = "report.html";
@@ -41,6 +44,7 @@ pub(crate) fn rebuild(folder: &Path) -> anyhow::Result<PathBuf> {
         facts: folder::facts(folder)?,
         story: &story,
         findings: findings(folder)?,
+        outcome: folder::outcome(folder)?,
         board: scoreboard::of_folder(folder)?,
         replay: folder::replay(folder)?,
     };

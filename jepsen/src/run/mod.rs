@@ -5,7 +5,6 @@ mod arguments;
 mod guard;
 mod leak;
 mod members;
-mod outcome;
 mod rig;
 mod scenario;
 mod store;
@@ -24,7 +23,7 @@ use crate::controls::Trial;
 use crate::env::facts;
 use crate::measure;
 use crate::plan::{Plan, Rows};
-use crate::report::{self, say};
+use crate::report::{self, Outcome, say};
 use crate::scoreboard;
 
 pub(crate) use arguments::RunArguments;
@@ -32,7 +31,6 @@ pub(crate) use rig::{Equipment, Machinery, Node, Organ, Rig};
 pub(crate) use store::Store;
 
 use arguments::Settings;
-use outcome::Outcome;
 use scenario::Scenario;
 
 /// Threads of the runtime: some of what is done to nodes keeps one busy for a while.
@@ -126,8 +124,11 @@ async fn once(
     };
     let judged = Outcome::from(findings.verdict());
     worst.set(worst.get().max(judged));
-    let mut outcome = judged.max(Outcome::of_done("results.json", write(&store, settings, &findings, judged)));
+    let results = |outcome| Outcome::of_done("results.json", write(&store, settings.seed, &findings, outcome));
+    // Whoever ends it meanwhile finds what the program ends with then, which is no pass.
+    let so_far = |outcome: Outcome| results(outcome.max(Outcome::NotJudged));
     let page = || Outcome::of_done("the page", report::rebuild(&store.folder).map(drop));
+    let mut outcome = judged.max(so_far(judged));
     let measures = settings.rows != Rows::default();
     if measures {
         // It takes long, and whoever ends it meanwhile has seen the verdict.
@@ -135,6 +136,7 @@ async fn once(
         outcome = outcome.max(page());
         let beside = beside.await.context("the thread of a measurement").flatten();
         outcome = outcome.max(Outcome::of_measured("what is measured beside a run", beside));
+        outcome = outcome.max(so_far(outcome)).max(page());
         worst.set(worst.get().max(outcome));
         let after = measure::rows(&after, settings.seed, &store).await;
         outcome = outcome.max(Outcome::of_measured("what is measured after a run", after));
@@ -142,8 +144,9 @@ async fn once(
     drop(wanted);
     let board = scoreboard::conclude(&store.folder, settings.profile.as_deref());
     outcome = outcome.max(board.map_or_else(|error| Outcome::failed("the scoreboard", &error), Outcome::from));
-    outcome = outcome.max(Outcome::of_done("results.json", write(&store, settings, &findings, outcome)));
-    outcome = outcome.max(page());
+    outcome = outcome.max(results(outcome)).max(page());
+    // Again, for a page that did not come about.
+    outcome = outcome.max(results(outcome));
     worst.set(worst.get().max(outcome));
     if !measures {
         say(&report::summary(&findings));
@@ -170,12 +173,13 @@ fn beside_the_run(rows: Rows, seed: u64, store: &Store) -> (oneshot::Sender<()>,
     (wanted, spawn_blocking(measure))
 }
 
-fn write(store: &Store, settings: &Settings, findings: &Findings, outcome: Outcome) -> anyhow::Result<()> {
+/// What each checker says, and what the program ends with as far as this run goes.
+fn write(store: &Store, seed: u64, findings: &Findings, outcome: Outcome) -> anyhow::Result<()> {
     store.write(
         "results.json",
         &serde_json::json!({
-            "seed": settings.seed,
-            "verdict": findings.verdict(),
+            "seed": seed,
+            "verdict": outcome,
             "exit_code": outcome.exit_code(),
             "findings": findings,
         }),
@@ -202,4 +206,33 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<u8> {
     }
     say(&report::summary(&findings));
     Ok(report::exit_code(findings.verdict()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::checker::Finding;
+
+    #[test]
+    fn results_and_page_say_what_the_program_ends_with() {
+        let base = tempfile::tempdir().unwrap();
+        let store = Store::new(base.path(), "7").unwrap();
+        fs::write(store.file("history.jsonl"), "").unwrap();
+        let findings = Findings(vec![Finding::of("search")]);
+        let absent = Outcome::of_measured("measuring", Err(anyhow::anyhow!("no cluster")));
+        let lost = Outcome::of_measured("measuring", Ok(false));
+        for (outcome, verdict, word) in
+            [(Outcome::Passed, "passed", "PASS"), (absent, "not_judged", "NOT JUDGED"), (lost, "violated", "FAIL")]
+        {
+            write(&store, 7, &findings, outcome).unwrap();
+            let results = report::json(&store.folder, "results.json").unwrap().expect("results");
+            assert_eq!(results["verdict"], verdict);
+            assert_eq!(results["exit_code"], outcome.exit_code());
+            let page = fs::read_to_string(report::rebuild(&store.folder).unwrap()).unwrap();
+            assert!(page.contains(&format!("\">{word}: ")), "{page}");
+            assert!(outcome.last_line().ends_with(word), "{outcome:?}");
+        }
+    }
 }

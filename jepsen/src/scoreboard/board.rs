@@ -1,12 +1,11 @@
 //! Compares what was measured with what it must be. It fails closed: a figure that nobody measured has failed, and what
 //! this machine cannot run, or is not there yet, says so and has not passed.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{self, Breach, Figure, Limit, ROWS, Row, Several, Side};
+use super::catalogue::{self, Breach, Counted, Figure, Limit, ROWS, Row, Several, Side};
 use super::row::Measured;
+use super::samples;
 use crate::checker::Verdict;
 
 /// A time is far beyond its limit at more than so many times the limit, and more than [`SLACK_LEAST`] above it.
@@ -246,11 +245,9 @@ fn together(figure: &Figure, measured: &[Measured]) -> Together {
     let mut seeds: Vec<u64> = rest.iter().flat_map(|one| &one.seeds).copied().collect();
     seeds.sort_unstable();
     seeds.dedup();
-    let subjects: BTreeSet<&String> = rest.iter().flat_map(|one| &one.subjects).collect();
-    let others: u64 = rest.iter().filter(|one| one.subjects.is_empty()).map(|one| one.samples).sum();
     Together {
         value,
-        samples: others + subjects.len() as u64,
+        samples: samples::together(figure.counted, &rest),
         seeds,
         discontent: rest.iter().find_map(|one| discontent(figure, one)),
         skipped: if rest.is_empty() { skipped.first().and_then(|one| one.skipped.clone()) } else { None },
@@ -272,7 +269,11 @@ fn judge(figure: &Figure, limit: Option<Limit>, together: &Together) -> (Standin
         return (Standing::Failed, Some("beyond its limit".to_owned()));
     }
     if together.samples < limit.samples {
-        let why = format!("{} samples, where {} are needed", together.samples, limit.samples);
+        let share = match figure.counted {
+            Counted::All => "",
+            Counted::EachPoint => ", as many of each crash point",
+        };
+        let why = format!("{} samples, where {} are needed{share}", together.samples, limit.samples);
         return (Standing::Missing, Some(why));
     }
     (Standing::Passed, None)

@@ -19,6 +19,15 @@ pub(super) enum Several {
     Worst,
 }
 
+/// How the samples of several commands become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// All that were taken; what has a name counts once.
+    All,
+    /// As many as if each crash point had had the rounds of the one that had the fewest.
+    EachPoint,
+}
+
 /// What a figure beyond its limit makes of the run that came to it. The scoreboard itself is strict about all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Breach {
@@ -50,6 +59,7 @@ pub(super) struct Figure {
     pub(super) unit: &'static str,
     pub(super) side: Side,
     pub(super) several: Several,
+    pub(super) counted: Counted,
     /// The value counts failures among the samples, so that none among N bounds their probability.
     pub(super) is_count_of_failures: bool,
     pub(super) breach: Breach,
@@ -83,6 +93,7 @@ const fn none_of(id: &'static str, what: &'static str, unit: &'static str, least
         unit,
         side: Side::AtMost,
         several: Several::Sum,
+        counted: Counted::All,
         is_count_of_failures: true,
         breach: Breach::Wrong,
         ci: limit(0.0, least.0),
@@ -98,6 +109,7 @@ const fn at_least(id: &'static str, what: &'static str, unit: &'static str, leas
         unit,
         side: Side::AtLeast,
         several: Several::Sum,
+        counted: Counted::All,
         is_count_of_failures: false,
         breach: Breach::Nothing,
         ci: limit(least.0, 0),
@@ -113,8 +125,8 @@ const fn at_most(
     ci: Option<Limit>,
     long: Option<Limit>,
 ) -> Figure {
-    let (side, several) = (Side::AtMost, Several::Worst);
-    Figure { id, what, unit, side, several, is_count_of_failures: false, breach: Breach::Slow, ci, long }
+    let (side, several, counted) = (Side::AtMost, Several::Worst, Counted::All);
+    Figure { id, what, unit, side, several, counted, is_count_of_failures: false, breach: Breach::Slow, ci, long }
 }
 
 /// The same of a factor.
@@ -125,6 +137,11 @@ const fn relative(figure: Figure) -> Figure {
 /// The same, where more than is allowed is no proof that something is wrong.
 const fn doubtful(figure: Figure) -> Figure {
     Figure { breach: Breach::Doubtful, ..figure }
+}
+
+/// The same, of which each crash point must have its share.
+const fn each_point(figure: Figure) -> Figure {
+    Figure { counted: Counted::EachPoint, ..figure }
 }
 
 const fn row(number: u8, title: &'static str, anchor: &'static str, figures: &'static [Figure]) -> Row {
@@ -198,7 +215,12 @@ pub(super) const ROWS: [Row; 19] = [
         6,
         "crash points: stopped there, started again, verified",
         "etcd: 41 fail points, one a run",
-        &[none_of("6.failed", "rounds that failed; each point once, or 20 times", "rounds", (POINTS, 20 * POINTS))],
+        &[each_point(none_of(
+            "6.failed",
+            "rounds that failed; each point once, or 20 times",
+            "rounds",
+            (POINTS, 20 * POINTS),
+        ))],
     ),
     row(
         7,

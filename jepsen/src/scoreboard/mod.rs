@@ -6,6 +6,7 @@ mod catalogue;
 mod observed;
 mod results;
 mod row;
+mod samples;
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,8 @@ pub(crate) struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) skipped: Option<String>,
     /// The names of what was looked at, where the same looked at again proves no more: of several commands they are put
-    /// together, and count for the samples.
+    /// together, and count for the samples. A range such as `100..1600` names each number in it. Of crash points, which
+    /// count again and again, each had the same share of the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<String>,
 }

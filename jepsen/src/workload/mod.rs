@@ -8,6 +8,7 @@ mod batch;
 mod client;
 mod dedup;
 mod environment;
+mod followed;
 mod furnish;
 mod heard;
 mod list;

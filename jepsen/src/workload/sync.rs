@@ -2,23 +2,19 @@
 //! they compose to. Now and then each is stopped and started again on what it has.
 
 use std::future::pending;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::future::BoxFuture;
-use openshell_client::parse_endpoints;
 use openshell_proto::v1::ProviderProfile;
-use openshell_sync::{Change, ChangeKind, Options, SyncClient, TokenSource};
-use openshell_tests::{Access, Api, layered_hosts, profile};
+use openshell_sync::{Change, ChangeKind, SyncClient};
+use openshell_tests::{Api, layered_hosts, profile};
 use rand::Rng;
-use tempfile::TempDir;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::Client;
+use super::followed::{FOLLOW, Followed, broken};
 use super::furnish::Furnishing;
-use super::heard::Heard;
 use super::part::{self, Part, Tasks};
 use super::profiles::Profiles;
 use super::running::note_follower;
@@ -32,25 +28,13 @@ const SANDBOXES: u64 = 4;
 const KEY: &str = "sync-moving";
 const PROVIDER: &str = "moving";
 const DOMAIN: &str = ".example.com";
-const FOLLOW: &str = "openshell.sync.v1.Sync/Follow";
 /// A sandbox is started anew after a time within these.
 const LIVES_MS: std::ops::Range<u64> = 4_000..20_000;
 
 pub(super) struct Sync {
     shared: Arc<Shared>,
     profiles: Profiles,
-    followers: Vec<Follower>,
-}
-
-/// One sandbox.
-#[derive(Clone)]
-struct Follower {
-    name: String,
-    id: String,
-    token: String,
-    state_dir: PathBuf,
-    /// Goes with the last of them.
-    _folder: Arc<TempDir>,
+    followers: Vec<Followed>,
 }
 
 /// The value of the profile is the host that it allows.
@@ -69,10 +53,7 @@ impl Sync {
         let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-sync-").tempdir()?);
         let mut followers = Vec::new();
         for number in 0..SANDBOXES {
-            let name = format!("box-{number}");
-            let id = room.sandbox(&name, &[PROVIDER]).await?;
-            let (token, state_dir) = (room.token(&name).await?, folder.path().join(&name));
-            followers.push(Follower { name, id, token, state_dir, _folder: Arc::clone(&folder) });
+            followers.push(Followed::new(&room, &format!("box-{number}"), &[PROVIDER], &folder).await?);
         }
         let profiles = Profiles { workspace, make: allowing, reads: shared.wishes.reads };
         Ok(Self { shared: Arc::clone(shared), profiles, followers })
@@ -130,17 +111,10 @@ async fn write(client: &mut Client, version: &mut Option<u64>, profiles: &Profil
 }
 
 /// One life of a sandbox after the other, until the last has come to the end.
-async fn follow(mut client: Client, follower: Follower) -> anyhow::Result<()> {
+async fn follow(mut client: Client, follower: Followed) -> anyhow::Result<()> {
     loop {
-        let nodes = &client.shared.nodes;
-        let first = client.random.random_range(0..nodes.len());
-        let order: Vec<Access> = nodes.iter().cycle().skip(first).take(nodes.len()).cloned().collect();
-        let access = Access::to_all(&order);
-        let endpoints = parse_endpoints(&access.urls).context("the URLs of the nodes")?;
-        let token = TokenSource::Text(follower.token.clone());
-        let options =
-            Options { tls: access.tls(), ..Options::new(&follower.id, token, endpoints, follower.state_dir.clone()) };
-        let sync = SyncClient::start(options, hook(&client.shared.recorder, &follower.name)).await?;
+        let noting = hook(&client.shared.recorder, &follower.name);
+        let sync = follower.start(&mut client, noting).await?;
         let ends = Instant::now() + Duration::from_millis(client.random.random_range(LIVES_MS));
         let has_ended = live(&client, &sync, ends).await;
         sync.stop().await;
@@ -186,14 +160,6 @@ async fn live(client: &Client, sync: &SyncClient, ends: Instant) -> bool {
     }
 }
 
-/// What a problem of the library comes to, where a node has ended a session and said that it is broken: it tells the words,
-/// the code, and of what a node has said which. What became of connections is told without a node.
-fn broken(problem: &str) -> Option<Heard> {
-    let (_, code) = problem.rsplit_once(" (")?;
-    let is_one = ["Internal, node ", "DataLoss, node "].iter().any(|said| code.starts_with(said));
-    is_one.then(|| Heard::nowhere(Outcome::broken(problem)))
-}
-
 /// Writes down what is put into force.
 fn hook(recorder: &Arc<Recorder>, sandbox: &str) -> impl Fn(&Change) -> Result<(), String> + use<> {
     let (recorder, sandbox) = (Arc::clone(recorder), sandbox.to_owned());
@@ -213,25 +179,5 @@ fn hook(recorder: &Arc<Recorder>, sandbox: &str) -> impl Fn(&Change) -> Result<(
             value,
         });
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_ends_a_session_since_it_is_broken_is_told_from_a_connection_that_breaks() {
-        let of = |problem: &str| broken(problem).is_some_and(|heard| heard.is_never_right());
-        assert!(of("http://10.0.0.2:17670: a part (of it) contradicts itself (Internal, node 2)"));
-        assert!(of("http://10.0.0.2:17670: a file is damaged (DataLoss, node 2)"));
-        for problem in [
-            "",
-            "http://10.0.0.2:17670: h2 protocol error (Internal)",
-            "http://10.0.0.2:17670: no quorum (Unavailable, node 2)",
-            "the node does not know the session any more",
-        ] {
-            assert!(!of(problem), "{problem}");
-        }
     }
 }

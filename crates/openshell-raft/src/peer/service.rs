@@ -3,6 +3,7 @@
 //! a member of the caller's cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -29,6 +30,11 @@ use crate::node::{Handler, Node};
 
 /// Calls that one connection may have under way: each log that somebody follows through the peer is one.
 const CALLS_MAX: u32 = 8192;
+/// Who dials pings far more often, and dials anew; this is for the end that answers, which would otherwise keep a connection
+/// that only the other one has given up, and its descriptor, for ever.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Without an answer for so long, a connection is over.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The header of a refusal that tells its caller that it was removed.
 pub(crate) const REMOVED: &str = "openshell-removed";
 
@@ -49,6 +55,8 @@ pub(crate) async fn serve(node: Arc<Node>, wire: Arc<Wire>) {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(CALLS_MAX)
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
         // All who follow logs through a peer may go at once, and must not be taken for an attack.
         .http2_max_pending_accept_reset_streams(Some(CALLS_MAX as usize))
         .add_service(service);

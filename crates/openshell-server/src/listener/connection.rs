@@ -12,8 +12,12 @@ use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// A connection on which nothing passes for so long ends. Where calls are under way there is a sign of life every twenty
-/// seconds at least (`run.rs`).
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// seconds at least (`run.rs`); and those who fetch a page once a minute may do so on one connection.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// A timer that goes off later than this shows that the process stood still, and so has not heard what was said meanwhile.
+const LATE: Duration = Duration::from_secs(1);
+/// For that it takes so long then.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// One connection. It makes room when it goes.
 #[derive(Debug)]
@@ -51,11 +55,13 @@ impl Silence {
     fn poll<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            let end = self.since + SILENCE_MAX;
-            if Instant::now() >= end {
+            let (end, now) = (self.since + SILENCE_MAX, Instant::now());
+            if now > end + LATE {
+                self.since = now + HEARING - SILENCE_MAX;
+            } else if now >= end {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
-            self.timer.as_mut().reset(end);
+            self.timer.as_mut().reset(self.since + SILENCE_MAX);
         }
     }
 }
@@ -84,7 +90,10 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        // Who reads nothing is not listened to either: what is to be written comes first.
+        let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(context, bytes) else {
+            return self.silence.poll(context);
+        };
         self.silence.is_broken();
         Poll::Ready(written)
     }
@@ -94,7 +103,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
+        let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write_vectored(context, parts) else {
+            return self.silence.poll(context);
+        };
         self.silence.is_broken();
         Poll::Ready(written)
     }
@@ -115,23 +126,62 @@ impl AsyncWrite for Connection {
 #[cfg(test)]
 mod tests {
     use std::future;
+    use std::sync::Arc;
 
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
     use tokio::time::{sleep_until, timeout};
 
     use super::*;
 
     const PAUSE: Duration = Duration::from_millis(100);
 
+    /// One whose timer has gone off, and that is older by so much than it may be.
+    fn gone_off(by: Duration) -> Silence {
+        let since = Instant::now().checked_sub(SILENCE_MAX + by).unwrap();
+        Silence { since, timer: Box::pin(sleep_until(since)) }
+    }
+
+    async fn lasts(silence: &mut Silence) -> bool {
+        timeout(PAUSE, future::poll_fn(|context| silence.poll::<()>(context))).await.is_err()
+    }
+
     #[tokio::test]
     async fn a_connection_ends_on_which_nothing_passes_and_no_other() {
-        let long_ago = Instant::now().checked_sub(SILENCE_MAX).unwrap();
-        let gone_off = || Silence { since: long_ago, timer: Box::pin(sleep_until(long_ago)) };
-        let mut whole = gone_off();
+        let mut whole = gone_off(Duration::ZERO);
         let ended = future::poll_fn(|context| whole.poll::<()>(context)).await.unwrap_err();
         assert_eq!(ended.kind(), ErrorKind::TimedOut);
-        let mut broken = gone_off();
+        let mut broken = gone_off(Duration::ZERO);
         broken.is_broken();
-        let goes_on = timeout(PAUSE, future::poll_fn(|context| broken.poll::<()>(context))).await;
-        assert!(goes_on.is_err(), "something has passed since");
+        assert!(lasts(&mut broken).await, "something has passed since");
+    }
+
+    #[tokio::test]
+    async fn who_stood_still_listens_first() {
+        assert!(lasts(&mut gone_off(2 * LATE)).await);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_keeps_no_place() {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let mut connection = Connection::new(socket.accept().await.unwrap().0, place);
+        let bytes = [0; 65_536];
+        let ended = loop {
+            connection.silence = gone_off(Duration::ZERO);
+            if let Err(error) = connection.write(&bytes).await {
+                break error;
+            }
+        };
+        assert_eq!(ended.kind(), ErrorKind::TimedOut);
+        let ended = loop {
+            connection.silence = gone_off(Duration::ZERO);
+            if let Err(error) = connection.write_vectored(&[IoSlice::new(&bytes)]).await {
+                break error;
+            }
+        };
+        assert_eq!(ended.kind(), ErrorKind::TimedOut);
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::checker::{Evidence, Finding};
 use crate::history::{Action, Cell, Cells, Edit, Line as Event, Outcome, Stage};
+use crate::report;
 use crate::scoreboard::{Measured, Targets};
 use crate::workload::Workload;
 
@@ -54,11 +55,20 @@ fn findings() -> Findings {
     Findings(vec![search, Finding::of("durability")])
 }
 
-fn page_of(findings: Option<Findings>, lines: &[Event]) -> String {
-    page_with(findings, lines, &[])
+fn passed() -> Option<Findings> {
+    Some(Findings(vec![Finding::of("search")]))
 }
 
-fn page_with(findings: Option<Findings>, lines: &[Event], measured: &[Measured]) -> String {
+fn page_of(findings: Option<Findings>, lines: &[Event]) -> String {
+    page_with(findings, lines, &[], None)
+}
+
+fn page_with(
+    findings: Option<Findings>,
+    lines: &[Event],
+    measured: &[Measured],
+    outcome: Option<report::Outcome>,
+) -> String {
     let story = Story::of(lines).expect("a history");
     let facts = vec![("seed".to_owned(), "7".to_owned()), ("said".to_owned(), HOSTILE.to_owned())];
     page(&Content {
@@ -66,6 +76,7 @@ fn page_with(findings: Option<Findings>, lines: &[Event], measured: &[Measured])
         facts,
         story: &story,
         findings,
+        outcome,
         board: Board::of(measured, Targets::Ci),
         replay: "openshell-jepsen run --plan 'a&b'/plan.json".to_owned(),
     })
@@ -94,12 +105,12 @@ fn the_verdict_stands_first_and_unknown_is_no_pass() {
             .expect("a verdict")
     };
     assert_eq!(verdict(Some(findings())), "bad\">FAIL");
-    assert_eq!(verdict(Some(Findings(vec![Finding::of("search")]))), "good\">PASS");
+    assert_eq!(verdict(passed()), "good\">PASS");
     let mut doubt = Finding::of("search");
     doubt.unknown("too long".to_owned());
     assert_eq!(verdict(Some(Findings(vec![doubt]))), "doubt\">UNKNOWN");
     assert_eq!(verdict(Some(Findings::default())), "doubt\">UNKNOWN", "nothing was checked");
-    assert_eq!(verdict(None), "doubt\">NO VERDICT");
+    assert_eq!(verdict(None), "doubt\">NOT JUDGED");
 }
 
 #[test]
@@ -119,8 +130,29 @@ fn a_loss_that_was_measured_is_part_of_the_verdict() {
         samples: 40,
         ..Measured::default()
     };
-    let page = page_with(Some(Findings(vec![Finding::of("search")])), &lines(), &[lost]);
+    let page = page_with(passed(), &lines(), &[lost], None);
     assert!(page.contains("class=\"verdict bad\">FAIL"), "{page}");
+}
+
+#[test]
+fn a_measurement_that_did_not_come_about_leaves_no_pass() {
+    let page = |findings| page_with(findings, &lines(), &[], Some(report::Outcome::NotJudged));
+    assert!(page(passed()).contains("class=\"verdict doubt\">NOT JUDGED"));
+    assert!(page(Some(findings())).contains("class=\"verdict bad\">FAIL"), "what was seen is not undone by it");
+}
+
+#[test]
+fn a_measurement_that_lost_something_fails_the_page_though_its_figure_is_within_its_limit() {
+    let mute = Measured {
+        row: "7.silent".to_owned(),
+        value: Some(0.0),
+        unit: "injections".to_owned(),
+        samples: 120,
+        ..Measured::default()
+    };
+    let page = |outcome| page_with(passed(), &lines(), std::slice::from_ref(&mute), outcome);
+    assert!(page(None).contains("class=\"verdict doubt\">UNKNOWN"), "the figure alone is a doubt");
+    assert!(page(Some(report::Outcome::Violated)).contains("class=\"verdict bad\">FAIL"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What passes, and all that must not.
 
+use openshell_chaos::Point;
+
 use super::*;
 
 fn measured(row: &str, value: f64, unit: &str, samples: u64) -> Measured {
@@ -19,6 +21,10 @@ fn standing(measured: &[Measured], figure: &str) -> Standing {
     board.lines.iter().find(|line| line.figure == figure).expect("a line of the figure").standing
 }
 
+fn names(points: &[Point]) -> Vec<String> {
+    points.iter().map(|point| point.name().to_owned()).collect()
+}
+
 /// All figures of the catalogue, just within their limits.
 fn good(targets: Targets) -> Vec<Measured> {
     let figures = ROWS.iter().flat_map(|row| row.figures);
@@ -27,7 +33,11 @@ fn good(targets: Targets) -> Vec<Measured> {
             Targets::Ci => figure.ci,
             Targets::Long => figure.long,
         }?;
-        Some(measured(figure.id, limit.value, figure.unit, limit.samples))
+        let subjects = match figure.counted {
+            Counted::All => Vec::new(),
+            Counted::EachPoint => names(&Point::ALL),
+        };
+        Some(Measured { subjects, ..measured(figure.id, limit.value, figure.unit, limit.samples) })
     });
     limited.collect()
 }
@@ -124,6 +134,32 @@ fn the_same_looked_at_again_is_no_further_sample() {
     assert_eq!((line.samples, line.standing), (2, Standing::Missing));
     let eight = of(&["a", "b", "c", "d", "e", "f", "g", "h"]);
     assert_eq!(standing(&[eight], "8.missed"), Standing::Passed);
+}
+
+#[test]
+fn seeds_that_are_run_again_are_no_further_seeds() {
+    let of = |seeds: &str| Measured { subjects: vec![seeds.to_owned()], ..measured("9.failed", 0.0, "seeds", 30) };
+    assert_eq!(standing(&[of("0..30"), of("0..30")], "9.failed"), Standing::Missing);
+    assert_eq!(standing(&[of("0..30"), of("10..40")], "9.failed"), Standing::Passed);
+}
+
+#[test]
+fn each_crash_point_must_have_its_rounds_and_commands_for_single_ones_add_up() {
+    let of = |points: &[Point], rounds: u64| Measured {
+        subjects: names(points),
+        ..measured("6.failed", 0.0, "rounds", rounds * points.len() as u64)
+    };
+    let [first, others @ ..] = Point::ALL;
+    let board = Board::of(&[of(&[first], 660)], Targets::Long);
+    let line = board.lines.iter().find(|line| line.figure == "6.failed").expect("a line");
+    assert_eq!((line.standing, line.samples), (Standing::Missing, 0));
+    assert!(line.why.as_deref().is_some_and(|why| why.ends_with(" of each crash point")), "{:?}", line.why);
+    assert_eq!(standing(&[of(&Point::ALL, 1)], "6.failed"), Standing::Passed);
+    assert_eq!(standing(&[of(&[first], 3), of(&others, 1)], "6.failed"), Standing::Passed);
+    let nameless = measured("6.failed", 0.0, "rounds", 660);
+    assert_eq!(standing(&[nameless], "6.failed"), Standing::Missing, "it does not say which points fell");
+    let failed = Measured { value: Some(1.0), passed: false, ..of(&[first], 1) };
+    assert_eq!(standing(&[failed, of(&Point::ALL, 1)], "6.failed"), Standing::Failed);
 }
 
 #[test]

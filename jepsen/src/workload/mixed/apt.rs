@@ -14,13 +14,14 @@ use openshell_tests::{bool_setting, proposal};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use rand::Rng;
 use rand::rngs::StdRng;
+use tonic::Status;
 
 use super::message::{NAMES, PROFILES, Pool, one_of, provider, transcoded};
-use super::{ATTACHED, KEPT, REFRESHED};
+use super::{ATTACHED, KEPT, REFRESHED, lifecycle, minting};
 use crate::workload::furnish::variable;
 use crate::workload::register::plain;
 
-/// What is minted, if anybody mints; no profile says how.
+/// What would be minted if its profile said how: what is minted in truth is not deleted.
 const MINTED: &str = "MIXED_MINTED";
 /// Hosts that proposals are about.
 const HOSTS: u32 = 50;
@@ -45,8 +46,26 @@ pub(super) fn request(
 ) -> Option<DynamicMessage> {
     let workspace = pool.workspaces.first()?;
     about_sandboxes(random, pool, workspace, descriptor)
+        .or_else(|| lifecycle::request(workspace, descriptor))
         .or_else(|| about_providers(random, pool, workspace, descriptor))
         .or_else(|| about_proposals(random, workspace, descriptor, chunk?))
+}
+
+/// Tells the refusals that this request may rightly hear from others, where that can be told: what it names is kept for it
+/// alone, so that nothing is possible but what its own calls and faults bring about.
+pub(super) fn right_refusals(descriptor: &MessageDescriptor, request: &DynamicMessage) -> Option<fn(&Status) -> bool> {
+    let names = |field: &str, name: &str| {
+        request.get_field_by_name(field).is_some_and(|value| value.as_str().is_some_and(|said| said == name))
+    };
+    let is_right: fn(&Status) -> bool = match descriptor.full_name() {
+        "openshell.v1.StopSandboxRequest" if names("name", lifecycle::FOLLOWED) => lifecycle::may_not_stop,
+        "openshell.v1.StartSandboxRequest" if names("name", lifecycle::FOLLOWED) => lifecycle::may_not_start,
+        "openshell.v1.RotateProviderCredentialRequest" if names("provider", minting::ROTATED) => {
+            minting::may_not_rotate
+        }
+        _ => return None,
+    };
+    Some(is_right)
 }
 
 fn about_sandboxes(
@@ -134,7 +153,11 @@ fn about_providers(
             let profiles = vec![ProviderProfileImportItem { profile, source: String::new() }];
             transcoded(&ImportProviderProfilesRequest { profiles, workspace }, descriptor)
         }
+        "openshell.v1.RotateProviderCredentialRequest" => transcoded(&minting::rotation(&workspace), descriptor),
         "openshell.v1.ConfigureProviderRefreshRequest" => {
+            if random.random_bool(0.5) {
+                return transcoded(&minting::configuration(&workspace, &pool.canary), descriptor);
+            }
             let configure = ConfigureProviderRefreshRequest {
                 provider: refreshed,
                 credential_key,
@@ -187,4 +210,35 @@ fn about_proposals(
 
 fn host(random: &mut StdRng) -> String {
     format!("host-{}.example.com", random.random_range(0..HOSTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openshell_proto::pool;
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::canary::Canary;
+
+    #[test]
+    fn what_is_kept_for_a_method_alone_has_refusals_of_its_own() {
+        let (workspaces, sandbox_ids) = (vec!["w".to_owned()], vec!["s".to_owned()]);
+        let profile = PROFILES[0].to_owned();
+        let pool_of_names = Pool { workspaces, sandbox_ids, profile, canary: Arc::new(Canary::of(1)) };
+        let mut random = StdRng::seed_from_u64(3);
+        for (name, has_some) in [
+            ("openshell.v1.StopSandboxRequest", true),
+            ("openshell.v1.StartSandboxRequest", true),
+            ("openshell.v1.RotateProviderCredentialRequest", true),
+            ("openshell.v1.CreateSandboxRequest", false),
+        ] {
+            let descriptor = pool().get_message_by_name(name).expect("a message");
+            let apt = request(&mut random, &pool_of_names, &descriptor, None).expect("a request");
+            assert_eq!(right_refusals(&descriptor, &apt).is_some(), has_some, "{name}");
+            let empty = DynamicMessage::new(descriptor.clone());
+            assert!(right_refusals(&descriptor, &empty).is_none(), "{name}");
+        }
+    }
 }

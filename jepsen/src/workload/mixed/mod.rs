@@ -2,7 +2,10 @@
 //! others take effect, and none may break anything. What is made is in workspaces of its own.
 
 mod apt;
+mod issuer;
+mod lifecycle;
 mod message;
+mod minting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::{Code, Status};
 
 use super::client::{ATTEMPT_LIMIT, Client};
+use super::followed::Followed;
 use super::furnish::Furnishing;
 use super::heard::{Heard, refused};
 use super::part::{self, Part, Tasks};
@@ -24,6 +28,7 @@ use super::register::plain;
 use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome};
+use issuer::Issuer;
 use message::{Maker, Pool};
 
 const PACE: Duration = Duration::from_millis(20);
@@ -49,6 +54,9 @@ pub(super) struct Mixed {
     shared: Arc<Shared>,
     pool: Pool,
     token: String,
+    followed: Followed,
+    /// Mints as long as anything is asked.
+    _issuer: Issuer,
 }
 
 /// A method as it is called here.
@@ -73,9 +81,13 @@ impl Mixed {
         room.sandbox(ATTACHED, &[]).await?;
         let kept_id = room.sandbox(KEPT, &[KEPT]).await?;
         let token = room.token(KEPT).await?;
+        let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-mixed-").tempdir()?);
+        let followed = Followed::new(&room, lifecycle::FOLLOWED, &[], &folder).await?;
         let canary = Arc::clone(&shared.wishes.canary);
+        let issuer = Issuer::start(&shared.nodes, &canary)?;
+        minting::prepare(shared, &room, &workspaces[0], issuer.url()).await?;
         let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned(), canary };
-        Ok(Self { shared: Arc::clone(shared), pool, token })
+        Ok(Self { shared: Arc::clone(shared), pool, token, followed, _issuer: issuer })
     }
 
     /// Every sandbox that is left, in words that say what is asked of it.
@@ -100,6 +112,9 @@ const PROVIDERS: &str = "ListSandboxProviders";
 
 impl Part for Mixed {
     fn start(&self, clients: &mut Tasks, _: &mut Tasks) {
+        // It can be stopped once it has been heard of.
+        let follower = Client::new(&self.shared, Workload::Mixed, CLIENTS);
+        clients.spawn(lifecycle::follow(follower, self.followed.clone()));
         for number in 0..CLIENTS {
             let mut client = Client::new(&self.shared, Workload::Mixed, number).every(PACE);
             let own = self.shared.nodes.iter().map(|node| node.bearer(&self.token).once().deadline(ATTEMPT_LIMIT));
@@ -149,8 +164,9 @@ async fn step(client: &mut Client, next: &mut usize, called: &[Called], maker: &
         None => None,
     };
     let request = maker.request(&mut client.random, &method.request, chunk.as_ref());
+    let is_right = apt::right_refusals(&method.request, &request);
     let rpc = method.name.clone();
-    let calling = call(api, Method::named(&rpc), request);
+    let calling = call(api, Method::named(&rpc), request, is_right);
     client.ask(node, Action::Call { rpc }, calling).await;
 }
 
@@ -170,19 +186,26 @@ async fn newest(client: &mut Client, node: usize, workspace: &str, statuses: &[&
     }
 }
 
-async fn call(api: Api, method: Method<DynamicMessage, ()>, request: DynamicMessage) -> Heard {
-    answered(api.request(new_id(), 1).call(&method, request).await)
+/// Calls once. `is_right` tells the refusals that may be; without it, any may that has a reason of its own.
+async fn call(
+    api: Api,
+    method: Method<DynamicMessage, ()>,
+    request: DynamicMessage,
+    is_right: Option<fn(&Status) -> bool>,
+) -> Heard {
+    let result = api.request(new_id(), 1).call(&method, request).await;
+    answered(result, |status| typed(status).filter(|_| is_right.is_none_or(|is_right| is_right(status))))
 }
 
-/// Nothing is known to be right here, except that a call is answered, or refused with a reason of its own; a node that
-/// says that it is broken is found for other reasons.
-fn answered<T>(result: Result<Answer<T>, CallError>) -> Heard {
+fn answered<T>(result: Result<Answer<T>, CallError>, refused: impl FnOnce(&Status) -> Option<Outcome>) -> Heard {
     match result {
         Ok(Answer { seen, .. }) => Heard::of(Outcome::Answered, &seen),
-        Err(error) => Heard::failed(error, typed),
+        Err(error) => Heard::failed(error, refused),
     }
 }
 
+/// Of most requests nothing is known to be right, except that they are answered, or refused for reasons of their own; a node
+/// that says that it is broken is found for other reasons.
 fn typed(status: &Status) -> Option<Outcome> {
     match status.code() {
         Code::Internal | Code::DataLoss | Code::Unknown => None,
@@ -197,12 +220,12 @@ async fn look(api: &Api, action: &Action) -> Heard {
     match rpc.split(' ').collect::<Vec<_>>().as_slice() {
         [CONFIGURATION, sandbox_id] => {
             let request = GetSandboxConfigRequest { sandbox_id: (*sandbox_id).to_owned() };
-            answered(api.call(&methods::GET_SANDBOX_CONFIG, request).await)
+            answered(api.call(&methods::GET_SANDBOX_CONFIG, request).await, typed)
         }
         [PROVIDERS, workspace, name] => {
             let (workspace, sandbox_name) = ((*workspace).to_owned(), (*name).to_owned());
             let request = ListSandboxProvidersRequest { sandbox_name, workspace };
-            answered(api.call(&methods::LIST_SANDBOX_PROVIDERS, request).await)
+            answered(api.call(&methods::LIST_SANDBOX_PROVIDERS, request).await, typed)
         }
         _ => Heard::nowhere(Outcome::NotDone),
     }

@@ -55,6 +55,6 @@ fn a_method_that_is_refused_every_time_was_not_tested() {
     is(&check(asked(CREATE, 40)), Unknown, "CreateSandbox was refused 40 times");
     assert!(!is_named(asked(CREATE, 39), CREATE), "a short run does not come that far");
     assert!(!is_named(asked(CREATE, 40).ask(call(CREATE), Outcome::Answered, None), CREATE));
-    let never = "openshell.v1.OpenShell/StopSandbox";
+    let never = "openshell.v1.OpenShell/ExposeService";
     assert!(!is_named(asked(never, 40), never), "it cannot succeed here");
 }

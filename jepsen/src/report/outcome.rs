@@ -1,11 +1,14 @@
 //! What the program ends with, put together from what the checkers say, what was measured beside it, and what went wrong.
 
+use serde::Serialize;
+
+use super::text;
 use crate::checker::Verdict;
-use crate::report;
 
 /// How a run stands, the worst last: what was seen to be violated is not undone by what could not be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
     /// Everything passed.
     Passed,
     /// Something was not decided, or too little was seen.
@@ -27,8 +30,11 @@ impl From<Verdict> for Outcome {
 }
 
 impl Outcome {
+    /// Each of them.
+    const ALL: [Self; 4] = [Self::Passed, Self::Unknown, Self::NotJudged, Self::Violated];
+
     /// Of measurements: whether they lost nothing, or that they did not come about, which is said.
-    pub(super) fn of_measured(what: &str, measured: anyhow::Result<bool>) -> Self {
+    pub(crate) fn of_measured(what: &str, measured: anyhow::Result<bool>) -> Self {
         match measured {
             Ok(true) => Self::Passed,
             Ok(false) => Self::Violated,
@@ -37,35 +43,44 @@ impl Outcome {
     }
 
     /// Of something that must be done, and has no verdict.
-    pub(super) fn of_done(what: &str, done: anyhow::Result<()>) -> Self {
+    pub(crate) fn of_done(what: &str, done: anyhow::Result<()>) -> Self {
         Self::of_measured(what, done.map(|()| true))
     }
 
     /// The harness failed at something.
-    pub(super) fn failed(what: &str, error: &anyhow::Error) -> Self {
-        report::say(&format!("{what} did not come about: {error:#}"));
+    pub(crate) fn failed(what: &str, error: &anyhow::Error) -> Self {
+        text::say(&format!("{what} did not come about: {error:#}"));
         Self::NotJudged
     }
 
     /// What the program ends with.
-    pub(super) fn exit_code(self) -> u8 {
+    pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::Passed => report::exit_code(Verdict::Passed),
-            Self::Unknown => report::exit_code(Verdict::Unknown),
-            Self::NotJudged => report::NOT_JUDGED,
-            Self::Violated => report::exit_code(Verdict::Violated),
+            Self::Passed => text::exit_code(Verdict::Passed),
+            Self::Unknown => text::exit_code(Verdict::Unknown),
+            Self::NotJudged => text::NOT_JUDGED,
+            Self::Violated => text::exit_code(Verdict::Violated),
+        }
+    }
+
+    /// The one that ends with this code; none when no run ends with it.
+    pub(super) fn of_exit_code(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| u64::from(outcome.exit_code()) == code)
+    }
+
+    /// The same in a word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Passed => text::word(Verdict::Passed),
+            Self::Unknown => text::word(Verdict::Unknown),
+            Self::NotJudged => text::NO_VERDICT,
+            Self::Violated => text::word(Verdict::Violated),
         }
     }
 
     /// The last line of what is printed.
-    pub(super) fn last_line(self) -> String {
-        let word = match self {
-            Self::Passed => report::word(Verdict::Passed),
-            Self::Unknown => report::word(Verdict::Unknown),
-            Self::NotJudged => report::NO_VERDICT,
-            Self::Violated => report::word(Verdict::Violated),
-        };
-        format!("verdict: {word}")
+    pub(crate) fn last_line(self) -> String {
+        format!("verdict: {}", self.word())
     }
 }
 

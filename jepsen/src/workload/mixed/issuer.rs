@@ -90,9 +90,12 @@ fn namespace(address: IpAddr) -> anyhow::Result<String> {
     let own = std::process::id().to_string();
     for entry in std::fs::read_dir(NAMESPACES).context("the names of network namespaces")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // Those of other runs are left alone.
-        let is_own = name.split('-').any(|part| part == own);
-        if is_own && inside(&name, || Ok(TcpListener::bind((address, 0))?)).is_ok() {
+        // After a prefix comes the process, since runs of others are left alone; and in the end the number of a node. In the
+        // switch's, which has no address at all, the kernel lets everybody listen at any.
+        let parts: Vec<&str> = name.split('-').collect();
+        let is_own = parts.get(1).is_some_and(|process| *process == own);
+        let is_node = parts.last().is_some_and(|place| place.parse::<u64>().is_ok());
+        if is_own && is_node && inside(&name, || Ok(TcpListener::bind((address, 0))?)).is_ok() {
             return Ok(name);
         }
     }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::Context;
+use openshell_chaos::POINT_VARIABLE;
 
 use crate::binary::binary;
 use crate::cluster::{Cluster, ClusterOptions, LIMIT};
 use crate::gateway::Gateway;
 use crate::http::http_get;
+use crate::trapping::needs_planted_faults;
 use crate::wait::eventually;
 
 /// Runs a subcommand of the gateway program to its end.
@@ -39,6 +41,19 @@ impl Cluster {
     /// # Errors
     /// When it does not come to that.
     pub async fn start_newcomer(&mut self, id: u64) -> anyhow::Result<()> {
+        self.newcomer(id, None).await
+    }
+
+    /// The same with a trap, as [`POINT_VARIABLE`] has it, which is set from the start.
+    ///
+    /// # Errors
+    /// When it does not come to that, or the gateway is a build without traps.
+    pub async fn start_trapped_newcomer(&mut self, id: u64, trap: &str) -> anyhow::Result<()> {
+        needs_planted_faults()?;
+        self.newcomer(id, Some(trap)).await
+    }
+
+    async fn newcomer(&mut self, id: u64, trap: Option<&str>) -> anyhow::Result<()> {
         // Laid out by the same hand as the others, as a cluster of its own that is never started.
         let one = Self::prepare(ClusterOptions { nodes: 1, ..ClusterOptions::default() }, None)?;
         let any = self.gateways.first().context("a cluster has nodes")?;
@@ -49,6 +64,7 @@ impl Cluster {
         gateway.set_argument("--secrets-key-file", key);
         gateway.set_argument("--initial-cluster", members);
         gateway.become_newcomer(id);
+        gateway.set_variable(POINT_VARIABLE, trap);
         gateway.start()?;
         let port = gateway.ports().health;
         self.gateways.push(gateway);

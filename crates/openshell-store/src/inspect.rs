@@ -200,6 +200,9 @@ fn message<T: Message + Default>(kind: &'static str, name: &'static str, bytes: 
 
 /// The checks that opening the store makes.
 fn consistency(disk: &dyn Disk, tell: Tell<'_>) -> io::Result<()> {
+    if let Err(error) = disk.verify() {
+        tell(damage("tables", &error))?;
+    }
     if let Err(error) = meta::read_message(disk, meta::PURGED).and_then(|purged| log::verify(disk, purged)) {
         tell(damage("log", &error))?;
     }

@@ -62,8 +62,8 @@ pub struct Opened {
 pub struct Store;
 
 impl Store {
-    /// Opens the store on a disk, or makes it there when the disk is empty. Reads the whole
-    /// log and the whole state and verifies both.
+    /// Opens the store on a disk, or makes it there when the disk is empty. Reads all that is stored, and verifies the whole
+    /// log and the whole state.
     ///
     /// # Errors
     /// [`OpenError`]: the node must not start; the sentence says what to do.
@@ -77,6 +77,7 @@ impl Store {
         if kept > counter {
             return Err(OpenError::LostWrites { stored: counter, kept });
         }
+        disk.verify().map_err(OpenError::io("reading all that is stored"))?;
         if let Some(mut batch) = first {
             counter += 1;
             meta::put_counter(&mut batch, counter);

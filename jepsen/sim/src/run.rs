@@ -172,7 +172,7 @@ impl Run {
 
     /// One step of everything, and what must hold after it.
     fn step(&mut self, sim: &mut Sim<'_>) -> Result<(), String> {
-        let stepped = panics::noted(|| catch_unwind(AssertUnwindSafe(|| sim.step())));
+        let stepped = panics::noted(self.world.plan.seed, || catch_unwind(AssertUnwindSafe(|| sim.step())));
         match stepped {
             (Ok(Ok(are_clients_done)), None) => self.are_clients_done = are_clients_done,
             (_, Some(panic)) => return Err(format!("something panicked: {panic}")),

@@ -71,12 +71,13 @@ fn end(story: &Story<'_>) -> f64 {
     latency::seconds(moments.filter(|moment| *moment < u64::MAX).max().unwrap_or_default()).max(1.0)
 }
 
-/// The worst of what the checkers say, what the figures say, and what the program ended with: a measurement that did
-/// not come about, or lost something, is in the last alone.
+/// What the program ended with, in which a measurement is too that did not come about, or lost something. A folder that does
+/// not say has the worst of what the checkers say and the figures do.
 fn verdict(content: &Content<'_>) -> String {
-    let checkers = content.findings.as_ref().map_or(Outcome::NotJudged, |findings| findings.verdict().into());
-    let seen = checkers.max(content.board.of_run().into());
-    let outcome = content.outcome.map_or(seen, |ended| ended.max(seen));
+    let outcome = content.outcome.unwrap_or_else(|| {
+        let checkers = content.findings.as_ref().map_or(Outcome::NotJudged, |findings| findings.verdict().into());
+        checkers.max(content.board.of_run().into())
+    });
     let (class, words) = match outcome {
         Outcome::Passed => ("good", "every checker passed"),
         Outcome::Violated => ("bad", "a property was violated"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openshell_client::{CallError, methods};
-use openshell_proto::cluster::IssueSandboxTokenRequest;
+use openshell_proto::cluster::{GetDigestRequest, IssueSandboxTokenRequest};
 use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::GetSandboxProviderEnvironmentRequest;
 use openshell_tests::{
@@ -87,6 +87,39 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
     assert!(digests.iter().all(|digest| digest.digest == digests[0].digest), "{digests:?}");
     let answer = command_line.run(&cluster.endpoints(), &["cluster", "replace", "9", "--with", "5"]).await;
     assert!(answer.failure().contains("node 9 is not a member"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_has_no_state_yet_says_of_which_epoch_an_answer_speaks() {
+    let mut cluster = Cluster::start().await;
+    let scene = Scene::open(cluster.api_of_all()).await;
+    let mut stored = scene.import(profile("acme", &["a.example.com"])).await;
+    // More than the log keeps: without a snapshot the new node has nothing.
+    for update in 0..400 {
+        stored.display_name = format!("Update {update}");
+        stored = scene.update(stored).await.message;
+    }
+    let old = cluster.followers().await[0];
+    cluster.kill(old);
+    cluster.take_out(old);
+    let endpoints = cluster.endpoints();
+    cluster.start_trapped_newcomer(4, "snapshot.install.begin=sleep:4000").await.expect("the new node waits");
+    let through = scene.through(cluster.api(4).once());
+    let there = cluster.api(4).local().once();
+    stored.display_name = "Through the new node".to_owned();
+    let updated = eventually("an answer through the new node", LIMIT, async || {
+        let answer = through.try_update(stored.clone()).await.ok()?;
+        let own = there.call(&methods::GET_DIGEST, GetDigestRequest::default()).await.ok()?;
+        Some((answer, own.seen))
+    });
+    let old_word = old.to_string();
+    let words = ["cluster", "replace", &old_word, "--with", "4"];
+    let command_line = CommandLine::new();
+    let (output, updated) = tokio::join!(command_line.run(&endpoints, &words), updated);
+    let (answer, own) = updated.expect("it leads on what it is asked");
+    assert_eq!((own.node, own.epoch), (Some(4), Some(0)), "it has a state by now, and the test shows nothing");
+    assert_eq!((answer.seen.node, answer.seen.epoch), (Some(4), Some(1)));
+    output.success();
 }
 
 async fn says_that_it_was_removed(health: u16) {

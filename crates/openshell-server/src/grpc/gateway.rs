@@ -63,6 +63,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Answer {
     pub(crate) reply: Result<Bytes, Status>,
     pub(crate) revision: u64,
+    /// Of that state as the leader says; 0 where it is this node's own.
+    pub(crate) epoch: u64,
     /// A refusal is one for every attempt of the call: none took effect or will.
     pub(crate) settled: bool,
 }
@@ -120,6 +122,12 @@ impl Gateway {
         Seen { epoch, revision, node: self.cluster.node(), age_ms: self.cluster.age_ms() }
     }
 
+    /// The same of an answer. A node that has no state yet, as one that joins, knows no epoch but the leader's.
+    pub(crate) fn seen_in(&self, answer: &Answer) -> Seen {
+        let seen = self.seen(answer.revision);
+        Seen { epoch: seen.epoch.max(answer.epoch), ..seen }
+    }
+
     /// A refusal with the headers that every answer carries.
     pub(crate) fn marked(&self, mut status: Status) -> Status {
         self.seen(self.cluster.state().revision()).write(status.metadata_mut());
@@ -141,20 +149,20 @@ impl Gateway {
                 }
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
-                    Ok(Answer { reply, revision, settled: false })
+                    Ok(Answer { reply, revision, epoch: 0, settled: false })
                 }
                 Handler::Query(query) => {
                     let state = self.state_for(method, context).await?;
                     let reply = query(&state, &context.principal, &request)?;
                     let reply = reply.map_err(|refusal| refused(&refusal));
                     // A query has no effect that an earlier attempt could have had.
-                    Ok(Answer { reply, revision: state.revision(), settled: true })
+                    Ok(Answer { reply, revision: state.revision(), epoch: 0, settled: true })
                 }
                 Handler::Gather(answer) => {
                     let state = self.state_for(method, context).await?;
                     let revision = state.revision();
                     let reply = answer(Arc::clone(self), state, context.clone(), request).await;
-                    Ok(Answer { reply, revision, settled: true })
+                    Ok(Answer { reply, revision, epoch: 0, settled: true })
                 }
                 Handler::Lead(check, _) => {
                     check(&request)?;
@@ -163,7 +171,7 @@ impl Gateway {
                 Handler::WithKeeper(answer) => {
                     let state = self.state_for(method, context).await?;
                     let reply = answer(self, &state, &context.principal, &request);
-                    Ok(Answer { reply, revision: state.revision(), settled: true })
+                    Ok(Answer { reply, revision: state.revision(), epoch: 0, settled: true })
                 }
                 Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.
@@ -179,7 +187,7 @@ impl Gateway {
                 }
             }
         };
-        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, settled: false })
+        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, epoch: 0, settled: false })
     }
 
     /// It has not heard of the cluster for too long.
@@ -313,7 +321,7 @@ impl Gateway {
             Some(reply::Outcome::Refusal(no)) => Err(refused_id(&Refusal::from_proto(&no), response.id_time_ms)),
             None => Err(Status::internal("the leader's answer is empty")),
         };
-        Ok(Answer { reply, revision: response.revision, settled: response.settled })
+        Ok(Answer { reply, revision: response.revision, epoch: response.epoch, settled: response.settled })
     }
 
     /// Decides a call on this node, which has to lead.
@@ -340,44 +348,45 @@ impl Gateway {
             deadline,
         };
         if let Some(carry_out) = self.table.carried_out(&call.rpc) {
-            return concluded(carry_out(Arc::clone(self), context, call.request.clone().into()).await);
+            return self.concluded(carry_out(Arc::clone(self), context, call.request.clone().into()).await);
         }
         let Some(Handler::Decide { prepare, .. }) = self.table.get(&call.rpc).map(|method| &method.handler) else {
             return not_done("this node does not decide calls of that name; it may be of another version");
         };
         match prepare(&call.request) {
-            Ok(rule) => concluded(self.cluster.decide(context, |call| rule(call)).await),
+            Ok(rule) => self.concluded(self.cluster.decide(context, |call| rule(call)).await),
             Err(status) => not_done(status.message()),
         }
     }
-}
 
-/// What the leader made of a call, for the node that it entered by.
-fn concluded(outcome: Led) -> ForwardResponse {
-    match outcome {
-        Ok(Answered { reply, revision, standing, .. }) => {
-            let outcome = match reply {
-                Ok(message) => reply::Outcome::Message(message),
-                Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
-            };
-            ForwardResponse {
-                outcome: Outcome::Answered as i32,
-                reply: Some(Reply { outcome: Some(outcome) }),
-                revision,
-                settled: standing == IdStanding::Settled,
-                id_time_ms: match standing {
-                    IdStanding::Untimely { take_ms } => take_ms,
-                    IdStanding::Open | IdStanding::Settled => 0,
-                },
-                ..ForwardResponse::default()
+    /// What the leader made of a call, for the node that it entered by.
+    fn concluded(&self, outcome: Led) -> ForwardResponse {
+        match outcome {
+            Ok(Answered { reply, revision, standing, .. }) => {
+                let outcome = match reply {
+                    Ok(message) => reply::Outcome::Message(message),
+                    Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
+                };
+                ForwardResponse {
+                    outcome: Outcome::Answered as i32,
+                    reply: Some(Reply { outcome: Some(outcome) }),
+                    revision,
+                    epoch: self.cluster.state().epoch(),
+                    settled: standing == IdStanding::Settled,
+                    id_time_ms: match standing {
+                        IdStanding::Untimely { take_ms } => take_ms,
+                        IdStanding::Open | IdStanding::Settled => 0,
+                    },
+                    ..ForwardResponse::default()
+                }
             }
-        }
-        Err(Unavailable::NotDone { reason, leader_hint }) => {
-            let outcome = Outcome::NotDone as i32;
-            ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
-        }
-        Err(Unavailable::Unknown { reason }) => {
-            ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
+            Err(Unavailable::NotDone { reason, leader_hint }) => {
+                let outcome = Outcome::NotDone as i32;
+                ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
+            }
+            Err(Unavailable::Unknown { reason }) => {
+                ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
+            }
         }
     }
 }

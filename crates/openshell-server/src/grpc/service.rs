@@ -116,11 +116,14 @@ impl UnaryService<Bytes> for Call {
         Box::pin(async move {
             let answer = match context {
                 Ok(context) => gateway.answer(&method, &context, request.into_inner()).await,
-                Err(status) => {
-                    Answer { reply: Err(status), revision: gateway.cluster.state().revision(), settled: false }
-                }
+                Err(status) => Answer {
+                    reply: Err(status),
+                    revision: gateway.cluster.state().revision(),
+                    epoch: 0,
+                    settled: false,
+                },
             };
-            let seen = gateway.seen(answer.revision);
+            let seen = gateway.seen_in(&answer);
             match answer.reply {
                 Ok(message) => {
                     let mut response = Response::new(message);

@@ -214,6 +214,15 @@ pub trait Disk: Send + Sync + 'static {
     /// When it cannot be read or is damaged.
     fn mark(&self) -> io::Result<u64>;
 
+    /// Reads all that is stored, of what was removed too as far as it is still there: what rots in that is met when the disk
+    /// tidies up, which ends a node, and again after each start. Nothing rots in memory.
+    ///
+    /// # Errors
+    /// `InvalidData` when something is damaged, with the place.
+    fn verify(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Keeps a high-water mark; durable when this returns.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::support::damage::{
 use crate::support::{apply, blank, log_id, options, replayed, try_open, workload};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openshell_store::disk::rocks::RocksDisk;
-use openshell_store::disk::{Batch, Disk, Family};
+use openshell_store::disk::{Batch, Disk, END, Family};
 use openshell_store::{OpenError, Opened, Page, PageLimit, Vote, WriterMode};
 use tempfile::TempDir;
 
@@ -272,4 +273,40 @@ async fn a_database_that_is_swapped_for_an_older_copy_is_refused_unless_the_mark
     // The limit that docs/operations.md states.
     let opened = open(swap(true).path()).expect("nothing tells it from what it was");
     assert_eq!(opened.view.load().revision(), LAST);
+}
+
+#[tokio::test]
+async fn a_table_is_read_to_its_end_at_a_start_whatever_was_removed_of_it() {
+    const ENTRIES: u64 = 900;
+    const LEAST_BYTES: u64 = 8 * 1024;
+    let base = tempfile::tempdir().expect("a temporary directory");
+    let mut store = open(base.path()).expect("opened");
+    store.log.blocking_append([blank(1, 0)]).await.expect("appended");
+    apply(&mut store.machine, [blank(1, 0)]).await.expect("applied");
+    work(&mut store, 1, ENTRIES).await;
+    drop(store);
+    // The entries are in a table now, and that they are gone will be in another.
+    let mut store = open(base.path()).expect("opened again");
+    store.log.purge(log_id(1, 1, ENTRIES - 10)).await.expect("purged");
+    drop(store);
+    drop(open(base.path()).expect("opened once more"));
+    let tables = files(base.path(), Kind::Sst);
+    let large: Vec<_> = tables.iter().filter(|table| length(table) >= LEAST_BYTES).collect();
+    assert!(large.len() >= 2, "log and history fill tables: {tables:?}");
+    let mut hidden = 0;
+    for table in large {
+        // What describes a table is at its end.
+        for part in 0..6 {
+            let copy = crashed_copy(base.path());
+            let damaged = copy.path().join(table.strip_prefix(base.path()).expect("a table of the node"));
+            flip(&damaged, length(table) * part / 8, 3);
+            let disk = RocksDisk::open(copy.path()).expect("RocksDB reads no table to its end by itself");
+            let is_read = |family| disk.scan(family, &[], &END, &mut |_, _| Ok(ControlFlow::Continue(()))).is_ok();
+            hidden += u32::from(Family::ALL.into_iter().all(is_read));
+            drop(disk);
+            let (outcome, told) = judge(copy.path());
+            assert_eq!(outcome, Outcome::Refused, "{}, part {part}: {told}", table.display());
+        }
+    }
+    assert!(hidden > 0, "whoever reads what is there meets the damage, and the test shows nothing");
 }

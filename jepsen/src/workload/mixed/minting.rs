@@ -20,9 +20,13 @@ pub(super) const ROTATED: &str = "kept-rotated";
 const PROFILE: &str = "mixed-rotated";
 const STRATEGY: ProviderCredentialRefreshStrategy = ProviderCredentialRefreshStrategy::Oauth2RefreshToken;
 
-/// Why nothing was minted, as far as faults may bring it about: an issuer that was not reached, was cut off, or was not
-/// asked because the clock had gone on too far; or a node that could not read what it needs for asking.
-const FAILURES: [&str; 2] = ["the token endpoint ", "the HTTP client of this node does not start"];
+/// Why nothing was minted, as far as faults may bring it about: a node that could not read what it needs for asking,
+const NO_CLIENT: &str = "the HTTP client of this node does not start";
+/// or what begins so and
+const ENDPOINT: &str = "the token endpoint ";
+/// goes on with one of these. It is not asked where the clock went on too far.
+const UNREACHED: [&str; 4] =
+    ["cannot be reached", "did not answer in time", "broke the connection off", "was not asked"];
 
 /// Makes profile and provider in a workspace. From then on the cluster mints.
 pub(super) async fn prepare(
@@ -76,9 +80,10 @@ pub(super) fn rotation(workspace: &str) -> RotateProviderCredentialRequest {
 /// Whether a refusal to rotate it is right: it was configured anew meanwhile, or nothing was minted.
 pub(super) fn may_not_rotate(refusal: &Status) -> bool {
     let said = refusal.message();
+    let is_unreached = || said.starts_with(ENDPOINT) && UNREACHED.iter().any(|failure| said.contains(failure));
     match refusal.code() {
         Code::Aborted => said.contains("was changed or deleted while its credential was minted"),
-        Code::FailedPrecondition | Code::Unavailable => FAILURES.iter().any(|failure| said.starts_with(*failure)),
+        Code::FailedPrecondition | Code::Unavailable => said.starts_with(NO_CLIENT) || is_unreached(),
         _ => false,
     }
 }
@@ -108,6 +113,7 @@ mod tests {
         for wrong in [
             Status::not_found("provider \"p\" has no refresh configured for \"K\""),
             Status::failed_precondition("material \"client_secret\" of \"K\" on provider \"p\" cannot be opened"),
+            Status::failed_precondition("the token endpoint at 127.0.0.1 answered without an access_token"),
             Status::aborted("something else"),
             Status::failed_precondition(superseded),
         ] {

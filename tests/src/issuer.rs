@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::wait::eventually;
 
@@ -15,7 +17,7 @@ use crate::wait::eventually;
 pub struct Issuer {
     url: String,
     inside: Arc<Inside>,
-    serving: tokio::task::JoinHandle<()>,
+    _serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -34,19 +36,31 @@ impl Issuer {
     /// # Panics
     /// When it cannot listen.
     pub async fn start() -> Self {
+        Self::on(vec![TcpListener::bind("127.0.0.1:0").await.expect("a free port")])
+    }
+
+    /// The same on all of these, which have one port, each on a loopback of its own.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn on(listeners: Vec<TcpListener>) -> Self {
         let answer = (StatusCode::OK, r#"{"access_token":"token-{n}","expires_in":3600}"#.to_owned());
         let inside =
             Arc::new(Inside { asked: Mutex::default(), open: watch::Sender::new(true), answer: Mutex::new(answer) });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/token", listener.local_addr().expect("it is bound"));
+        let place = listeners.first().expect("an issuer listens somewhere").local_addr().expect("it is bound");
+        let url = format!("http://{place}/token");
         let handling = Arc::clone(&inside);
         let handle = move |form: String| {
             let inside = Arc::clone(&handling);
             async move { inside.handle(form).await }
         };
         let router = Router::new().route("/token", post(handle));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        Self { url, inside, serving }
+        let serve = |listener| {
+            let router = router.clone();
+            async move { axum::serve(listener, router).await.expect("it serves") }
+        };
+        Self { url, inside, _serving: listeners.into_iter().map(serve).collect() }
     }
 
     /// Where it is asked.
@@ -101,12 +115,6 @@ impl Inside {
         let _ = open.wait_for(|open| *open).await;
         let (status, body) = lock(&self.answer).clone();
         (status, body.replace("{n}", &number.to_string()))
-    }
-}
-
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::position::Position;
 use crate::seen::Seen;
 
 /// How fresh an answer must be.
@@ -103,9 +104,9 @@ impl CallOptions {
     }
 
     /// Refuses an answer from a state older than `seen`, in place of what the client itself has seen.
-    /// Without epoch and revision in it, asks for nothing.
+    /// Without a position in it, asks for nothing.
     #[must_use]
     pub fn not_before(self, seen: &Seen) -> Self {
-        Self { at_least: seen.epoch.zip(seen.revision), ..self }
+        Self { at_least: Position::of(seen).map(|position| (position.epoch, position.revision)), ..self }
     }
 }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use openshell_chaos::{Bug, bug};
+use openshell_proto::log::{Reply, reply};
+use openshell_proto::peer::forward_response::Outcome;
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
 use openshell_state::access::{Principal, User};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::call::Unavailable;
+use crate::call::{Answered, IdStanding, Unavailable};
 use crate::node::Node;
 use crate::peer::{sentence, was_never_sent, within};
 use crate::succession::superseded;
@@ -66,5 +68,37 @@ impl Node {
                 Unavailable::unknown(reason)
             }
         })
+    }
+}
+
+/// What the leader made of a call, as it goes to the node that the call entered by.
+#[must_use]
+pub fn forwarded(outcome: Result<Answered, Unavailable>) -> ForwardResponse {
+    match outcome {
+        Ok(Answered { reply, revision, standing, state }) => {
+            let outcome = match reply {
+                Ok(message) => reply::Outcome::Message(message),
+                Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
+            };
+            ForwardResponse {
+                outcome: Outcome::Answered as i32,
+                reply: Some(Reply { outcome: Some(outcome) }),
+                revision,
+                epoch: state.epoch(),
+                settled: standing == IdStanding::Settled,
+                id_time_ms: match standing {
+                    IdStanding::Untimely { take_ms } => take_ms,
+                    IdStanding::Open | IdStanding::Settled => 0,
+                },
+                ..ForwardResponse::default()
+            }
+        }
+        Err(Unavailable::NotDone { reason, leader_hint }) => {
+            let outcome = Outcome::NotDone as i32;
+            ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
+        }
+        Err(Unavailable::Unknown { reason }) => {
+            ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
+        }
     }
 }

@@ -31,6 +31,7 @@ pub use call::{Answered, CallContext, CallHandler, Consistency, IdStanding, Unav
 pub use cluster::Cluster;
 pub use config::{Clock, ClusterConfig, Genesis, SystemClock};
 pub use formation::initial_cluster_digest;
+pub use forward::forwarded;
 pub use openshell_store::settings::Timings;
 pub use openshell_store::{FaultHook, History, Page, PageLimit};
 pub use peer::{ClusterKey, Connection, Duplex, HandshakeError, Transport};

@@ -38,6 +38,10 @@ impl Disk for NodeDisk {
         self.disk.mark()
     }
 
+    fn verify(&self) -> io::Result<()> {
+        self.disk.verify()
+    }
+
     fn set_mark(&self, mark: u64) -> io::Result<()> {
         if self.planted.is_some() {
             // Or the store itself would notice, by a mark of what was lost.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
-use openshell_proto::log::{Reply, reply};
+use openshell_proto::log::reply;
 use openshell_proto::peer::forward_response::Outcome;
 use openshell_proto::peer::{
     ChangedKeys, ForwardRequest, ForwardResponse, LogLines, Presence, ReadChangedKeysRequest, ReadLogsRequest,
     ReadPresenceRequest, ReadSessionsRequest, Sessions,
 };
-use openshell_raft::{Answered, CallContext, CallHandler, Cluster, IdStanding, Unavailable};
+use openshell_raft::{CallContext, CallHandler, Cluster, Unavailable, forwarded};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -128,32 +128,7 @@ async fn decide_here(cluster: &Cluster, padding: usize, call: &ForwardRequest, d
         fingerprint: fingerprint(&call.request),
         deadline,
     };
-    match cluster.decide(context, |call| write.decide(call, padding)).await {
-        Ok(Answered { reply, revision, standing, .. }) => {
-            let outcome = match reply {
-                Ok(message) => reply::Outcome::Message(message),
-                Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
-            };
-            ForwardResponse {
-                outcome: Outcome::Answered as i32,
-                reply: Some(Reply { outcome: Some(outcome) }),
-                revision,
-                settled: standing == IdStanding::Settled,
-                id_time_ms: match standing {
-                    IdStanding::Untimely { take_ms } => take_ms,
-                    IdStanding::Open | IdStanding::Settled => 0,
-                },
-                ..ForwardResponse::default()
-            }
-        }
-        Err(Unavailable::NotDone { reason, leader_hint }) => {
-            let outcome = Outcome::NotDone as i32;
-            ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
-        }
-        Err(Unavailable::Unknown { reason }) => {
-            ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
-        }
-    }
+    forwarded(cluster.decide(context, |call| write.decide(call, padding)).await)
 }
 
 /// Tells two requests apart; it need not keep a secret here.

@@ -26,9 +26,10 @@ pub(crate) fn noted<T>(seed: u64, act: impl FnOnce() -> T) -> (T, Option<String>
             });
             // A second one may end the process, and the first explains it.
             if !is_first {
-                let first = NOTED.with_borrow(|noted| noted.clone().flatten()).unwrap_or_default();
-                // Nowhere is left to say that it could not be said.
-                let _said = writeln!(std::io::stderr(), "seed {}: {first}", SEED.get());
+                if let Some(first) = NOTED.with_borrow(|noted| noted.clone().flatten()) {
+                    // Nowhere is left to say that it could not be said.
+                    let _said = writeln!(std::io::stderr(), "seed {}: {first}", SEED.get());
+                }
                 before(info);
             }
         }));

@@ -55,9 +55,26 @@ impl Followed {
     }
 }
 
+/// The problems that a library tells, one after the other.
+#[derive(Default)]
+pub(super) struct Problems {
+    known: String,
+}
+
+impl Problems {
+    /// What one comes to that was not told before.
+    pub(super) fn told(&mut self, problem: String) -> Option<Heard> {
+        if problem == self.known {
+            return None;
+        }
+        self.known = problem;
+        broken(&self.known)
+    }
+}
+
 /// What a problem of the library comes to, where a node has ended a session and said that it is broken: it tells the words,
 /// the code, and of what a node has said which. What became of connections is told without a node.
-pub(super) fn broken(problem: &str) -> Option<Heard> {
+fn broken(problem: &str) -> Option<Heard> {
     let (_, code) = problem.rsplit_once(" (")?;
     let is_one = ["Internal, node ", "DataLoss, node "].iter().any(|said| code.starts_with(said));
     is_one.then(|| Heard::nowhere(Outcome::broken(problem)))

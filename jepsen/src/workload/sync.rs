@@ -13,7 +13,7 @@ use rand::Rng;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::Client;
-use super::followed::{FOLLOW, Followed, broken};
+use super::followed::{FOLLOW, Followed, Problems};
 use super::furnish::Furnishing;
 use super::part::{self, Part, Tasks};
 use super::profiles::Profiles;
@@ -128,16 +128,13 @@ async fn follow(mut client: Client, follower: Followed) -> anyhow::Result<()> {
 /// Waits until it is time, or until the sandbox is where the cluster came to rest; whether it is.
 async fn live(client: &Client, sync: &SyncClient, ends: Instant) -> bool {
     let (mut status, mut settled, note) = (sync.status(), client.shared.settled.clone(), client.notes(FOLLOW));
-    let mut known = String::new();
+    let mut problems = Problems::default();
     loop {
         let (position, problem) = {
             let status = status.borrow_and_update();
             (status.position, status.problem.clone())
         };
-        if problem != known {
-            broken(&problem).into_iter().for_each(&note);
-            known = problem;
-        }
+        problems.told(problem).into_iter().for_each(&note);
         let position = position.map(|at| Position { epoch: at.epoch, revision: at.revision });
         let end = *settled.borrow_and_update();
         if end.is_some_and(|end| position >= Some(end)) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openshell_client::{CallError, methods};
+use openshell_client::{CallError, Seen, methods};
 use openshell_proto::cluster::{GetDigestRequest, IssueSandboxTokenRequest};
 use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::GetSandboxProviderEnvironmentRequest;
@@ -90,7 +90,7 @@ async fn a_dead_node_is_replaced_by_command_while_updates_go_on() {
 }
 
 #[tokio::test]
-async fn a_node_that_has_no_state_yet_says_of_which_epoch_an_answer_speaks() {
+async fn a_node_that_has_no_state_yet_knows_of_which_epoch_answers_and_callers_speak() {
     let mut cluster = Cluster::start().await;
     let scene = Scene::open(cluster.api_of_all()).await;
     let mut stored = scene.import(profile("acme", &["a.example.com"])).await;
@@ -110,15 +110,22 @@ async fn a_node_that_has_no_state_yet_says_of_which_epoch_an_answer_speaks() {
     let updated = eventually("an answer through the new node", LIMIT, async || {
         let answer = through.try_update(stored.clone()).await.ok()?;
         let own = there.call(&methods::GET_DIGEST, GetDigestRequest::default()).await.ok()?;
-        Some((answer, own.seen))
+        // Nothing to compare it with is there yet.
+        let elsewhere = Seen { epoch: Some(9), revision: Some(1), ..Seen::default() };
+        let stale = scene.through(cluster.api(4).once().not_before(&elsewhere)).try_update(stored.clone()).await;
+        Some((answer, own.seen, stale))
     });
     let old_word = old.to_string();
     let words = ["cluster", "replace", &old_word, "--with", "4"];
     let command_line = CommandLine::new();
     let (output, updated) = tokio::join!(command_line.run(&endpoints, &words), updated);
-    let (answer, own) = updated.expect("it leads on what it is asked");
+    let (answer, own, stale) = updated.expect("it leads on what it is asked");
     assert_eq!((own.node, own.epoch), (Some(4), Some(0)), "it has a state by now, and the test shows nothing");
     assert_eq!((answer.seen.node, answer.seen.epoch), (Some(4), Some(1)));
+    assert!(
+        format!("{:?}", stale.expect_err("of another cluster"))
+            .contains("has seen epoch 9, this cluster is in epoch 1")
+    );
     output.success();
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use openshell_proto::{AuthMode, MethodRule};
 use openshell_raft::Consistency;
-use openshell_state::RequestId;
 use openshell_state::access::Principal;
+use openshell_state::{RequestId, State};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
+
+use super::status::position_lost;
 
 /// No call is held longer.
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
@@ -75,6 +77,24 @@ impl Context {
             min_revision: number(metadata, "x-openshell-min-revision")?,
             epoch: number(metadata, "x-openshell-epoch")?,
         })
+    }
+
+    /// A caller that carries the epoch of another cluster cannot be answered. A state that is none yet cannot tell, so that
+    /// this is asked again of the one that was waited for.
+    pub(crate) fn fits(&self, state: &State) -> Result<(), Status> {
+        let epoch = state.epoch();
+        match self.epoch {
+            Some(seen) if seen != epoch && epoch != 0 => Err(position_lost(format!(
+                "the caller has seen epoch {seen}, this cluster is in epoch {epoch}: it was restored from a backup; drop \
+                 what was remembered of it and read again"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The revision that has to be waited for before the call: who carries an epoch needs some state at least.
+    pub(crate) fn least_revision(&self) -> Option<u64> {
+        self.min_revision.max(self.epoch.map(|_| 1))
     }
 
     /// Whether this kind of principal may call the method at all (`config.md` AU-7). Roles in

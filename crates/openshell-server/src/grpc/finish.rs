@@ -11,17 +11,18 @@ use crate::grpc::table::Complete;
 /// The answer, completed from a state that holds what was decided: this node has until the call's
 /// deadline to apply it. A refusal has nothing to complete.
 pub(super) async fn completed(gateway: &Gateway, context: &Context, complete: Complete, answer: Answer) -> Answer {
-    let Answer { reply: Ok(reply), revision, epoch, .. } = answer else { return answer };
-    let completed = match gateway.cluster.wait_for_revision(revision, context.deadline).await {
+    let Answer { reply: Ok(reply), at, .. } = answer else { return answer };
+    let completed = match gateway.cluster.wait_for_revision(at.revision, context.deadline).await {
         true => complete(gateway, &context.principal, reply),
         false => Err(Status::unavailable(format!(
-            "node {} is behind and has not applied revision {revision} in time",
-            gateway.cluster.node()
+            "node {} is behind and has not applied revision {} in time",
+            gateway.cluster.node(),
+            at.revision
         ))),
     };
     match completed {
         Ok(reply) => Answer { reply: Ok(reply), ..answer },
-        Err(reason) => Answer { reply: Err(incomplete(&reason)), revision, epoch, settled: false },
+        Err(reason) => Answer { reply: Err(incomplete(&reason)), at, settled: false },
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openshell_proto::log::{Reply, reply};
+use openshell_proto::cluster::Position;
+use openshell_proto::log::reply;
 use openshell_proto::peer::forward_response::Outcome;
 use openshell_proto::peer::{ForwardRequest, ForwardResponse};
 use openshell_proto::{Route, weight};
-use openshell_raft::{Answered, CallContext, Clock, Cluster, Consistency, IdStanding, SystemClock, Unavailable};
+use openshell_raft::{CallContext, Clock, Cluster, Consistency, SystemClock, Unavailable, forwarded};
 use openshell_state::access::Principal;
 use openshell_state::{Refusal, RequestId, State};
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ use crate::grpc::finish;
 use crate::grpc::leader::{self, RETRY_PAUSE};
 use crate::grpc::peers::FromPeers;
 use crate::grpc::status::{Seen, position_lost, refused, refused_id, unavailable};
-use crate::grpc::table::{Handler, Led, Method, Table};
+use crate::grpc::table::{Handler, Method, Table};
 use crate::identifiers::RandomIdentifiers;
 use crate::logs::{self, Keeper, Logs};
 use crate::options::WhenStale;
@@ -62,9 +63,7 @@ pub(crate) struct Gateway {
 /// An answer with the state that it speaks of.
 pub(crate) struct Answer {
     pub(crate) reply: Result<Bytes, Status>,
-    pub(crate) revision: u64,
-    /// Of that state as the leader says; 0 where it is this node's own.
-    pub(crate) epoch: u64,
+    pub(crate) at: Position,
     /// A refusal is one for every attempt of the call: none took effect or will.
     pub(crate) settled: bool,
 }
@@ -116,27 +115,25 @@ impl Gateway {
         self.table.get(name)
     }
 
-    /// What this node's answers say about the state they speak of.
-    pub(crate) fn seen(&self, revision: u64) -> Seen {
-        let epoch = self.cluster.state().epoch();
-        Seen { epoch, revision, node: self.cluster.node(), age_ms: self.cluster.age_ms() }
+    /// Where this node's state is.
+    pub(crate) fn here(&self) -> Position {
+        position(&self.cluster.state())
     }
 
-    /// The same of an answer. A node that has no state yet, as one that joins, knows no epoch but the leader's.
-    pub(crate) fn seen_in(&self, answer: &Answer) -> Seen {
-        let seen = self.seen(answer.revision);
-        Seen { epoch: seen.epoch.max(answer.epoch), ..seen }
+    /// What this node's answers say about the state they speak of.
+    pub(crate) fn seen(&self, at: Position) -> Seen {
+        Seen { at, node: self.cluster.node(), age_ms: self.cluster.age_ms() }
     }
 
     /// A refusal with the headers that every answer carries.
     pub(crate) fn marked(&self, mut status: Status) -> Status {
-        self.seen(self.cluster.state().revision()).write(status.metadata_mut());
+        self.seen(self.here()).write(status.metadata_mut());
         status
     }
 
     /// Answers a unary call.
     pub(crate) async fn answer(self: &Arc<Self>, method: &Method, context: &Context, request: Bytes) -> Answer {
-        let revision = self.cluster.state().revision();
+        let here = self.here();
         let answered = async {
             context.permit(&method.rule)?;
             self.takes_part()?;
@@ -149,20 +146,20 @@ impl Gateway {
                 }
                 Handler::Node(answer) => {
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
-                    Ok(Answer { reply, revision, epoch: 0, settled: false })
+                    Ok(Answer { reply, at: here, settled: false })
                 }
                 Handler::Query(query) => {
                     let state = self.state_for(method, context).await?;
                     let reply = query(&state, &context.principal, &request)?;
                     let reply = reply.map_err(|refusal| refused(&refusal));
                     // A query has no effect that an earlier attempt could have had.
-                    Ok(Answer { reply, revision: state.revision(), epoch: 0, settled: true })
+                    Ok(Answer { reply, at: position(&state), settled: true })
                 }
                 Handler::Gather(answer) => {
                     let state = self.state_for(method, context).await?;
-                    let revision = state.revision();
+                    let at = position(&state);
                     let reply = answer(Arc::clone(self), state, context.clone(), request).await;
-                    Ok(Answer { reply, revision, epoch: 0, settled: true })
+                    Ok(Answer { reply, at, settled: true })
                 }
                 Handler::Lead(check, _) => {
                     check(&request)?;
@@ -171,14 +168,15 @@ impl Gateway {
                 Handler::WithKeeper(answer) => {
                     let state = self.state_for(method, context).await?;
                     let reply = answer(self, &state, &context.principal, &request);
-                    Ok(Answer { reply, revision: state.revision(), epoch: 0, settled: true })
+                    Ok(Answer { reply, at: position(&state), settled: true })
                 }
                 Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.
                     prepare(&request)?;
-                    self.fresh_enough(context)?;
-                    if let Some(seen) = context.min_revision.filter(|seen| *seen > revision) {
-                        self.at_least(seen, context.deadline).await?;
+                    context.fits(&self.cluster.state())?;
+                    if let Some(seen) = context.least_revision().filter(|seen| *seen > here.revision) {
+                        let state = self.at_least(seen, context.deadline).await?;
+                        context.fits(&state)?;
                     }
                     let complete = finish.as_ref().map(|finish| finish(&request)).transpose()?.flatten();
                     let answer = self.submit(&method.name, context, &request).await?;
@@ -187,7 +185,7 @@ impl Gateway {
                 }
             }
         };
-        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), revision, epoch: 0, settled: false })
+        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), at: here, settled: false })
     }
 
     /// It has not heard of the cluster for too long.
@@ -210,7 +208,7 @@ impl Gateway {
             (Route::Local, None) => Consistency::Local,
             (Route::Linearizable | Route::Leader, None) => Consistency::Linearizable,
         };
-        self.fresh_enough(context)?;
+        context.fits(&self.cluster.state())?;
         let state = self.cluster.read(consistency, context.deadline).await.map_err(|error| unavailable(&error))?;
         let state = match context.min_revision {
             Some(seen) if state.revision() < seen => self.at_least(seen, context.deadline).await?,
@@ -219,6 +217,7 @@ impl Gateway {
         if !state.is_formed() {
             return Err(Status::unavailable("the cluster is not formed yet"));
         }
+        context.fits(&state)?;
         if consistency == Consistency::Local
             && let Some(age) = self.hub.too_old()
         {
@@ -229,18 +228,6 @@ impl Gateway {
             return Err(Status::unavailable(text));
         }
         Ok(state)
-    }
-
-    /// A caller that carries the epoch of another cluster cannot be answered.
-    fn fresh_enough(&self, context: &Context) -> Result<(), Status> {
-        let epoch = self.cluster.state().epoch();
-        match context.epoch {
-            Some(seen) if seen != epoch && epoch != 0 => Err(position_lost(format!(
-                "the caller has seen epoch {seen}, this cluster is in epoch {epoch}: it was restored from a backup; drop \
-                 what was remembered of it and read again"
-            ))),
-            _ => Ok(()),
-        }
     }
 
     /// A state that is not older than what the caller has seen: waits a little, then asks the leader how far the cluster is.
@@ -321,7 +308,8 @@ impl Gateway {
             Some(reply::Outcome::Refusal(no)) => Err(refused_id(&Refusal::from_proto(&no), response.id_time_ms)),
             None => Err(Status::internal("the leader's answer is empty")),
         };
-        Ok(Answer { reply, revision: response.revision, epoch: response.epoch, settled: response.settled })
+        let at = Position { epoch: response.epoch, revision: response.revision };
+        Ok(Answer { reply, at, settled: response.settled })
     }
 
     /// Decides a call on this node, which has to lead.
@@ -348,45 +336,19 @@ impl Gateway {
             deadline,
         };
         if let Some(carry_out) = self.table.carried_out(&call.rpc) {
-            return self.concluded(carry_out(Arc::clone(self), context, call.request.clone().into()).await);
+            return forwarded(carry_out(Arc::clone(self), context, call.request.clone().into()).await);
         }
         let Some(Handler::Decide { prepare, .. }) = self.table.get(&call.rpc).map(|method| &method.handler) else {
             return not_done("this node does not decide calls of that name; it may be of another version");
         };
         match prepare(&call.request) {
-            Ok(rule) => self.concluded(self.cluster.decide(context, |call| rule(call)).await),
+            Ok(rule) => forwarded(self.cluster.decide(context, |call| rule(call)).await),
             Err(status) => not_done(status.message()),
         }
     }
+}
 
-    /// What the leader made of a call, for the node that it entered by.
-    fn concluded(&self, outcome: Led) -> ForwardResponse {
-        match outcome {
-            Ok(Answered { reply, revision, standing, .. }) => {
-                let outcome = match reply {
-                    Ok(message) => reply::Outcome::Message(message),
-                    Err(refusal) => reply::Outcome::Refusal(refusal.to_proto()),
-                };
-                ForwardResponse {
-                    outcome: Outcome::Answered as i32,
-                    reply: Some(Reply { outcome: Some(outcome) }),
-                    revision,
-                    epoch: self.cluster.state().epoch(),
-                    settled: standing == IdStanding::Settled,
-                    id_time_ms: match standing {
-                        IdStanding::Untimely { take_ms } => take_ms,
-                        IdStanding::Open | IdStanding::Settled => 0,
-                    },
-                    ..ForwardResponse::default()
-                }
-            }
-            Err(Unavailable::NotDone { reason, leader_hint }) => {
-                let outcome = Outcome::NotDone as i32;
-                ForwardResponse { outcome, reason, leader_hint: leader_hint.unwrap_or(0), ..ForwardResponse::default() }
-            }
-            Err(Unavailable::Unknown { reason }) => {
-                ForwardResponse { outcome: Outcome::Unknown as i32, reason, ..ForwardResponse::default() }
-            }
-        }
-    }
+/// Where a state is.
+fn position(state: &State) -> Position {
+    Position { epoch: state.epoch(), revision: state.revision() }
 }

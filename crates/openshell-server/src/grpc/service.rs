@@ -8,6 +8,7 @@ use std::task::{self, Poll};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use openshell_proto::cluster::Position;
 use tonic::metadata::MetadataMap;
 use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming, body::Body};
@@ -116,14 +117,9 @@ impl UnaryService<Bytes> for Call {
         Box::pin(async move {
             let answer = match context {
                 Ok(context) => gateway.answer(&method, &context, request.into_inner()).await,
-                Err(status) => Answer {
-                    reply: Err(status),
-                    revision: gateway.cluster.state().revision(),
-                    epoch: 0,
-                    settled: false,
-                },
+                Err(status) => Answer { reply: Err(status), at: gateway.here(), settled: false },
             };
-            let seen = gateway.seen_in(&answer);
+            let seen = gateway.seen(answer.at);
             match answer.reply {
                 Ok(message) => {
                     let mut response = Response::new(message);
@@ -165,7 +161,7 @@ impl ServerStreamingService<Bytes> for Call {
                 let marking = Arc::clone(&gateway);
                 let events = ending::at(ends, events).map(move |event| event.map_err(|status| marking.marked(status)));
                 let mut response = Response::new(Box::pin(events) as Messages);
-                gateway.seen(revision).write(response.metadata_mut());
+                gateway.seen(Position { revision, ..gateway.here() }).write(response.metadata_mut());
                 Ok(response)
             };
             opened.await.map_err(|status| marked.marked(status))
@@ -192,7 +188,7 @@ impl ClientStreamingService<Bytes> for Call {
                 let requests = ending::at(context.ends, Box::pin(request.into_inner()));
                 let answer = take(Arc::clone(&gateway), Arc::clone(&method), context, requests).await?;
                 let mut response = Response::new(answer);
-                gateway.seen(gateway.cluster.state().revision()).write(response.metadata_mut());
+                gateway.seen(gateway.here()).write(response.metadata_mut());
                 Ok(response)
             };
             taken.await.map_err(|status| marked.marked(status))

@@ -1,6 +1,7 @@
 //! Answers and refusals on the wire: gRPC codes in one table, and the headers that say which
 //! state an answer speaks of.
 
+use openshell_proto::cluster::Position;
 use openshell_raft::Unavailable;
 use openshell_state::{Code, Refusal};
 use tonic::Status;
@@ -12,8 +13,7 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// Which state an answer speaks of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    pub(crate) epoch: u64,
-    pub(crate) revision: u64,
+    pub(crate) at: Position,
     pub(crate) node: u64,
     pub(crate) age_ms: u64,
 }
@@ -22,8 +22,8 @@ impl Seen {
     /// Writes the headers that every answer carries, refusals too.
     pub(crate) fn write(self, metadata: &mut MetadataMap) {
         for (name, value) in [
-            ("x-openshell-epoch", self.epoch),
-            ("x-openshell-revision", self.revision),
+            ("x-openshell-epoch", self.at.epoch),
+            ("x-openshell-revision", self.at.revision),
             ("x-openshell-node", self.node),
             ("x-openshell-age-ms", self.age_ms),
         ] {

@@ -215,13 +215,11 @@ pub trait Disk: Send + Sync + 'static {
     fn mark(&self) -> io::Result<u64>;
 
     /// Reads all that is stored, of what was removed too as far as it is still there: what rots in that is met when the disk
-    /// tidies up, which ends a node, and again after each start. Nothing rots in memory.
+    /// tidies up, which ends a node, and again after each start.
     ///
     /// # Errors
     /// `InvalidData` when something is damaged, with the place.
-    fn verify(&self) -> io::Result<()> {
-        Ok(())
-    }
+    fn verify(&self) -> io::Result<()>;
 
     /// Keeps a high-water mark; durable when this returns.
     ///

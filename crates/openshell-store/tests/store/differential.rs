@@ -48,6 +48,10 @@ impl Disk for Noting {
         self.disk.mark()
     }
 
+    fn verify(&self) -> io::Result<()> {
+        self.disk.verify()
+    }
+
     fn set_mark(&self, mark: u64) -> io::Result<()> {
         self.disk.set_mark(mark)
     }

@@ -59,6 +59,10 @@ impl Disk for Noting {
         self.disk.mark()
     }
 
+    fn verify(&self) -> io::Result<()> {
+        self.disk.verify()
+    }
+
     fn set_mark(&self, mark: u64) -> io::Result<()> {
         self.disk.set_mark(mark)?;
         if let Some(last) = self.moments.lock().expect("a test's lock").last_mut() {

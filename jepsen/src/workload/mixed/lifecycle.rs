@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 
 use super::message::transcoded;
 use crate::workload::client::Client;
-use crate::workload::followed::{FOLLOW, Followed, broken};
+use crate::workload::followed::{FOLLOW, Followed, Problems};
 
 /// Its name.
 pub(super) const FOLLOWED: &str = "kept-followed";
@@ -18,13 +18,10 @@ pub(super) const FOLLOWED: &str = "kept-followed";
 pub(super) async fn follow(mut client: Client, sandbox: Followed) -> anyhow::Result<()> {
     let sync = sandbox.start(&mut client, NoHook).await?;
     let (mut status, note, end) = (sync.status(), client.notes(FOLLOW), client.shared.end());
-    let mut known = String::new();
+    let mut problems = Problems::default();
     while let Ok(Ok(())) = timeout_at(end, status.changed()).await {
         let problem = status.borrow_and_update().problem.clone();
-        if problem != known {
-            broken(&problem).into_iter().for_each(&note);
-            known = problem;
-        }
+        problems.told(problem).into_iter().for_each(&note);
     }
     // Without it every stop would be refused, and nobody would know why.
     anyhow::ensure!(Instant::now() >= end, "the library that follows for {} ended by itself", sandbox.name);

@@ -15,7 +15,7 @@ use openshell_client::{Answer, CallError, Method, methods};
 use openshell_proto::sandbox::GetSandboxConfigRequest;
 use openshell_proto::v1::{GetDraftPolicyRequest, ListSandboxProvidersRequest, ListSandboxesRequest, PolicyChunk};
 use openshell_proto::{AuthMode, Route, method_rules, pool};
-use openshell_tests::Api;
+use openshell_tests::{Api, Issuer};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::{Code, Status};
 
@@ -28,7 +28,6 @@ use super::register::plain;
 use super::time::new_id;
 use super::{Shared, Workload};
 use crate::history::{Action, Outcome};
-use issuer::Issuer;
 use message::{Maker, Pool};
 
 const PACE: Duration = Duration::from_millis(20);
@@ -84,7 +83,7 @@ impl Mixed {
         let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-mixed-").tempdir()?);
         let followed = Followed::new(&room, lifecycle::FOLLOWED, &[], &folder).await?;
         let canary = Arc::clone(&shared.wishes.canary);
-        let issuer = Issuer::start(&shared.nodes, &canary)?;
+        let issuer = issuer::beside(&shared.nodes, &canary)?;
         minting::prepare(shared, &room, &workspaces[0], issuer.url()).await?;
         let pool = Pool { workspaces, sandbox_ids: vec![kept_id], profile: profile.to_owned(), canary };
         Ok(Self { shared: Arc::clone(shared), pool, token, followed, _issuer: issuer })

@@ -105,7 +105,10 @@ async fn position(text: &str, session: &Session) -> Result<Position, Failure> {
             let options = CallOptions::default();
             let answer = session.client.call(&methods::GET_CURRENT_USER, GetCurrentUserRequest {}, &options).await;
             let answer = answer.map_err(CallError::of_a_read)?;
-            answer.seen.epoch.ok_or_else(|| Failure::new("the gateway does not say its epoch; give EPOCH/REVISION"))?
+            // A node that joins has no state yet, and so no epoch.
+            let epoch = answer.seen.epoch.filter(|epoch| *epoch != 0);
+            epoch
+                .ok_or_else(|| Failure::new("the gateway does not say its epoch; repeat it, or give EPOCH/REVISION"))?
         }
     };
     Ok(Position { epoch, revision })

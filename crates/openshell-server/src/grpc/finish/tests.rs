@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openshell_proto::cluster::Position;
 use openshell_proto::v1::{CreateSandboxRequest, CreateWorkspaceRequest, SandboxResponse, SandboxSpec};
 use openshell_raft::{Clock, SystemClock};
 use openshell_state::decide;
@@ -98,7 +99,8 @@ fn a_node_that_is_behind_completes_an_answer_once_it_has_applied_it() {
         let reply = created.reply.expect("created");
         assert_ne!(SandboxResponse::decode(reply.clone()).expect("it decodes").token, "");
         let next = gateway.cluster.state().revision() + 1;
-        let behind = |revision| Answer { reply: Ok(reply.clone()), revision, epoch: 0, settled: true };
+        let at = |revision| Position { revision, ..gateway.here() };
+        let behind = |revision| Answer { reply: Ok(reply.clone()), at: at(revision), settled: true };
         // It sees the state that the answer speaks of, and none before.
         let complete: Complete = Box::new(move |gateway, _, reply| {
             assert!(gateway.cluster.state().revision() >= next, "completed before it was applied");
@@ -118,7 +120,7 @@ fn a_node_that_is_behind_completes_an_answer_once_it_has_applied_it() {
         assert!(!answer.settled);
         assert_eq!((status.code(), outcome(&status)), (Code::Unavailable, Some("unknown")));
         // A refusal has nothing to complete.
-        let refusal = Answer { reply: Err(Status::not_found("no")), revision: next + 1000, epoch: 0, settled: true };
+        let refusal = Answer { reply: Err(Status::not_found("no")), at: at(next + 1000), settled: true };
         let complete: Complete = Box::new(|_, _, _| Ok(Bytes::new()));
         let answer = completed(gateway, &context(Duration::from_millis(50)), complete, refusal).await;
         assert!(answer.settled && answer.reply.is_err());

@@ -77,9 +77,10 @@ async fn standing(vitals: Vitals, recorder: Arc<Recorder>) {
     }
 }
 
-/// The gauges of how a node stands to Raft: term, leader, committed and applied.
-const GAUGES: [&str; 4] = [
+/// The gauges of how a node stands to Raft: its term and that on disk, leader, committed and applied.
+const GAUGES: [&str; 5] = [
     "openshell_raft_term",
+    "openshell_raft_saved_term",
     "openshell_raft_leader",
     "openshell_raft_committed_revision",
     "openshell_raft_applied_revision",
@@ -89,8 +90,8 @@ const GAUGES: [&str; 4] = [
 fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
     let numbers = GAUGES.map(|name| metrics.sum(name).and_then(whole));
     match numbers {
-        [Some(term), Some(leader), Some(committed), Some(applied)] => {
-            Line::Raft { time_ns, node, process, term, leader, committed, applied }
+        [Some(term), Some(saved), Some(leader), Some(committed), Some(applied)] => {
+            Line::Raft { time_ns, node, process, term, saved, leader, committed, applied }
         }
         _ => {
             let lacks = GAUGES.iter().zip(numbers).filter(|(_, number)| number.is_none());
@@ -100,7 +101,7 @@ fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
 }
 
 /// A gauge that counts: no number of a run comes near those that a float cannot hold.
-fn whole(value: f64) -> Option<u64> {
+pub(crate) fn whole(value: f64) -> Option<u64> {
     format!("{value:.0}").parse().ok()
 }
 

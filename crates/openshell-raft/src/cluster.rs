@@ -59,14 +59,13 @@ impl Cluster {
         let wire = Arc::new(Wire::new(config.peer_listener, Arc::clone(&myself), departed).map_err(StartError::Tls)?);
         let links = Arc::new(Links::new(Arc::clone(&wire)));
         let network = Network { node: config.node, links: Arc::clone(&links), pace };
-        let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log, opened.machine);
+        let raft = openraft::Raft::new(config.node, Arc::new(raft_config), network, opened.log.clone(), opened.machine);
         let raft = raft.await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let initialised = raft.is_initialized().await.map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let restored = opened.identity.restored_from();
         let has_data = (initialised && restored.is_none()) || !myself.cluster_id().is_empty();
         let (leader, leader_changes) = watch::channel(None);
         let (read_line, readers) = ReadLine::new();
-        let age = age_of(&opened.view.load(), config.clock.now_ms());
         let admitted = has_data || opened.identity.is_promised();
         let formation = Formation::new(config.initial_cluster, config.join, admitted, restored);
         let node = Arc::new(Node {
@@ -78,12 +77,13 @@ impl Cluster {
                 zone: config.zone,
             },
             raft,
+            log: opened.log,
+            freshness: Freshness::new(Instant::now(), age_of(&opened.view.load(), config.clock.now_ms())),
             view: opened.view,
             history: opened.history,
             identity: opened.identity,
             myself,
             links,
-            freshness: Freshness::new(Instant::now(), age),
             tenure: Tenure::default(),
             formation,
             proposals: Proposals::new(),

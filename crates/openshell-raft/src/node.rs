@@ -12,7 +12,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Instant as _, RaftMetrics, ServerState};
 use openshell_state::{Identifiers, Sealer};
-use openshell_store::{FaultHook, History, Identity, Member, Raft, StateView, TypeConfig};
+use openshell_store::{FaultHook, History, Identity, LogStore, Member, Raft, StateView, TypeConfig};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) version: String,
     pub(crate) me: Member,
     pub(crate) raft: Raft,
+    pub(crate) log: LogStore,
     pub(crate) view: StateView,
     pub(crate) history: History,
     pub(crate) identity: Identity,

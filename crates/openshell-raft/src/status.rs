@@ -34,6 +34,9 @@ pub struct Gauges {
     pub role: &'static str,
     /// Raft's term.
     pub term: u64,
+    /// The term of the vote on disk: it never goes back, over restarts either. Raft has a term in mind before
+    /// it has written it, and answers nobody in it until then.
+    pub saved_term: u64,
     /// The leader known.
     pub leader: Option<u64>,
     /// The newest revision known to be committed.
@@ -193,6 +196,7 @@ impl Node {
         Gauges {
             role: role(metrics.state),
             term: metrics.current_term,
+            saved_term: self.log.vote().map_or(0, |vote| vote.leader_id.term),
             leader: metrics.current_leader,
             committed: committed.map_or(0, |id| id.index),
             applied: self.view.load().revision(),

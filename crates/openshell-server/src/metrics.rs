@@ -28,6 +28,7 @@ pub(crate) fn page(gateway: &Gateway) -> Result<String, std::fmt::Error> {
         registry.register(name, help, gauge);
     };
     gauge("raft_term", "Raft's term", gauges.term);
+    gauge("raft_saved_term", "Term of the vote on disk", gauges.saved_term);
     gauge("raft_leader", "Node id of the leader known, 0 for none", gauges.leader.unwrap_or(0));
     gauge("raft_committed_revision", "Newest revision known to be committed", gauges.committed);
     gauge("raft_applied_revision", "Newest revision applied on this node", gauges.applied);

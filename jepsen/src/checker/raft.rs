@@ -1,7 +1,9 @@
-//! What Raft promises, as far as it can be seen from outside: terms never go back, over restarts too, since
-//! votes are on disk; within one life of a process, neither do the leader of a term and what is applied, and
-//! what was applied stays known to be committed. More than that a node may hear of and forget again: a new
-//! leader knows of less until it has committed an entry of its own.
+//! What Raft promises, as far as it can be seen from outside: the term of the vote on disk never goes back, and
+//! a node that was started again is in no earlier term than that; within one life of a process, neither terms go
+//! back nor do the leader of a term and what is applied, and what was applied stays known to be committed. More
+//! than that a node may hear of and forget again: a term in which it has told nobody anything yet, since a full
+//! or slow disk is in the way of its vote; and a new leader knows of less until it has committed an entry of its
+//! own.
 //!
 //! Leaders are ordered by term, then by node: openraft lets a node of a higher id take over within a term.
 
@@ -20,6 +22,7 @@ const SAMPLES_MIN: usize = 20;
 struct Sample {
     process: u32,
     term: u64,
+    saved: u64,
     leader: u64,
     committed: u64,
     applied: u64,
@@ -33,12 +36,12 @@ pub(super) fn check(story: &Story<'_>, first: u64) -> Finding {
     let mut samples = 0;
     gauges(story, first, &mut finding);
     for line in story.lines {
-        let Line::Raft { node, process, term, leader, committed, applied, .. } = *line else { continue };
+        let Line::Raft { node, process, term, saved, leader, committed, applied, .. } = *line else { continue };
         samples += 1;
         if leader != 0 {
             leaders.insert((term, leader));
         }
-        let now = Sample { process, term, leader, committed, applied };
+        let now = Sample { process, term, saved, leader, committed, applied };
         if let Some(before) = nodes.insert(node, now) {
             for said in went_back(before, now) {
                 finding.violated(format!("node {node}: {said}"));
@@ -83,11 +86,17 @@ fn gauges(story: &Story<'_>, first: u64, finding: &mut Finding) {
 
 fn went_back(before: Sample, now: Sample) -> Vec<String> {
     let mut found = Vec::new();
-    if now.term < before.term {
-        found.push(format!("the term went back from {} to {}", before.term, now.term));
+    if now.saved < before.saved {
+        found.push(format!("a vote in term {} was on disk, and then one in term {}", before.saved, now.saved));
     }
     if now.process != before.process {
+        if now.term < before.saved {
+            found.push(format!("a vote in term {} was on disk, and it came back in term {}", before.saved, now.term));
+        }
         return found;
+    }
+    if now.term < before.term {
+        found.push(format!("the term went back from {} to {}", before.term, now.term));
     }
     if now.term == before.term && now.leader != 0 && now.leader < before.leader {
         let (term, one, other) = (now.term, before.leader, now.leader);

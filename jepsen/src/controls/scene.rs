@@ -18,6 +18,7 @@ use super::damaged_log;
 use crate::checker::{self, Expectations, Finding, Findings};
 use crate::history::{Line, Position, Topic};
 use crate::ledger::Ledger;
+use crate::observer::whole;
 
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// How long somebody waits for the answer to a write.
@@ -114,9 +115,11 @@ async fn standing(cluster: &Cluster, node: u64) -> anyhow::Result<(u64, u64)> {
     .await
 }
 
-/// The same in a history, said by the node in its `life`-th life.
-fn sample(node: u64, life: u32, (term, leader): (u64, u64)) -> Line {
-    Line::Raft { time_ns: 0, node, process: life, term, leader, committed: 0, applied: 0 }
+/// The same in a history, said by the node in its `life`-th life, with the term that it has on disk.
+async fn sample(cluster: &Cluster, node: u64, life: u32, (term, leader): (u64, u64)) -> anyhow::Result<Line> {
+    let saved = cluster.gateway(node).metric("openshell_raft_saved_term").await.and_then(whole);
+    let saved = saved.context("a node says which term it has on disk")?;
+    Ok(Line::Raft { time_ns: 0, node, process: life, term, saved, leader, committed: 0, applied: 0 })
 }
 
 async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
@@ -131,15 +134,16 @@ async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow:
         standing(&cluster, voter).await.ok().filter(|(term, _)| *term > before.0)
     })
     .await?;
+    let mut lines = vec![sample(&cluster, voter, 1, voted).await?];
     for id in cluster.ids() {
         cluster.gateway_mut(id).kill()?;
     }
     cluster.take_trap_away(voter);
     cluster.gateway_mut(voter).start()?;
-    let mut lines = vec![sample(voter, 1, before), sample(voter, 1, voted)];
     // Alone it elects nobody, and its term is the one that it remembers.
     for _ in 0..20 {
-        lines.push(sample(voter, 2, standing(&cluster, voter).await?));
+        let standing = standing(&cluster, voter).await?;
+        lines.push(sample(&cluster, voter, 2, standing).await?);
     }
     checker::judge(&lines, &Expectations::default())
 }

@@ -116,6 +116,8 @@ pub(crate) enum Line {
         process: u32,
         /// Its term.
         term: u64,
+        /// The term of the vote that it has on disk.
+        saved: u64,
         /// The leader that it knows; 0 is none.
         leader: u64,
         /// The newest entry that it knows to be committed.

@@ -100,7 +100,7 @@ mod tests {
 
     fn raft(milliseconds: u64, node: u64, term: u64, leader: u64) -> Line {
         let time_ns = milliseconds * 1_000_000;
-        Line::Raft { time_ns, node, process: 1, term, leader, committed: 0, applied: 0 }
+        Line::Raft { time_ns, node, process: 1, term, saved: term, leader, committed: 0, applied: 0 }
     }
 
     #[test]

@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn raft(at: u64, node: u64, term: u64, leader: u64) -> Line {
-        Line::Raft { time_ns: at * SECOND, node, process: 1, term, leader, committed: 0, applied: 0 }
+        Line::Raft { time_ns: at * SECOND, node, process: 1, term, saved: term, leader, committed: 0, applied: 0 }
     }
 
     fn call(at: u64, operation: u64, node: u64, action: Action, outcome: Outcome) -> [Line; 2] {

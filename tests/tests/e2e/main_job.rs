@@ -209,6 +209,8 @@ async fn health_readiness_and_the_first_gauges_are_served_over_http() {
         for name in ["raft_role", "raft_term", "raft_commit_lag", "raft_apply_lag", "proposals", "guard_failures"] {
             assert!(metrics.sum(&format!("openshell_{name}")).is_some(), "{name} is on the page");
         }
+        let [term, saved] = ["openshell_raft_term", "openshell_raft_saved_term"].map(|name| metrics.sum(name));
+        assert!(term > Some(0.0) && saved == term, "term {term:?}, on disk {saved:?}");
         leaders += f64::from(u8::from(metrics.sum("openshell_raft_leader") == Some(gateway.id() as f64)));
     }
     assert_eq!(leaders, 1.0, "one node says that it leads");

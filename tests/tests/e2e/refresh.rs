@@ -11,7 +11,7 @@ use openshell_proto::v1::{
     GetSandboxProviderEnvironmentRequest, GetSandboxProviderEnvironmentResponse, ProviderCredentialRefresh,
     ProviderCredentialRefreshStatus, ProviderCredentialRefreshStrategy as Strategy, RotateProviderCredentialRequest,
 };
-use openshell_tests::{Api, Cluster, Issuer, Scene, eventually, policy_allowing, profile};
+use openshell_tests::{Api, Cluster, ClusterOptions, Issuer, Scene, eventually, policy_allowing, profile};
 use tonic::Code;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -325,4 +325,22 @@ async fn nobody_mints_beside_a_leader_that_was_killed_while_it_did() {
     assert!(matches!(answer, Err(CallError::NotDone { .. } | CallError::Unknown { .. })), "{answer:?}");
     assert_eq!(issuer.asked().len(), 1, "the claim holds until its time is over");
     assert_eq!(status(&scene).await.status, "configured");
+}
+
+#[tokio::test]
+async fn a_token_endpoint_on_loopback_is_called_through_no_proxy() {
+    let mut cluster =
+        Cluster::start_with(ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await.expect("one node");
+    cluster.kill(1);
+    // Nobody listens there, and who does could read what is sent.
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        cluster.gateway_mut(1).set_variable(name, Some("http://127.0.0.1:1"));
+    }
+    cluster.gateway_mut(1).set_variable("NO_PROXY", Some("elsewhere.example"));
+    cluster.restart(1).await;
+    let issuer = Issuer::start().await;
+    let scene = scene(cluster.api(1), &issuer).await;
+    configure(&scene, Some(FAR_MS)).await;
+    let status = rotate(&scene, &scene.api).await.expect("minted");
+    assert_eq!((status.status.as_str(), issuer.asked().len()), ("refreshed", 1));
 }

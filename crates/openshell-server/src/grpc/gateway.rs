@@ -185,7 +185,8 @@ impl Gateway {
                 }
             }
         };
-        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), at: here, settled: false })
+        // Where it stands by now: what it waited for may be of a restored cluster, and the refusal say so.
+        answered.await.unwrap_or_else(|status| Answer { reply: Err(status), at: self.here(), settled: false })
     }
 
     /// It has not heard of the cluster for too long.

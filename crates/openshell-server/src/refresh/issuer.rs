@@ -22,8 +22,17 @@ const WORD_BYTES_MAX: usize = 64;
 
 /// Calls token endpoints.
 pub(super) struct Issuer {
-    /// Or why there is none: a machine without certificates can still run a node.
-    client: Result<Client, String>,
+    /// Or why there are none: a machine without certificates can still run a node.
+    clients: Result<Clients, String>,
+}
+
+/// One for each way to an endpoint.
+struct Clients {
+    /// Through the proxy that the environment names, if it names one.
+    away: Client,
+    /// Never through one. Plain HTTP is for loopback alone (`grant`), which a proxy does not know, and there
+    /// secrets would leave the machine in the clear.
+    loopback: Client,
 }
 
 /// The answer of RFC 6749, 5.1. Some issuers write the lifetime as text.
@@ -51,9 +60,11 @@ impl Issuer {
         // Refused when it is there already, which is as good.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // A redirected request would carry its secrets to somebody the profile does not name.
-        let client =
-            Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("openshell-gateway").build();
-        Self { client: client.map_err(|error| format!("the HTTP client of this node does not start: {error}")) }
+        let builder = || Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("openshell-gateway");
+        let clients = || Ok(Clients { away: builder().build()?, loopback: builder().no_proxy().build()? });
+        let clients =
+            clients().map_err(|error: reqwest::Error| format!("the HTTP client of this node does not start: {error}"));
+        Self { clients }
     }
 
     /// Asks for a token.
@@ -61,7 +72,8 @@ impl Issuer {
     /// # Errors
     /// Why there is none, without a secret in it.
     pub(super) async fn ask(&self, grant: Grant) -> Result<Minted, MintFailure> {
-        let client = self.client.as_ref().map_err(|reason| unreachable(reason.clone()))?;
+        let clients = self.clients.as_ref().map_err(|reason| unreachable(reason.clone()))?;
+        let client = if grant.url.scheme() == "http" { &clients.loopback } else { &clients.away };
         let host = grant.url.host_str().unwrap_or_default().to_owned();
         let sent = client.post(grant.url).header("accept", "application/json").form(&grant.form).send().await;
         let response =

@@ -54,7 +54,7 @@ impl LogStore {
         self.tail().last
     }
 
-    /// The last vote saved.
+    /// The last vote that is on disk.
     #[must_use]
     pub fn vote(&self) -> Option<Vote> {
         self.tail().vote
@@ -198,13 +198,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let mut batch = Batch::new();
         meta::put_message(&mut batch, meta::VOTE, vote);
-        self.tail().vote = Some(*vote);
         disk_point(Point::VoteBeforeSave)?;
         if bug(Bug::UnsyncedVote) {
-            return self.submit(batch, None).await;
+            self.submit(batch, None).await?;
+        } else {
+            // A vote that is forgotten makes two leaders in one term.
+            self.0.writer.write(batch, true).await?;
         }
-        // A vote that is forgotten makes two leaders in one term.
-        self.0.writer.write(batch, true).await?;
+        self.tail().vote = Some(*vote);
         disk_point(Point::VoteAfterSave)
     }
 

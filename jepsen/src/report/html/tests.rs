@@ -43,7 +43,7 @@ fn lines() -> Vec<Event> {
         fault(2_100_000_000, 1, "clock", Stage::Skipped, HOSTILE),
         invoke(3, write(2)),
         returned(3, done(3)),
-        Event::Raft { time_ns: 0, node: 1, process: 9, term: 4, leader: 1, committed: 1, applied: 1 },
+        Event::Raft { time_ns: 0, node: 1, process: 9, term: 4, saved: 4, leader: 1, committed: 1, applied: 1 },
     ]
 }
 

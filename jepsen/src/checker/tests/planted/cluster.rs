@@ -21,8 +21,13 @@ impl Tale {
     }
 
     fn raft(self, process: u32, term: u64, leader: u64, committed: u64, applied: u64) -> Self {
+        self.voted(process, (term, term), leader, committed, applied)
+    }
+
+    /// The same with the term on disk, which may be an earlier one.
+    fn voted(self, process: u32, (term, saved): (u64, u64), leader: u64, committed: u64, applied: u64) -> Self {
         let time_ns = self.now_ns();
-        self.line(Line::Raft { time_ns, node: 1, process, term, leader, committed, applied })
+        self.line(Line::Raft { time_ns, node: 1, process, term, saved, leader, committed, applied })
     }
 
     fn members(self, member: u64, revision: u64, voters: &[u64]) -> Self {
@@ -122,7 +127,16 @@ fn a_node_that_goes_back_is_found() {
     let steady = || Tale::new().steady(30);
     is(&check(steady().raft(1, 6, 3, 40, 40)), Passed, "");
     is(&check(steady().raft(1, 4, 2, 50, 50)), Violated, "the term went back from 5 to 4");
-    is(&check(steady().raft(2, 4, 2, 50, 50)), Violated, "the term went back from 5 to 4");
+    is(&check(steady().raft(2, 4, 2, 50, 50)), Violated, "term 5 was on disk, and it came back in term 4");
+    is(&check(steady().voted(2, (4, 5), 2, 50, 50)), Violated, "term 5 was on disk, and it came back in term 4");
+    is(&check(steady().voted(1, (6, 4), 2, 50, 50)), Violated, "term 5 was on disk, and then one in term 4");
+    is(&check(steady().voted(2, (6, 4), 2, 50, 50)), Violated, "term 5 was on disk, and then one in term 4");
+    // Raft tells of a term once it is through with what came with it, which may be one more vote.
+    is(&check(steady().voted(1, (5, 6), 2, 50, 50).voted(1, (5, 6), 2, 50, 50)), Passed, "");
+    // What it had in mind it may forget when it ends, and only then.
+    let thinking = || steady().voted(1, (6, 5), 0, 50, 50);
+    is(&check(thinking().raft(2, 5, 2, 50, 50)), Passed, "");
+    is(&check(thinking().raft(1, 5, 2, 50, 50)), Violated, "the term went back from 6 to 5");
     is(&check(steady().raft(1, 5, 1, 50, 50)), Violated, "node 2 led, and then node 1");
     is(&check(steady().raft(1, 5, 2, 50, 20)), Violated, "what is applied went back");
     is(&check(steady().raft(1, 5, 2, 20, 39)), Violated, "then only 20 was known");

@@ -10,8 +10,10 @@ use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const ATTACH_LIMIT: Duration = Duration::from_secs(5);
-const DETACH_LIMIT: Duration = Duration::from_secs(10);
+/// It takes hold of one thread after the other, and lets go of them so too, each as soon as that is through with
+/// what it asked of the system: of a busy machine, or of a disk that others are slow with, that is long.
+const ATTACH_LIMIT: Duration = Duration::from_secs(30);
+const DETACH_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What happens to syncs.

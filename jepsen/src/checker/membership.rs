@@ -84,6 +84,9 @@ impl Known {
         for done in &mut self.done {
             if at >= done.at {
                 done.heard_ns.entry(member).or_insert(time_ns);
+            } else {
+                // Of what others made durable it may have applied more than its own disk has: killed, it knows less.
+                done.heard_ns.remove(&member);
             }
             let heard = done.heard_ns.get(&member).is_some_and(|heard| time_ns >= heard.saturating_add(GRACE_NS));
             has_heard_all &= heard;

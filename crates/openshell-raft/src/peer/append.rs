@@ -1,10 +1,9 @@
 //! The append stream, sending side: requests go out without waiting for answers, answers come
 //! back in order. A stream on which a sent request stays unanswered for too long fails, since
 //! openraft itself puts no bound on it; an idle stream does not. One that ends before all is answered
-//! fails as well: openraft would repeat an order that it has given up since.
+//! fails as well: openraft would repeat an order that it has given up since. Which answers openraft hears of
+//! is in `unanswered`.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -14,13 +13,14 @@ use openraft::network::RPCTypes;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use openshell_proto::peer::AppendResponse;
 use openshell_store::TypeConfig;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tonic::Status;
 
 use super::lend::{Lender, lend};
 use super::links::{Client, within};
 use super::messages;
 use super::network::{malformed, rpc_error};
+use super::unanswered::{Outgoing, Unanswered};
 
 /// How long a stream may take to open, connecting and handshake included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,18 +34,24 @@ pub(super) struct Ends {
     pub(super) target: u64,
 }
 
-/// When the requests without an answer were sent, oldest first.
-type Unanswered = Arc<Mutex<VecDeque<Instant>>>;
-
 /// Answers of the type `T`, to requests of the type `S`.
 struct Answers<T, S> {
     stream: T,
     /// No request is made for longer than answers are read.
     _requests: Lender<S>,
-    unanswered: Unanswered,
+    counting: Counting,
     looks: Interval,
     ends: Ends,
     silence_max: Duration,
+}
+
+/// Lets requests go on, or end, once no answer is read any more.
+struct Counting(Unanswered);
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.0.counted();
+    }
 }
 
 type Item = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
@@ -64,21 +70,17 @@ where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
     let unanswered = Unanswered::default();
-    let sent = Arc::clone(&unanswered);
-    let (lender, mut input) = lend(input);
-    let Some(first) = input.next().await else { return Ok(futures::stream::empty().boxed()) };
+    let (lender, input) = lend(input);
     // Noted before it goes, so that a stream that ends without any answer is not taken for one that is done.
-    let sent = move |request| {
-        sent.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
-        messages::append_request(&request)
-    };
-    let requests = futures::stream::iter([sent(first)]).chain(input.map(sent));
+    let mut outgoing = Outgoing::new(input, unanswered.clone());
+    let Some(first) = outgoing.next().await else { return Ok(futures::stream::empty().boxed()) };
+    let requests = futures::stream::iter([first]).chain(outgoing);
     let stream = within(OPEN_TIMEOUT, client.append_stream(requests))
         .await
         .map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, ends.node, ends.target, OPEN_TIMEOUT))?;
     let mut looks = interval(silence_max / LOOKS);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let answers = Answers { stream, _requests: lender, unanswered, looks, ends, silence_max };
+    let answers = Answers { stream, _requests: lender, counting: Counting(unanswered), looks, ends, silence_max };
     Ok(futures::stream::unfold(Some(answers), next).boxed())
 }
 
@@ -87,14 +89,17 @@ where
     T: Stream<Item = Result<AppendResponse, Status>> + Unpin,
 {
     let mut answers = answers?;
+    // It asks for the next answer once it is through with the one before.
+    answers.counting.0.counted();
     loop {
         tokio::select! {
             biased;
             answer = answers.stream.next() => {
                 let item = match answer {
                     Some(answer) => answers.read(answer),
-                    None => Err(answers.ended_early()?),
+                    None => Some(Err(answers.ended_early()?)),
                 };
+                let Some(item) = item else { continue };
                 // After an error the stream says nothing true any more.
                 let rest = item.is_ok().then_some(answers);
                 return Some((item, rest));
@@ -107,27 +112,32 @@ where
 }
 
 impl<T, S> Answers<T, S> {
-    fn read(&self, answer: Result<AppendResponse, Status>) -> Item {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    /// An answer as openraft is to hear of it; nothing when that of a later request says as much.
+    fn read(&self, answer: Result<AppendResponse, Status>) -> Option<Item> {
         let Ends { node, target } = self.ends;
         let answer =
-            answer.map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, node, target, self.silence_max))?;
-        messages::read_append_response(answer).map_err(|error| malformed(&error))
-    }
-
-    fn oldest_unanswered(&self) -> Option<Instant> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).front().copied()
+            answer.map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, node, target, self.silence_max));
+        let item = answer.and_then(|answer| messages::read_append_response(answer).map_err(|error| malformed(&error)));
+        match &item {
+            Ok(Ok(matching)) => self.counting.0.answered(*matching).then_some(item),
+            Ok(Err(_)) | Err(_) => {
+                self.counting.0.failed();
+                Some(item)
+            }
+        }
     }
 
     fn overdue(&self) -> Option<RPCError<TypeConfig>> {
         let Ends { node: id, target } = self.ends;
-        (self.oldest_unanswered()?.elapsed() > self.silence_max)
+        (self.counting.0.longest()? > self.silence_max)
             .then(|| Timeout { action: RPCTypes::AppendEntries, id, target, timeout: self.silence_max }.into())
     }
 
     fn ended_early(&self) -> Option<RPCError<TypeConfig>> {
         let target = self.ends.target;
-        self.oldest_unanswered()
+        self.counting
+            .0
+            .longest()
             .map(|_| Unreachable::from_string(format!("node {target} ended the stream before it answered all")).into())
     }
 }
@@ -139,17 +149,16 @@ mod tests {
     use futures::stream;
 
     use super::*;
+    use crate::peer::unanswered::tests::{log_id, sent};
 
-    /// What comes of answers without content to one request more.
-    async fn outcomes(answered: usize, sent: usize) -> Vec<Item> {
-        let unanswered = Unanswered::default();
-        unanswered.lock().expect("sound").extend(vec![Instant::now(); sent]);
-        let answer = messages::append_response(&Ok(None));
+    /// What comes of answers that say these, to requests that end there.
+    async fn outcomes(said: &[u64], requests: &[(u64, u64)]) -> Vec<Item> {
+        let answer = |index: &u64| Ok(messages::append_response(&Ok(Some(log_id(*index)))));
         let (lender, _lent) = lend(stream::empty::<()>());
         let answers = Answers {
-            stream: stream::iter(vec![Ok(answer); answered]),
+            stream: stream::iter(said.iter().map(answer).collect::<Vec<_>>()),
             _requests: lender,
-            unanswered,
+            counting: Counting(sent(requests)),
             looks: interval(Duration::from_secs(1)),
             ends: Ends { node: 1, target: 2 },
             silence_max: Duration::from_secs(4),
@@ -159,26 +168,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_ends_with_every_request_answered_just_ends() {
-        let outcomes = outcomes(2, 2).await;
-        assert!(matches!(outcomes[..], [Ok(Ok(None)), Ok(Ok(None))]), "{outcomes:?}");
+        let outcomes = outcomes(&[5, 6], &[(4, 5), (5, 6)]).await;
+        assert!(matches!(outcomes[..], [Ok(Ok(Some(_))), Ok(Ok(Some(_)))]), "{outcomes:?}");
     }
 
     #[tokio::test]
     async fn a_stream_that_ends_before_every_request_is_answered_fails() {
-        let outcomes = outcomes(1, 2).await;
-        assert!(matches!(outcomes[..], [Ok(Ok(None)), Err(RPCError::Unreachable(_))]), "{outcomes:?}");
+        let outcomes = outcomes(&[5], &[(4, 5), (5, 6)]).await;
+        assert!(matches!(outcomes[..], [Ok(Ok(Some(_))), Err(RPCError::Unreachable(_))]), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_would_count_for_a_request_without_entries_is_not_told_before_the_answer_to_that() {
+        let outcomes = outcomes(&[5, 5], &[(4, 5), (5, 5)]).await;
+        assert!(matches!(outcomes[..], [Ok(Ok(Some(_)))]), "{outcomes:?}");
+        let unanswered = self::outcomes(&[5], &[(4, 5), (5, 5)]).await;
+        assert!(matches!(unanswered[..], [Err(RPCError::Unreachable(_))]), "{unanswered:?}");
     }
 
     #[tokio::test]
     async fn a_request_that_stays_unanswered_fails_the_stream_in_time_and_ends_its_requests() {
-        let unanswered = Unanswered::default();
-        unanswered.lock().expect("sound").push_back(Instant::now());
         let (lender, mut lent) = lend(stream::repeat(()));
         let silence_max = Duration::from_millis(40);
         let answers = Answers {
             stream: stream::pending(),
             _requests: lender,
-            unanswered,
+            counting: Counting(sent(&[(4, 5)])),
             looks: interval(silence_max / LOOKS),
             ends: Ends { node: 1, target: 2 },
             silence_max,

@@ -14,6 +14,7 @@ mod service;
 mod snapshot;
 mod tls;
 mod transport;
+mod unanswered;
 mod wire;
 
 pub use handshake::{ClusterKey, HandshakeError};

@@ -175,6 +175,11 @@ fn voters_that_may_not_be_are_found() {
     is(&check(done().members(1, 40, &[1, 3, 4])), Passed, "");
     is(&check(done().members(3, 29, &[1, 2, 3])), Passed, "");
     is(&check(done().members(1, 40, &[1, 2, 3])), Violated, "member 2 was replaced before");
+    // Killed while its disk stood still, it knows less than it did, and then it hears of it again.
+    let killed = || done().members(1, 29, &[1, 2, 3]).members(1, 20, &[1, 2, 3, 4]);
+    is(&check(killed().members(1, 40, &[1, 3, 4])), Passed, "");
+    let again = || killed().members(1, 40, &[1, 3, 4]).pass(3 * SECOND);
+    is(&check(again().members(1, 41, &[1, 2, 3])), Violated, "member 2 was replaced before");
     is(&check(done().members(1, 40, &[1, 2, 3, 4])), Violated, "there were 3 voters at first");
 }
 

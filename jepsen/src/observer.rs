@@ -87,7 +87,7 @@ const GAUGES: [&str; 5] = [
 ];
 
 /// What a page says, all of it: in the place of a gauge that lacks, no number is right.
-fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
+pub(crate) fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
     let numbers = GAUGES.map(|name| metrics.sum(name).and_then(whole));
     match numbers {
         [Some(term), Some(saved), Some(leader), Some(committed), Some(applied)] => {
@@ -101,7 +101,7 @@ fn raft_line(node: u64, process: u32, time_ns: u64, metrics: &Metrics) -> Line {
 }
 
 /// A gauge that counts: no number of a run comes near those that a float cannot hold.
-pub(crate) fn whole(value: f64) -> Option<u64> {
+fn whole(value: f64) -> Option<u64> {
     format!("{value:.0}").parse().ok()
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use openshell_chaos::{Bug, Point};
 use openshell_client::{CallError, Uuid, methods};
 use openshell_proto::cluster::TransferLeadershipRequest;
-use openshell_tests::{Api, Cluster, ClusterOptions, eventually, profile};
+use openshell_tests::{Api, Cluster, ClusterOptions, eventually, profile, scrape};
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
@@ -18,7 +18,7 @@ use super::damaged_log;
 use crate::checker::{self, Expectations, Finding, Findings};
 use crate::history::{Line, Position, Topic};
 use crate::ledger::Ledger;
-use crate::observer::whole;
+use crate::observer::raft_line;
 
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// How long somebody waits for the answer to a write.
@@ -105,45 +105,44 @@ async fn stands_still(cluster: &Cluster, ledger: &mut Ledger, node: u64) -> anyh
     eventually("a disk that stands still", LIMIT, async || cluster.has_sprung(node).then_some(())).await
 }
 
-/// The term of a node, and who leads as it knows: 0 for nobody.
-async fn standing(cluster: &Cluster, node: u64) -> anyhow::Result<(u64, u64)> {
+/// The term of a node, as it says.
+async fn term_of(cluster: &Cluster, node: u64) -> anyhow::Result<u64> {
     eventually("a node to say its term", LIMIT, async || {
         let status = cluster.statuses().await.into_iter().find(|status| status.node == node)?;
         let own = status.members.iter().find(|member| member.id == node)?;
-        Some((own.term, status.leader))
+        Some(own.term)
     })
     .await
 }
 
-/// The same in a history, said by the node in its `life`-th life, with the term that it has on disk.
-async fn sample(cluster: &Cluster, node: u64, life: u32, (term, leader): (u64, u64)) -> anyhow::Result<Line> {
-    let saved = cluster.gateway(node).metric("openshell_raft_saved_term").await.and_then(whole);
-    let saved = saved.context("a node says which term it has on disk")?;
-    Ok(Line::Raft { time_ns: 0, node, process: life, term, saved, leader, committed: 0, applied: 0 })
+/// How a node stands to Raft, as a run takes it down, in the node's `life`-th life.
+async fn sample(cluster: &Cluster, node: u64, life: u32) -> anyhow::Result<Line> {
+    let metrics = scrape(cluster.gateway(node).ports().metrics).await?;
+    Ok(raft_line(node, life, 0, &metrics))
 }
 
 async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
     let (mut cluster, mut ledger) = with_slow_disks(options, random).await?;
     let led = leader(&cluster).await?;
     let voter = cluster.ids().filter(|id| *id != led).choose(random).context("a cluster has followers")?;
-    let before = standing(&cluster, voter).await?;
+    let before = term_of(&cluster, voter).await?;
     stands_still(&cluster, &mut ledger, voter).await?;
     cluster.gateway_mut(led).kill()?;
     // Of the two that are left both must vote, for whichever of them.
-    let voted = eventually("a vote in a new term", LIMIT, async || {
-        standing(&cluster, voter).await.ok().filter(|(term, _)| *term > before.0)
+    eventually("a vote in a new term", LIMIT, async || {
+        term_of(&cluster, voter).await.ok().filter(|term| *term > before)
     })
     .await?;
-    let mut lines = vec![sample(&cluster, voter, 1, voted).await?];
+    let mut lines = vec![sample(&cluster, voter, 1).await?];
     for id in cluster.ids() {
         cluster.gateway_mut(id).kill()?;
     }
     cluster.take_trap_away(voter);
     cluster.gateway_mut(voter).start()?;
+    term_of(&cluster, voter).await?;
     // Alone it elects nobody, and its term is the one that it remembers.
     for _ in 0..20 {
-        let standing = standing(&cluster, voter).await?;
-        lines.push(sample(&cluster, voter, 2, standing).await?);
+        lines.push(sample(&cluster, voter, 2).await?);
     }
     checker::judge(&lines, &Expectations::default())
 }

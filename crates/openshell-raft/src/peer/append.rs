@@ -20,7 +20,7 @@ use super::lend::{Lender, lend};
 use super::links::{Client, within};
 use super::messages;
 use super::network::{malformed, rpc_error};
-use super::unanswered::{Outgoing, Unanswered};
+use super::unanswered::{Unanswered, noted};
 
 /// How long a stream may take to open, connecting and handshake included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,21 +37,12 @@ pub(super) struct Ends {
 /// Answers of the type `T`, to requests of the type `S`.
 struct Answers<T, S> {
     stream: T,
-    /// No request is made for longer than answers are read.
+    /// No request is made for longer than answers are read: dropped before what lets requests go on.
     _requests: Lender<S>,
-    counting: Counting,
+    unanswered: Unanswered,
     looks: Interval,
     ends: Ends,
     silence_max: Duration,
-}
-
-/// Lets requests go on, or end, once no answer is read any more.
-struct Counting(Unanswered);
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        self.0.counted();
-    }
 }
 
 type Item = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
@@ -69,10 +60,9 @@ pub(super) async fn pipeline<'s, S>(
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
-    let unanswered = Unanswered::default();
     let (lender, input) = lend(input);
     // Noted before it goes, so that a stream that ends without any answer is not taken for one that is done.
-    let mut outgoing = Outgoing::new(input, unanswered.clone());
+    let (unanswered, mut outgoing) = noted(input);
     let Some(first) = outgoing.next().await else { return Ok(futures::stream::empty().boxed()) };
     let requests = futures::stream::iter([first]).chain(outgoing);
     let stream = within(OPEN_TIMEOUT, client.append_stream(requests))
@@ -80,7 +70,7 @@ where
         .map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, ends.node, ends.target, OPEN_TIMEOUT))?;
     let mut looks = interval(silence_max / LOOKS);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let answers = Answers { stream, _requests: lender, counting: Counting(unanswered), looks, ends, silence_max };
+    let answers = Answers { stream, _requests: lender, unanswered, looks, ends, silence_max };
     Ok(futures::stream::unfold(Some(answers), next).boxed())
 }
 
@@ -90,7 +80,7 @@ where
 {
     let mut answers = answers?;
     // It asks for the next answer once it is through with the one before.
-    answers.counting.0.counted();
+    answers.unanswered.counted();
     loop {
         tokio::select! {
             biased;
@@ -119,9 +109,9 @@ impl<T, S> Answers<T, S> {
             answer.map_err(|status| rpc_error(&status, RPCTypes::AppendEntries, node, target, self.silence_max));
         let item = answer.and_then(|answer| messages::read_append_response(answer).map_err(|error| malformed(&error)));
         match &item {
-            Ok(Ok(matching)) => self.counting.0.answered(*matching).then_some(item),
+            Ok(Ok(matching)) => self.unanswered.answered(*matching).then_some(item),
             Ok(Err(_)) | Err(_) => {
-                self.counting.0.failed();
+                self.unanswered.failed();
                 Some(item)
             }
         }
@@ -129,14 +119,13 @@ impl<T, S> Answers<T, S> {
 
     fn overdue(&self) -> Option<RPCError<TypeConfig>> {
         let Ends { node: id, target } = self.ends;
-        (self.counting.0.longest()? > self.silence_max)
+        (self.unanswered.longest()? > self.silence_max)
             .then(|| Timeout { action: RPCTypes::AppendEntries, id, target, timeout: self.silence_max }.into())
     }
 
     fn ended_early(&self) -> Option<RPCError<TypeConfig>> {
         let target = self.ends.target;
-        self.counting
-            .0
+        self.unanswered
             .longest()
             .map(|_| Unreachable::from_string(format!("node {target} ended the stream before it answered all")).into())
     }
@@ -158,7 +147,7 @@ mod tests {
         let answers = Answers {
             stream: stream::iter(said.iter().map(answer).collect::<Vec<_>>()),
             _requests: lender,
-            counting: Counting(sent(requests)),
+            unanswered: sent(requests),
             looks: interval(Duration::from_secs(1)),
             ends: Ends { node: 1, target: 2 },
             silence_max: Duration::from_secs(4),
@@ -193,7 +182,7 @@ mod tests {
         let answers = Answers {
             stream: stream::pending(),
             _requests: lender,
-            counting: Counting(sent(&[(4, 5)])),
+            unanswered: sent(&[(4, 5)]),
             looks: interval(silence_max / LOOKS),
             ends: Ends { node: 1, target: 2 },
             silence_max,

@@ -23,26 +23,20 @@ use super::messages;
 /// One request that was sent.
 struct Sent {
     at: Instant,
-    previous: Option<LogId>,
     last: Option<LogId>,
 }
 
 impl Sent {
     fn of(request: &AppendEntriesRequest<TypeConfig>) -> Self {
-        let previous = request.prev_log_id;
-        let last = request.entries.last().map(|entry| entry.log_id).or(previous);
-        Self { at: Instant::now(), previous, last }
-    }
-
-    /// Whether openraft takes an answer that all is there up to `matching` for one to this.
-    fn is_met_by(&self, matching: Option<LogId>) -> bool {
-        self.last <= matching || self.previous < matching
+        let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        Self { at: Instant::now(), last }
     }
 }
 
+/// What both halves of a stream reach.
 #[derive(Default)]
 struct Inside {
-    /// Oldest first.
+    /// Oldest first: none ends before an earlier one does.
     sent: VecDeque<Sent>,
     /// openraft has an answer in hand, and may not have counted it.
     is_counting: bool,
@@ -50,33 +44,46 @@ struct Inside {
     sender: Option<Waker>,
 }
 
-/// What the two halves of a stream share.
-#[derive(Clone, Default)]
-pub(super) struct Unanswered(Arc<Mutex<Inside>>);
+type Shared = Arc<Mutex<Inside>>;
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Inside> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who reads the answers: dropping this lets the requests go on, or end.
+pub(super) struct Unanswered(Shared);
+
+/// The requests as they go out.
+pub(super) struct Outgoing<S> {
+    requests: S,
+    shared: Shared,
+}
+
+/// Parts a stream of requests into the requests themselves and what is known of those without an answer.
+pub(super) fn noted<S>(requests: S) -> (Unanswered, Outgoing<S>) {
+    let shared = Shared::default();
+    (Unanswered(Arc::clone(&shared)), Outgoing { requests, shared })
+}
 
 impl Unanswered {
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the oldest request for answered: nothing or an error comes after it.
+    /// Takes the oldest request for failed: what became of it is not counted.
     pub(super) fn failed(&self) {
-        self.inside().sent.pop_front();
+        lock(&self.0).sent.pop_front();
     }
 
     /// Takes the oldest request for answered, with all there up to `matching`. Whether openraft may hear of it;
     /// if so, it is counting until [`Unanswered::counted`].
     pub(super) fn answered(&self, matching: Option<LogId>) -> bool {
-        let mut inside = self.inside();
+        let mut inside = lock(&self.0);
         inside.sent.pop_front();
-        inside.is_counting = !inside.sent.iter().any(|later| later.is_met_by(matching));
+        inside.is_counting = inside.sent.front().is_none_or(|next| next.last > matching);
         inside.is_counting
     }
 
     /// openraft has counted what it was given, or counts no more.
     pub(super) fn counted(&self) {
         let sender = {
-            let mut inside = self.inside();
+            let mut inside = lock(&self.0);
             inside.is_counting = false;
             inside.sender.take()
         };
@@ -87,19 +94,13 @@ impl Unanswered {
 
     /// For how long the oldest request has waited; none when none does.
     pub(super) fn longest(&self) -> Option<Duration> {
-        self.inside().sent.front().map(|oldest| oldest.at.elapsed())
+        lock(&self.0).sent.front().map(|oldest| oldest.at.elapsed())
     }
 }
 
-/// The requests as they go out.
-pub(super) struct Outgoing<S> {
-    requests: S,
-    unanswered: Unanswered,
-}
-
-impl<S> Outgoing<S> {
-    pub(super) fn new(requests: S, unanswered: Unanswered) -> Self {
-        Self { requests, unanswered }
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.counted();
     }
 }
 
@@ -107,19 +108,21 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> Stream for Outg
     type Item = AppendRequest;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<AppendRequest>> {
-        let Self { requests, unanswered } = &mut *self;
+        let Self { requests, shared } = &mut *self;
         // Held while openraft is asked: it notes the request as sent, and no answer may come between that and
         // our own note.
-        let mut inside = unanswered.inside();
+        let mut inside = lock(shared);
         if inside.is_counting {
             inside.sender = Some(context.waker().clone());
             return Poll::Pending;
         }
-        requests.poll_next_unpin(context).map(|request| {
-            let request = request?;
-            inside.sent.push_back(Sent::of(&request));
-            Some(messages::append_request(&request))
-        })
+        let polled = requests.poll_next_unpin(context);
+        if let Poll::Ready(Some(request)) = &polled {
+            inside.sent.push_back(Sent::of(request));
+        }
+        // Answers need not wait for what follows, which copies entries.
+        drop(inside);
+        polled.map(|request| request.as_ref().map(messages::append_request))
     }
 }
 
@@ -146,9 +149,9 @@ pub(super) mod tests {
     }
 
     pub(in crate::peer) fn sent(requests: &[(u64, u64)]) -> Unanswered {
-        let unanswered = Unanswered::default();
+        let (unanswered, _outgoing) = noted(stream::empty::<()>());
         let notes = requests.iter().map(|(previous, last)| Sent::of(&request(*previous, *last)));
-        unanswered.inside().sent.extend(notes);
+        lock(&unanswered.0).sent.extend(notes);
         unanswered
     }
 
@@ -173,9 +176,7 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn while_an_answer_is_counted_no_further_request_is_made() {
-        let unanswered = Unanswered::default();
-        let requests = stream::iter([request(4, 5), request(5, 5)]);
-        let mut outgoing = Outgoing::new(requests, unanswered.clone());
+        let (unanswered, mut outgoing) = noted(stream::iter([request(4, 5), request(5, 5)]));
         assert_eq!(outgoing.next().await, Some(messages::append_request(&request(4, 5))));
         assert!(unanswered.answered(Some(log_id(5))));
         assert!(futures::poll!(outgoing.next()).is_pending(), "the answer would count for the next one too");

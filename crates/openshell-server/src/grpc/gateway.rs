@@ -133,7 +133,6 @@ impl Gateway {
 
     /// Answers a unary call.
     pub(crate) async fn answer(self: &Arc<Self>, method: &Method, context: &Context, request: Bytes) -> Answer {
-        let here = self.here();
         let answered = async {
             context.permit(&method.rule)?;
             self.takes_part()?;
@@ -145,8 +144,9 @@ impl Gateway {
                     Err(Status::internal("a stream was called as a unary method"))
                 }
                 Handler::Node(answer) => {
+                    let at = self.here();
                     let reply = answer(Arc::clone(self), context.principal.clone(), request).await;
-                    Ok(Answer { reply, at: here, settled: false })
+                    Ok(Answer { reply, at, settled: false })
                 }
                 Handler::Query(query) => {
                     let state = self.state_for(method, context).await?;
@@ -173,8 +173,9 @@ impl Gateway {
                 Handler::Decide { prepare, finish } => {
                     // What does not even decode needs no leader.
                     prepare(&request)?;
-                    context.fits(&self.cluster.state())?;
-                    if let Some(seen) = context.least_revision().filter(|seen| *seen > here.revision) {
+                    let state = self.cluster.state();
+                    context.fits(&state)?;
+                    if let Some(seen) = context.least_revision().filter(|seen| *seen > state.revision()) {
                         let state = self.at_least(seen, context.deadline).await?;
                         context.fits(&state)?;
                     }

@@ -13,6 +13,7 @@ mod starting;
 mod tokens;
 mod waiting;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,16 @@ struct Stage {
 
 impl Stage {
     async fn open(api: Api) -> Self {
+        Self::open_in(&std::env::temp_dir(), api).await
+    }
+
+    /// With what sandboxes keep under this folder.
+    async fn open_in(around: &Path, api: Api) -> Self {
         api.enable_providers_v2(true).await;
         let scene = Scene::open(api).await;
         let stored = scene.import(profile(PROVIDER, &["a0.example.com"])).await;
         scene.create_provider(PROVIDER, PROVIDER).await;
-        let folder = tempfile::Builder::new().prefix("openshell-sync-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new().prefix("openshell-sync-").tempdir_in(around).expect("a folder");
         Self { scene, stored, updates: 0, folder: Arc::new(folder) }
     }
 
@@ -88,7 +94,7 @@ impl Stage {
         let whole = token.with_extension("new");
         std::fs::write(&whole, &follower.token).expect("the token is written");
         std::fs::rename(whole, &token).expect("the token is in its place");
-        let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+        let text = |path: &Path| path.to_str().expect("text").to_owned();
         let flags = [
             ("--sandbox-id", follower.id.clone()),
             ("--token-file", text(&token)),

@@ -80,6 +80,9 @@ pub(crate) struct ScoreboardArguments {
     /// Which limits apply.
     #[arg(long, value_enum, default_value_t = Targets::Ci)]
     targets: Targets,
+    /// Adds what was measured to the rows of this folder, which makes the same board without the others.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -131,7 +134,9 @@ fn perform(command: &Command) -> anyhow::Result<u8> {
             say(&page.display().to_string());
             0
         }),
-        Command::Scoreboard(ScoreboardArguments { folders, targets }) => scoreboard::show(folders, *targets),
+        Command::Scoreboard(ScoreboardArguments { folders, targets, keep }) => {
+            scoreboard::show(folders, *targets, keep.as_deref())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod board;
 mod catalogue;
+mod kept;
 mod observed;
 mod results;
 mod row;
@@ -27,11 +28,12 @@ pub(crate) use row::{Measured, append};
 /// Name of the file in a folder.
 const FILE: &str = "scoreboard.json";
 
-/// The board of all these folders together. It is written into the last one.
+/// The board of all these folders together. It is written into the last one, and what was measured is added to the
+/// folder `kept`, if there is to be one.
 ///
 /// # Errors
-/// When a folder has nothing that was measured, or cannot be read or written.
-fn of_folders(folders: &[PathBuf], targets: Targets) -> anyhow::Result<Board> {
+/// When a folder has nothing that was measured, or cannot be read or written; and when what is to be kept is already.
+fn of_folders(folders: &[PathBuf], targets: Targets, kept: Option<&Path>) -> anyhow::Result<Board> {
     let mut measured = Vec::new();
     for folder in folders {
         let found = measured_in(folder)?;
@@ -41,6 +43,9 @@ fn of_folders(folders: &[PathBuf], targets: Targets) -> anyhow::Result<Board> {
     let board = Board::of(&measured, targets);
     if let Some(last) = folders.last() {
         write(last, FILE, &board)?;
+    }
+    if let Some(kept) = kept {
+        kept::keep(&measured, kept)?;
     }
     Ok(board)
 }
@@ -90,13 +95,13 @@ fn measured_in(folder: &Path) -> anyhow::Result<Vec<Measured>> {
     Ok(measured)
 }
 
-/// Prints the board of these folders, and makes the page of the last one again, if a run left it. What the program ends
-/// with.
+/// Prints the board of these folders, and makes the page of the last one again, if a run left it. What was measured is
+/// added to the folder `kept`, if there is to be one. What the program ends with.
 ///
 /// # Errors
 /// As [`of_folders`].
-pub(crate) fn show(folders: &[PathBuf], targets: Targets) -> anyhow::Result<u8> {
-    let board = of_folders(folders, targets)?;
+pub(crate) fn show(folders: &[PathBuf], targets: Targets, kept: Option<&Path>) -> anyhow::Result<u8> {
+    let board = of_folders(folders, targets, kept)?;
     report::say(&table(&board));
     if let Some(run) = folders.last().filter(|folder| report::lines(folder).is_ok()) {
         report::rebuild(run)?;

@@ -13,11 +13,26 @@ fn measurements_of_several_folders_make_one_board_in_the_last_of_them() {
     append(one.path(), &[measured("3.p50", 0.4, "s", 20)]).unwrap();
     append(other.path(), &[measured("3.max", 0.9, "s", 20), measured("3.max", 1.0, "s", 5)]).unwrap();
     let folders = [one.path().to_owned(), other.path().to_owned()];
-    let board = of_folders(&folders, Targets::Ci).unwrap();
+    let board = of_folders(&folders, Targets::Ci, None).unwrap();
     assert_eq!(board.count(Standing::Passed), 2, "{}", board.verdict());
     assert_eq!(of_folder(other.path()).unwrap(), board);
     assert!(!one.path().join(FILE).exists());
-    assert_eq!(show(&folders, Targets::Ci).unwrap(), 2, "the other rows are missing");
+    assert_eq!(show(&folders, Targets::Ci, None).unwrap(), 2, "the other rows are missing");
+}
+
+#[test]
+fn what_is_kept_makes_the_same_board_and_is_kept_once() {
+    let [one, other, kept] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    append(one.path(), &[measured("3.p50", 0.4, "s", 20)]).unwrap();
+    append(other.path(), &[measured("7.silent", 0.0, "injections", 120)]).unwrap();
+    let [first, second] = [one.path().to_owned(), other.path().to_owned()];
+    let place = kept.path().join("of today");
+    show(std::slice::from_ref(&first), Targets::Ci, Some(&place)).unwrap();
+    show(std::slice::from_ref(&second), Targets::Ci, Some(&place)).unwrap();
+    let again = show(&[first.clone(), second.clone()], Targets::Ci, Some(&place)).unwrap_err().to_string();
+    assert!(again.contains("3.p50 of seeds [7]") && again.contains("already"), "{again}");
+    let board = of_folders(&[first, second], Targets::Ci, None).unwrap();
+    assert_eq!(of_folders(&[place], Targets::Ci, None).unwrap(), board);
 }
 
 #[test]
@@ -42,7 +57,7 @@ fn a_page_that_is_made_without_a_board_goes_by_the_profile_too() {
 #[test]
 fn a_folder_in_which_nothing_was_measured_is_an_error() {
     let empty = tempfile::tempdir().unwrap();
-    let error = of_folders(&[empty.path().to_owned()], Targets::Ci).unwrap_err();
+    let error = of_folders(&[empty.path().to_owned()], Targets::Ci, None).unwrap_err();
     assert!(format!("{error:#}").contains("rows.json"), "{error:#}");
 }
 

@@ -43,8 +43,7 @@ impl Disk {
     /// # Errors
     /// When the system refuses; nothing is left then.
     pub(crate) fn new(label: &str) -> anyhow::Result<Self> {
-        let prefix = format!("{}-{label}-", mark::own()?);
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let folder = mark::folder_for(label)?;
         let (image, mount) = (folder.path().join("image"), folder.path().join("disk"));
         File::create(&image)?.set_len(SIZE)?;
         fs::create_dir(&mount)?;

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use openshell_tests::process_began;
+use tempfile::TempDir;
 
 const PREFIX: &str = "openshell-chaos";
 
@@ -11,6 +12,15 @@ pub(super) fn own() -> anyhow::Result<String> {
     let process = std::process::id();
     let began = process_began(process).context("this process is not in the process table")?;
     Ok(format!("{PREFIX}-{process}-{began}"))
+}
+
+/// A temporary folder for something of this run. When the run is killed the next one removes it.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn folder_for(what: &str) -> anyhow::Result<TempDir> {
+    let prefix = format!("{}-{what}-", own()?);
+    tempfile::Builder::new().prefix(&prefix).tempdir().with_context(|| format!("making a folder for {what}"))
 }
 
 /// Whether a word is one of a run whose process is gone.

@@ -30,6 +30,7 @@ pub(crate) use doctor::{Format, doctor};
 pub(crate) use facts::facts;
 pub(crate) use group::{Group, Scarce};
 pub(crate) use link::{Late, Passed, inside, reset_connections};
+pub(crate) use mark::folder_for;
 pub(crate) use rootless::{Entered, enter};
 pub(crate) use sweep::sweep;
 pub(crate) use thin::Thin;

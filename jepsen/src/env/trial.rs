@@ -131,7 +131,7 @@ fn shutdown() -> anyhow::Result<&'static str> {
 }
 
 fn memory_files() -> anyhow::Result<&'static str> {
-    let folder = tempfile::Builder::new().prefix(&format!("{}-memory-", mark::own()?)).tempdir()?;
+    let folder = mark::folder_for("memory")?;
     let place = folder.path().to_str().context("a path that is no text")?;
     run_program("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", place], "")?;
     let full = fs::write(folder.path().join("file"), vec![0; 2 << 20]);

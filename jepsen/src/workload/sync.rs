@@ -19,6 +19,7 @@ use super::part::{self, Part, Tasks};
 use super::profiles::Profiles;
 use super::running::note_follower;
 use super::{Shared, Workload};
+use crate::env;
 use crate::history::{Action, Edit, Line, Outcome, Position};
 use crate::recorder::Recorder;
 
@@ -50,7 +51,7 @@ impl Sync {
         room.compose_rules().await?;
         room.profiles(&shared.recorder, Workload::Sync, vec![allowing(KEY, "first")]).await?;
         room.provider(PROVIDER, KEY).await?;
-        let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-sync-").tempdir()?);
+        let folder = Arc::new(env::folder_for("sync")?);
         let mut followers = Vec::new();
         for number in 0..SANDBOXES {
             followers.push(Followed::new(&room, &format!("box-{number}"), &[PROVIDER], &folder).await?);

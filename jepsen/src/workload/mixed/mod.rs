@@ -27,6 +27,7 @@ use super::part::{self, Part, Tasks};
 use super::register::plain;
 use super::time::new_id;
 use super::{Shared, Workload};
+use crate::env;
 use crate::history::{Action, Outcome};
 use message::{Maker, Pool};
 
@@ -80,7 +81,7 @@ impl Mixed {
         room.sandbox(ATTACHED, &[]).await?;
         let kept_id = room.sandbox(KEPT, &[KEPT]).await?;
         let token = room.token(KEPT).await?;
-        let folder = Arc::new(tempfile::Builder::new().prefix("openshell-jepsen-mixed-").tempdir()?);
+        let folder = Arc::new(env::folder_for("mixed")?);
         let followed = Followed::new(&room, lifecycle::FOLLOWED, &[], &folder).await?;
         let canary = Arc::clone(&shared.wishes.canary);
         let issuer = issuer::beside(&shared.nodes, &canary)?;

@@ -6,7 +6,6 @@
 mod arrivals;
 mod figures;
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -15,7 +14,7 @@ use openshell_client::{Tls, methods};
 use openshell_proto::sync::GetRolloutRequest;
 use openshell_proto::v1::ProviderProfile;
 use openshell_sync::{Position, Standing};
-use openshell_tests::{Cluster, Follower, Scene, followers, policy_allowing, profile};
+use openshell_tests::{Cluster, Follower, Scene, folder_in_memory, followers, policy_allowing, profile};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -27,8 +26,6 @@ use crate::times::{READY_MAX, Times};
 /// The profile of some, and that of everybody.
 const SOME: &str = "measured";
 const ALL: &str = "everyone";
-/// Memory that is a disk, where the machine has it.
-const SHM: &str = "/dev/shm";
 /// After the start, until what was recorded of it is over.
 const SETTLE: Duration = Duration::from_secs(15);
 /// Nothing happens for so long while it is measured what that costs.
@@ -75,21 +72,9 @@ pub(crate) async fn measure(clients: u16, using: u16, updates: u16, runs: u16) -
 
 /// A folder for the state of those who follow, in memory where there is such a place; and what it is.
 fn place() -> anyhow::Result<(TempDir, String)> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let is_in_memory = |place: &Path| {
-        let mut mounts = mounts.lines().map(|line| line.split(' '));
-        mounts.any(|mut words| words.nth(1).map(Path::new) == Some(place) && words.next() == Some("tmpfs"))
-    };
-    let make = |place: &Path| tempfile::Builder::new().prefix("openshell-bench-sync-").tempdir_in(place);
-    let (shm, temporary) = (PathBuf::from(SHM), std::env::temp_dir());
-    for place in [&shm, &temporary].into_iter().filter(|place| is_in_memory(place)) {
-        if let Ok(folder) = make(place) {
-            let told = format!("{} (tmpfs)", folder.path().display());
-            return Ok((folder, told));
-        }
-    }
-    let folder = make(&temporary).context("a folder for state directories")?;
-    let told = format!("{} (no tmpfs: the disk is measured, too)", folder.path().display());
+    let (folder, is_in_memory) = folder_in_memory("openshell-bench-sync-").context("a folder for state directories")?;
+    let kind = if is_in_memory { "tmpfs" } else { "no tmpfs: the disk is measured, too" };
+    let told = format!("{} ({kind})", folder.path().display());
     Ok((folder, told))
 }
 

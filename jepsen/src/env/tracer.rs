@@ -11,9 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// It takes hold of one thread after the other, and lets go of them so too, each as soon as that is through with
-/// what it asked of the system: of a busy machine, or of a disk that others are slow with, that is long. It has been
-/// seen to wait for ever for a process that ended meanwhile.
+/// what it asked of the system: of a busy machine, or of a disk that others are slow with, that is long.
 const ATTACH_LIMIT: Duration = Duration::from_secs(30);
+/// Then it is ended: it has been seen to wait for ever for a process that ended meanwhile.
 const DETACH_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -84,15 +84,13 @@ impl Tracer {
             kill(Pid::from_raw(i32::try_from(self.strace.id())?), Signal::SIGTERM)?;
         }
         let limit = Instant::now() + patience;
-        while self.strace.try_wait()?.is_none() {
-            if Instant::now() > limit {
-                // The system lets go of whom a tracer held that is no more; a sync that it was about to spoil fails.
-                self.strace.kill()?;
-                self.strace.wait()?;
-                break;
-            }
+        while self.strace.try_wait()?.is_none() && Instant::now() < limit {
             std::thread::sleep(LOOK_EVERY);
         }
+        // If it is there still: the system lets go of whom a tracer held that is no more, and a sync that it was about
+        // to spoil fails.
+        self.strace.kill()?;
+        self.strace.wait()?;
         Ok(())
     }
 }

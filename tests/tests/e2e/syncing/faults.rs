@@ -3,7 +3,6 @@
 //! in between.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use openshell_client::Tls;
@@ -22,17 +21,13 @@ const SANDBOXES: usize = 200;
 /// So many follow a node that is hurt at least, or it is no trial: a third, but for those who found another one a little faster
 /// on a machine that has much to do.
 const LOSERS_MIN: usize = 25;
-/// From the end of a fault until everybody is current (issue: 3 s), beside what a change takes when nothing is
-/// wrong. A node that is dead is no fault any more: the others go on.
+/// From the end of a fault until everybody is current (issue: 3 s). A node that is dead is no fault any more:
+/// the others go on.
 const CURRENT_MAX: Duration = Duration::from_secs(3);
 /// A node that says nothing for so long is given up (`docs/sandboxes/sync.mdx`). Before, nobody can know.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long profiles change while a fault lasts.
 const FAULT: Duration = Duration::from_secs(8);
-
-/// What a crowd keeps: each sandbox has a disk of its own, and 200 of them on the one disk of their gateways would
-/// wait for that. In memory, where there is such a folder.
-const KEPT: &str = "/dev/shm";
 
 /// One crowd at a time: two of them would wait for each other's processor, and not for their gateways.
 static ROOM: Mutex<()> = Mutex::const_new(());
@@ -43,16 +38,13 @@ struct Trial {
     stage: Stage,
     followers: Vec<Follower>,
     program: Option<(SyncProcess, Follower)>,
-    /// Within so much everybody is current.
-    current_max: Duration,
     _room: MutexGuard<'static, ()>,
 }
 
 impl Trial {
     async fn begin(cluster: Cluster, tls: Tls) -> Self {
         let room = ROOM.lock().await;
-        let kept = Some(PathBuf::from(KEPT)).filter(|folder| folder.is_dir()).unwrap_or_else(std::env::temp_dir);
-        let mut stage = Stage::open_in(&kept, cluster.api_of_all()).await;
+        let mut stage = Stage::open_for_a_crowd(cluster.api_of_all()).await;
         let mut followers = stage.followers(SANDBOXES).await;
         start_beside_the_nodes(&mut followers, &cluster, &tls).await;
         let program = match tls {
@@ -66,11 +58,7 @@ impl Trial {
         };
         let first = stage.update().await;
         all_have(&followers, &stage.host(), first, LIMIT).await;
-        let changing = Instant::now();
-        let second = stage.update().await;
-        all_have(&followers, &stage.host(), second, LIMIT).await;
-        let current_max = CURRENT_MAX + changing.elapsed();
-        Self { cluster, stage, followers, program, current_max, _room: room }
+        Self { cluster, stage, followers, program, _room: room }
     }
 
     /// Changes the profile for a while, while everybody has something on disk and in force.
@@ -90,7 +78,7 @@ impl Trial {
 
     /// Everybody has the last change within the limit after the fault's end, and one that comes now.
     async fn end(mut self, last: Position) {
-        all_have(&self.followers, &self.stage.host(), last, self.current_max).await;
+        all_have(&self.followers, &self.stage.host(), last, CURRENT_MAX).await;
         let now = self.stage.update().await;
         let host = self.stage.host();
         all_have(&self.followers, &host, now, LIMIT).await;
@@ -111,12 +99,11 @@ impl Trial {
         let before = self.stage.update().await;
         all_have(&self.followers, &self.stage.host(), before, LIMIT).await;
         self.cluster.kill(victim);
-        let found =
-            all_are(&self.followers, "every sandbox to be current at another node", self.current_max, |follower| {
-                is_current_elsewhere(follower, victim, before)
-            });
+        let found = all_are(&self.followers, "every sandbox to be current at another node", CURRENT_MAX, |follower| {
+            is_current_elsewhere(follower, victim, before)
+        });
         let (changed, ()) = tokio::join!(self.stage.update(), found);
-        all_have(&self.followers, &self.stage.host(), changed, self.current_max).await;
+        all_have(&self.followers, &self.stage.host(), changed, CURRENT_MAX).await;
     }
 
     /// Pauses a node while profiles change. Those who follow another one are current within the limit once there
@@ -132,8 +119,8 @@ impl Trial {
         // Acknowledged: the others have a leader.
         let changed = self.stage.update().await;
         let host = self.stage.host();
-        let late = noticed.max(Instant::now()) + self.current_max;
-        all_are(&self.followers, "those of other nodes to have the newest", self.current_max, |follower| {
+        let late = noticed.max(Instant::now()) + CURRENT_MAX;
+        all_are(&self.followers, "those of other nodes to have the newest", CURRENT_MAX, |follower| {
             lost.contains(&follower.name) || has(follower, &host, changed)
         })
         .await;

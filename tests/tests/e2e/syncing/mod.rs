@@ -13,7 +13,6 @@ mod starting;
 mod tokens;
 mod waiting;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +21,16 @@ use openshell_proto::sandbox::SandboxPolicy;
 use openshell_proto::v1::ProviderProfile;
 use openshell_sync::{Position, Standing};
 use openshell_tests::{
-    Api, Cluster, ClusterOptions, Follower, Scene, eventually, layered_hosts, policy_allowing, profile,
+    Api, Cluster, ClusterOptions, Follower, Scene, eventually, folder_in_memory, layered_hosts, policy_allowing,
+    profile,
 };
 use tempfile::TempDir;
 
 /// For what no promise is made about.
 const LIMIT: Duration = Duration::from_secs(90);
 const PROVIDER: &str = "moving";
+/// How the names of folders begin in which sandboxes keep what they have.
+const FOLDER: &str = "openshell-sync-";
 
 /// A workspace with a profile that changes and a provider of it.
 struct Stage {
@@ -40,16 +42,22 @@ struct Stage {
 
 impl Stage {
     async fn open(api: Api) -> Self {
-        Self::open_in(&std::env::temp_dir(), api).await
+        let folder = tempfile::Builder::new().prefix(FOLDER).tempdir().expect("a folder");
+        Self::open_in(folder, api).await
     }
 
-    /// With what sandboxes keep under this folder.
-    async fn open_in(around: &Path, api: Api) -> Self {
+    /// For many sandboxes on one machine: what they keep is in memory.
+    async fn open_for_a_crowd(api: Api) -> Self {
+        let (folder, _) = folder_in_memory(FOLDER).expect("a folder");
+        Self::open_in(folder, api).await
+    }
+
+    /// With what sandboxes keep in this folder.
+    async fn open_in(folder: TempDir, api: Api) -> Self {
         api.enable_providers_v2(true).await;
         let scene = Scene::open(api).await;
         let stored = scene.import(profile(PROVIDER, &["a0.example.com"])).await;
         scene.create_provider(PROVIDER, PROVIDER).await;
-        let folder = tempfile::Builder::new().prefix("openshell-sync-").tempdir_in(around).expect("a folder");
         Self { scene, stored, updates: 0, folder: Arc::new(folder) }
     }
 
@@ -94,7 +102,7 @@ impl Stage {
         let whole = token.with_extension("new");
         std::fs::write(&whole, &follower.token).expect("the token is written");
         std::fs::rename(whole, &token).expect("the token is in its place");
-        let text = |path: &Path| path.to_str().expect("text").to_owned();
+        let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
         let flags = [
             ("--sandbox-id", follower.id.clone()),
             ("--token-file", text(&token)),

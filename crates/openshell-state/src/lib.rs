@@ -38,6 +38,7 @@ pub use key::Key;
 pub use record::{DraftChunk, PolicyRevision, Record, Value};
 pub use refusal::{Code, Refusal};
 pub use requests::{Memory, RequestId, RequestMemory};
+pub use snapshot::Loader;
 pub use state::{Entry, State};
 pub use touched::Concerned;
 

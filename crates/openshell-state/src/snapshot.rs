@@ -100,6 +100,21 @@ impl State {
         marks: &StateMarks,
         items: impl IntoIterator<Item = Result<SnapshotItem, Fault>>,
     ) -> Result<Self, Fault> {
+        let mut loader = Loader::new(marks);
+        for item in items {
+            loader.add(item?)?;
+        }
+        Ok(loader.finish())
+    }
+}
+
+/// A state that is put together item by item, so that its items need not all be in memory beside it.
+pub struct Loader(State);
+
+impl Loader {
+    /// What marks alone make.
+    #[must_use]
+    pub fn new(marks: &StateMarks) -> Self {
         let mut state = State::empty();
         state.revision = marks.revision;
         state.last_time_ms = marks.last_time_ms;
@@ -107,30 +122,39 @@ impl State {
         if marks.forgotten_through_ms != 0 {
             state.digest.add(Item::Forgotten, b"", &marks.forgotten_through_ms.to_le_bytes());
         }
-        for item in items {
-            state.load(item?)?;
-        }
-        state.begin_touched();
-        Ok(state)
+        Self(state)
     }
 
-    fn load(&mut self, item: SnapshotItem) -> Result<(), Fault> {
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// [`Fault`] when the item does not mean anything to this build; no retry helps.
+    pub fn add(&mut self, item: SnapshotItem) -> Result<(), Fault> {
+        let Self(state) = self;
         let incomplete = |part| Fault::Incomplete { what: "a stored item", part };
         match item.item.ok_or_else(|| incomplete("its content"))? {
             SnapshotKind::Record(KeyedRecord { key, record }) => {
                 let key = Key::from_proto(&key.ok_or_else(|| incomplete("its key"))?)?;
                 let record = Record::from_proto(&key, record.ok_or_else(|| incomplete("its record"))?)?;
-                self.put(&key, None, Some(Arc::new(record)));
+                state.put(&key, None, Some(Arc::new(record)));
             }
             SnapshotKind::Fence(FenceMark { key, revision }) => {
                 let key = Key::from_proto(&key.ok_or_else(|| incomplete("its key"))?)?;
-                self.touch(&key, revision);
+                state.touch(&key, revision);
             }
             SnapshotKind::Request(request) => {
                 let id = RequestId::from_bytes(&request.request_id).ok_or_else(|| incomplete("a UUIDv7"))?;
-                self.remember(id, Arc::new(request));
+                state.remember(id, Arc::new(request));
             }
         }
         Ok(())
+    }
+
+    /// The state with all that was added. Its digest is computed from the items; the caller compares it.
+    #[must_use]
+    pub fn finish(self) -> State {
+        let Self(mut state) = self;
+        state.begin_touched();
+        state
     }
 }

@@ -93,7 +93,7 @@ impl History {
         let mut inner = Inner { floor, ..Inner::default() };
         disk.scan(Family::History, &[], &END, &mut |key, value| {
             let revision = revision_of(key)?;
-            inner.keep(Kept { revision, bytes: value.len(), time_ms: decode(revision, value)?.time_ms });
+            inner.keep(Kept { revision, bytes: value.len(), time_ms: stamp(revision, value)? });
             Ok(ControlFlow::Continue(()))
         })?;
         // Revisions have gaps, and no digest covers the history: only the count tells a lost table.
@@ -287,12 +287,24 @@ fn encode(entry: &HistoryEntry) -> Vec<u8> {
     envelope::seal(&entry.encode_to_vec())
 }
 
-fn decode(revision: u64, value: &[u8]) -> io::Result<HistoryEntry> {
+fn decode<M: Message + Default>(revision: u64, value: &[u8]) -> io::Result<M> {
     let invalid = |error: &dyn std::fmt::Display| {
         io::Error::new(io::ErrorKind::InvalidData, format!("history entry {revision}: {error}"))
     };
     let content = envelope::open(value).map_err(|damage| invalid(&damage))?;
-    HistoryEntry::decode(content).map_err(|error| invalid(&error))
+    M::decode(content).map_err(|error| invalid(&error))
+}
+
+/// When an entry was written. A start asks for this of all that is kept, and for nothing else.
+fn stamp(revision: u64, value: &[u8]) -> io::Result<i64> {
+    decode(revision, value).map(|HistoryStamp { time_ms }| time_ms)
+}
+
+/// What [`stamp`] reads of a `log.HistoryEntry`: the rest of it is passed over, and no memory is taken for it.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct HistoryStamp {
+    #[prost(int64, tag = "2")]
+    time_ms: i64,
 }
 
 fn set_floor(batch: &mut Batch, floor: u64) {
@@ -306,4 +318,34 @@ fn set_count(batch: &mut Batch, count: usize) {
 fn revision_of(key: &[u8]) -> io::Result<u64> {
     let invalid = |_| io::Error::new(io::ErrorKind::InvalidData, format!("a history key of {} bytes", key.len()));
     key.try_into().map(u64::from_be_bytes).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use openshell_proto::log::Change;
+
+    use super::*;
+
+    #[test]
+    fn the_stamp_is_the_entrys_own_and_a_damaged_entry_has_none() {
+        let entry = HistoryEntry {
+            revision: 7,
+            time_ms: 1_700_000_000_123,
+            principal: "somebody".to_owned(),
+            rpc: "UpdateProvider".to_owned(),
+            request_id: vec![1; 16],
+            node: 3,
+            changes: vec![Change::default(); 3],
+            touches: Vec::new(),
+        };
+        let value = encode(&entry);
+        assert_eq!(stamp(7, &value).expect("a stamp"), entry.time_ms);
+        assert_eq!(decode::<HistoryEntry>(7, &value).expect("an entry"), entry);
+        for place in 0..value.len() {
+            let mut damaged = value.clone();
+            damaged[place] ^= 1;
+            let error = stamp(7, &damaged).expect_err("damage is noticed");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use rocksdb::{
     IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{Batch, Disk, Family, Step, Visit};
+use super::{Batch, Disk, END, Family, Step, Visit};
 use crate::envelope;
 use crate::fault::OpenError;
 
@@ -163,6 +163,14 @@ fn name_the_file(database: &Path, error: rocksdb::Error) -> io::Error {
     }
 }
 
+/// For reading all there is: in large pieces, and past the cache, in which nothing of it would be left in the end.
+fn all_at_once() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(false);
+    options.set_readahead_size(MIB);
+    options
+}
+
 fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -239,7 +247,8 @@ impl Disk for RocksDisk {
         if from >= to {
             return Ok(());
         }
-        let mut options = ReadOptions::default();
+        // To the end reads a start, and it reads all there is.
+        let mut options = if to == END { all_at_once() } else { ReadOptions::default() };
         // Both bounds, or the iterator walks the tombstones of all that was purged.
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
@@ -255,10 +264,9 @@ impl Disk for RocksDisk {
     #[expect(deprecated, reason = "deprecated for those who save time by it: nothing else reads what a range removed")]
     fn verify(&self) -> io::Result<()> {
         for family in Family::ALL {
-            let mut options = ReadOptions::default();
+            let mut options = all_at_once();
             // Blocks in which everything was removed as a range would be passed over.
             options.set_ignore_range_deletions(true);
-            options.fill_cache(false);
             let mut iterator = self.database.raw_iterator_cf_opt(self.family(family), options);
             iterator.seek_to_first();
             while iterator.valid() {

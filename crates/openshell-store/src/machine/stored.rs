@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use openshell_proto::log::snapshot_item::{FenceMark, Item, KeyedRecord};
 use openshell_proto::log::{Record, RememberedRequest, SnapshotItem, StateMarks};
-use openshell_state::{Fault, Key, State, StateChange};
+use openshell_state::{Fault, Key, Loader, State, StateChange};
 use prost::Message;
 
 use crate::disk::{Batch, Disk, END, Family, Half};
@@ -115,9 +115,10 @@ pub(crate) fn half(disk: &dyn Disk) -> io::Result<Half> {
 
 /// Reads the whole state back and compares its digest with the one stored.
 pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
-    let reading = OpenError::io("reading the state");
-    let (items, marks, position, digest) = half(disk).and_then(|half| read(disk, half)).map_err(reading)?;
-    let state = State::from_items(&marks, items.into_iter().map(Ok::<_, Fault>))?;
+    let (marks, position, digest) = beside(disk).map_err(OpenError::io("reading where the state is"))?;
+    let mut loading = Loading { loader: Loader::new(&marks), fault: None };
+    half(disk).and_then(|half| loading.read(disk, half)).map_err(OpenError::io("reading the state"))?;
+    let state = loading.finish()?;
     let found = state.digest();
     let expected = digest.unwrap_or_else(|| State::empty().digest().to_bytes());
     if found.to_bytes() != expected {
@@ -128,25 +129,8 @@ pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
     Ok((state, position))
 }
 
-type Stored = (Vec<SnapshotItem>, StateMarks, Position, Option<[u8; 32]>);
-
-fn read(disk: &dyn Disk, half: Half) -> io::Result<Stored> {
-    let mut items = Vec::new();
-    let mut visit = |item: Item| {
-        items.push(SnapshotItem { item: Some(item) });
-        Ok(ControlFlow::Continue(()))
-    };
-    disk.scan(Family::Records(half), &[], &END, &mut |key, value| {
-        let record = Record::decode(value).map_err(invalid)?;
-        visit(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) }))
-    })?;
-    disk.scan(Family::Fences(half), &[], &END, &mut |key, value| {
-        let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
-        visit(Item::Fence(FenceMark { key: Some(read_key(key)?), revision }))
-    })?;
-    disk.scan(Family::Requests(half), &[], &END, &mut |_, value| {
-        visit(Item::Request(RememberedRequest::decode(value).map_err(invalid)?))
-    })?;
+/// What is stored beside the items of the state.
+fn beside(disk: &dyn Disk) -> io::Result<(StateMarks, Position, Option<[u8; 32]>)> {
     let marks = match meta::read(disk, meta::MARKS)? {
         Some(bytes) => StateMarks::decode(bytes.as_slice()).map_err(invalid)?,
         None => StateMarks::default(),
@@ -155,7 +139,47 @@ fn read(disk: &dyn Disk, half: Half) -> io::Result<Stored> {
         applied: meta::read_message(disk, meta::APPLIED)?,
         membership: meta::read_message(disk, meta::MEMBERSHIP)?.unwrap_or_default(),
     };
-    Ok((items, marks, position, meta::read_array(disk, meta::DIGEST)?))
+    Ok((marks, position, meta::read_array(disk, meta::DIGEST)?))
+}
+
+/// A state that is being read. Item by item: a list of all of them would be as large as the state itself.
+struct Loading {
+    loader: Loader,
+    /// What the first item that means nothing to this build was met with; nothing was read after it.
+    fault: Option<Fault>,
+}
+
+impl Loading {
+    fn read(&mut self, disk: &dyn Disk, half: Half) -> io::Result<()> {
+        disk.scan(Family::Records(half), &[], &END, &mut |key, value| {
+            let record = Record::decode(value).map_err(invalid)?;
+            Ok(self.add(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) })))
+        })?;
+        disk.scan(Family::Fences(half), &[], &END, &mut |key, value| {
+            let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
+            Ok(self.add(Item::Fence(FenceMark { key: Some(read_key(key)?), revision })))
+        })?;
+        disk.scan(Family::Requests(half), &[], &END, &mut |_, value| {
+            Ok(self.add(Item::Request(RememberedRequest::decode(value).map_err(invalid)?)))
+        })
+    }
+
+    fn add(&mut self, item: Item) -> ControlFlow<()> {
+        if self.fault.is_none() {
+            self.fault = self.loader.add(SnapshotItem { item: Some(item) }).err();
+        }
+        match self.fault {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn finish(self) -> Result<State, Fault> {
+        match self.fault {
+            None => Ok(self.loader.finish()),
+            Some(fault) => Err(fault),
+        }
+    }
 }
 
 fn read_key(bytes: &[u8]) -> io::Result<openshell_proto::log::Key> {

@@ -8,6 +8,7 @@ use openshell_tests::{Access, ClusterOptions, http_get_at};
 use tokio::time::sleep;
 
 use super::figures::{failures, skipped};
+use super::progress::Progress;
 use super::writers::Writers;
 use crate::env::{Capability, Clock, Machine, NOTICED_AFTER_S, Shift};
 use crate::report::say;
@@ -57,6 +58,7 @@ pub(super) async fn measure(jumps: u64, seed: u64) -> anyhow::Result<Vec<Measure
         return Ok(vec![skipped(LOSSES, "faults", &why), skipped(CHANGES, "jumps", &why)]);
     }
     let mut tally = Tally::default();
+    let mut progress = Progress::new("jumps of a clock", jumps);
     for first in (0..jumps).step_by(usize::try_from(JUMPS_OF_A_CLUSTER)?) {
         let rig = Rig::new(ClusterOptions::default(), Equipment { apart: false, disks: false, clocks: true }).await?;
         for node in &rig.nodes {
@@ -64,6 +66,7 @@ pub(super) async fn measure(jumps: u64, seed: u64) -> anyhow::Result<Vec<Measure
         }
         let mut writers = Writers::open(&rig.accesses()).await?;
         for jump in first..(first + JUMPS_OF_A_CLUSTER).min(jumps) {
+            progress.done(jump);
             let (shift, is_leader) = kind(jump);
             tally.jump(&rig, &mut writers, shift, is_leader).await?;
         }

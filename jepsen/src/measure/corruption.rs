@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::figures::failures;
+use super::progress::Progress;
 use crate::ledger::Ledger;
 use crate::nemesis::{Fate, WAYS, injure, stop, way};
 use crate::report::say;
@@ -47,7 +48,9 @@ pub(super) async fn measure(rounds: u64, seed: u64) -> anyhow::Result<Vec<Measur
     rig.each(&ids, |machinery, id| machinery.start(id)).await?;
     rig.whole(LIMIT).await?;
     let mut tally = Tally::default();
+    let mut progress = Progress::new("damaged files", rounds);
     for first in (0..rounds).step_by(usize::try_from(BATCH)?) {
+        progress.done(first);
         ledger.write_all(WRITES).await?;
         for id in &ids {
             stop(&rig, *id).await?;

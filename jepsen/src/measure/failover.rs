@@ -6,6 +6,7 @@ use anyhow::Context;
 use openshell_tests::{ClusterOptions, Cut, eventually};
 
 use super::figures::{Times, skipped};
+use super::progress::Progress;
 use crate::env::{Capability, Machine};
 use crate::ledger::Ledger;
 use crate::report::say;
@@ -80,7 +81,9 @@ impl Witness {
 
 async fn lose(rig: &Rig, witness: &mut Witness, loss: Loss, rounds: u64) -> anyhow::Result<Times> {
     let mut times = Times::default();
+    let mut progress = Progress::new(&format!("losses of the leader, {loss:?}"), rounds);
     for round in 0..rounds {
+        progress.done(round);
         let leader = rig.leader(LIMIT).await.context("no leader")?;
         let survivor = rig.nodes.iter().find(|node| node.id != leader).context("no other node")?;
         // The connection stands before the loss, as a client's would.

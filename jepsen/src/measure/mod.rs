@@ -6,6 +6,7 @@ mod corruption;
 mod failover;
 mod figures;
 mod powerloss;
+mod progress;
 mod recovery;
 mod rounds;
 mod slow_disk;

@@ -11,6 +11,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 
 use super::figures::{Times, failures};
+use super::progress::Progress;
 use super::rounds::{UNIT, rounds};
 use super::writers::{Writers, Written};
 use crate::ledger::Ledger;
@@ -72,7 +73,9 @@ pub(super) async fn measure_large(rounds: u64, seed: u64) -> anyhow::Result<Vec<
     let mut ledger = Ledger::open(Access::to_all(&rig.accesses()).api()).await?;
     let mut random = StdRng::seed_from_u64(seed);
     say(&format!("writing {LARGE_PROFILES} profiles of {LARGE_BYTES} bytes"));
+    let mut progress = Progress::new("large profiles", LARGE_PROFILES);
     for number in 0..LARGE_PROFILES {
+        progress.done(number);
         // Nothing that could be made smaller on the way or on the disk.
         let description = Alphanumeric.sample_string(&mut random, LARGE_BYTES);
         let large = ProviderProfile { description, ..profile(&format!("large-{number}"), &["a.example.com"]) };

@@ -6,6 +6,7 @@ use openshell_tests::Access;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::progress::Progress;
 use super::writers::{Writers, Written};
 use crate::report::say;
 
@@ -28,10 +29,12 @@ pub(super) async fn rounds(
 ) -> anyhow::Result<(u32, u64)> {
     let mut writers = Writers::open(nodes).await?;
     let (mut lost, mut samples) = (0, 0);
+    let mut progress = Progress::new(what, count);
     for number in 0..ATTEMPTS * count {
         if samples == count {
             break;
         }
+        progress.done(samples);
         let working = Duration::from_millis(random.random_range(100..500));
         let Written { acknowledged, sound } = round(&mut writers, working).await?;
         samples += u64::from(acknowledged > 0 || sound.is_err());

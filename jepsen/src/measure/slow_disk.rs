@@ -9,6 +9,7 @@ use openshell_tests::{Access, ClusterOptions};
 use tokio::task::block_in_place;
 
 use super::figures::{Times, skipped};
+use super::progress::Progress;
 use crate::env::{Capability, Machine, Spoil, Tracer};
 use crate::ledger::Ledger;
 use crate::report::say;
@@ -93,7 +94,9 @@ async fn slowed(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) ->
 async fn write(rig: &Rig, ledger: &mut Ledger, leader: u64, writes: u64) -> anyhow::Result<Times> {
     ledger.scene = ledger.scene.through(rig.node(leader)?.access.api());
     let mut times = Times::default();
-    for _ in 0..writes {
+    let mut progress = Progress::new("writes", writes);
+    for write in 0..writes {
+        progress.done(write);
         let begin = Instant::now();
         ledger.write_all(1).await?;
         times.add(begin.elapsed());

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What happens to syncs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoil {
-    /// They take so many milliseconds longer.
+    /// They take so many milliseconds longer; with none they are traced and that is all.
     Late(i64),
     /// They fail with an input/output error.
     Fail,

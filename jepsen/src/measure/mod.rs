@@ -77,7 +77,7 @@ pub(crate) enum Measurement {
     },
     /// How much slower writes become when the syncs of one node take 100 ms longer.
     SlowDisk {
-        /// Writes on a quiet disk, on a slow leader's and on a slow follower's, each.
+        /// Writes with a quiet disk and with a slow one, of the leader and of a follower: four times so many.
         #[arg(long, default_value_t = 300)]
         writes: u64,
         #[command(flatten)]

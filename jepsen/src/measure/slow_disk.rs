@@ -1,6 +1,7 @@
 //! How much slower writes become when the syncs of one node take longer. The node is traced for it, which slows it in
-//! everything: the true ratio is no worse. All writes are sent to the leader, so that none is measured that a traced
-//! follower has passed on.
+//! everything it asks of the system: so it is compared with the same node when its syncs are traced and no later, and what
+//! is left is the disk's doing. All writes are sent to the leader, so that none is measured that a traced follower has
+//! passed on.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ const UNIT: &str = "times";
 /// The leader may be another one before all is written: then it is written again.
 const ATTEMPTS: u32 = 4;
 
-/// Measures so many writes on quiet disks, with a slow leader's and with a slow follower's.
+/// Measures so many writes four times: with the leader's disk quiet and slow, and with a follower's.
 ///
 /// # Errors
 /// When it does not come about.
@@ -37,10 +38,10 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     let mut ledger = Ledger::open(Access::to_all(&rig.accesses()).api()).await?;
     // The first writes of a cluster are slower, which would make every disk look good.
     ledger.write_all(WARM_UP).await?;
-    let quiet = quiet(&rig, &mut ledger, writes).await?;
     let mut figures = Vec::new();
     for (row, is_leader) in [("17.leader", true), ("17.follower", false)] {
-        let slow = slowed(&rig, &mut ledger, writes, is_leader).await?;
+        let quiet = traced(&rig, &mut ledger, writes, is_leader, 0).await?;
+        let slow = traced(&rig, &mut ledger, writes, is_leader, LATE_MS).await?;
         let both = slow.quantile(99).zip(quiet.quantile(99));
         let ratio = both.map(|(slow, quiet)| slow.as_secs_f64() / quiet.as_secs_f64());
         figures.push(Measured {
@@ -56,28 +57,16 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     Ok(figures)
 }
 
-/// Writes to one leader while no disk is slow.
-async fn quiet(rig: &Rig, ledger: &mut Ledger, writes: u64) -> anyhow::Result<Times> {
-    for _ in 0..ATTEMPTS {
-        let before = rig.leadership(LIMIT).await.context("no leader")?;
-        let times = write(rig, ledger, before.leader, writes).await?;
-        if rig.leadership(LIMIT).await.context("no leader")? == before {
-            return Ok(times);
-        }
-    }
-    Ok(Times::default())
-}
-
-/// Writes while the syncs of the leader, or of a follower, are late: from the first write to the last it must be the
-/// same leader in the same term. None when it never was.
-async fn slowed(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> anyhow::Result<Times> {
+/// Writes while the syncs of the leader, or of a follower, are so many milliseconds late: from the first write to the last
+/// it must be the same leader in the same term. None when it never was.
+async fn traced(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool, late_ms: i64) -> anyhow::Result<Times> {
     for attempt in 1..=ATTEMPTS {
         let before = rig.leadership(LIMIT).await.context("no leader")?;
         let slow = rig.nodes.iter().map(|node| node.id).find(|id| (*id == before.leader) == is_leader);
         let slow = slow.context("a node")?;
         let process = rig.with(|machinery| machinery.process(slow)).await?;
-        let record = rig.folder.join(format!("strace-{slow}-{is_leader}-{attempt}"));
-        let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(LATE_MS), &record))?;
+        let record = rig.folder.join(format!("strace-{slow}-{is_leader}-{late_ms}-{attempt}"));
+        let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(late_ms), &record))?;
         let times = write(rig, ledger, before.leader, writes).await;
         let spoiled = block_in_place(|| tracer.detach())?;
         let times = times?;
@@ -86,7 +75,7 @@ async fn slowed(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) ->
         if after == before && spoiled > 0 {
             return Ok(times);
         }
-        say(&format!("slow node {slow}: {spoiled} syncs were late, from {before:?} to {after:?}: once more"));
+        say(&format!("node {slow}: {spoiled} syncs were {late_ms} ms late, from {before:?} to {after:?}: once more"));
     }
     Ok(Times::default())
 }

@@ -190,6 +190,8 @@ impl Node {
 
     /// Numbers for the metrics page.
     pub(crate) fn gauges(&self) -> Gauges {
+        // First what is applied: whatever Raft has said since then counts it among what is committed.
+        let applied = self.view.load().revision();
         let metrics = self.metrics();
         let committed = metrics.cluster_committed.max(metrics.local_committed);
         let proposals = self.proposals.counts.read();
@@ -199,7 +201,7 @@ impl Node {
             saved_term: self.log.vote().map_or(0, |vote| vote.leader_id.term),
             leader: metrics.current_leader,
             committed: committed.map_or(0, |id| id.index),
-            applied: self.view.load().revision(),
+            applied,
             last_log_index: metrics.last_log_index.unwrap_or(0),
             purged: metrics.purged.map_or(0, |id| id.index),
             proposals,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openshell_proto::log::HistoryEntry;
 use prost::Message;
 
-use crate::disk::{Batch, Disk, END, Family};
+use crate::disk::{Batch, Disk, Family};
 use crate::envelope;
 use crate::meta;
 
@@ -91,7 +91,7 @@ impl History {
     pub(crate) fn open(disk: Arc<dyn Disk>, retention: Retention) -> io::Result<Self> {
         let floor = meta::read_array(&*disk, meta::HISTORY_FLOOR)?.map_or(0, u64::from_be_bytes);
         let mut inner = Inner { floor, ..Inner::default() };
-        disk.scan(Family::History, &[], &END, &mut |key, value| {
+        disk.scan_all(Family::History, &mut |key, value| {
             let revision = revision_of(key)?;
             inner.keep(Kept { revision, bytes: value.len(), time_ms: stamp(revision, value)? });
             Ok(ControlFlow::Continue(()))

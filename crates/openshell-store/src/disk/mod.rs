@@ -208,6 +208,15 @@ pub trait Disk: Send + Sync + 'static {
     /// When the disk cannot read on, or whatever the visitor returned.
     fn scan(&self, family: Family, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()>;
 
+    /// Visits all keys of a family in order, as [`Disk::scan`] does. For a start, which reads all there is, once: a disk may
+    /// read in larger pieces for it, of which all that lies before a place that cannot be read is lost to the visitor.
+    ///
+    /// # Errors
+    /// As of [`Disk::scan`].
+    fn scan_all(&self, family: Family, visit: Visit<'_>) -> io::Result<()> {
+        self.scan(family, &[], &END, visit)
+    }
+
     /// The high-water mark kept beside the data, or 0 when none was ever kept.
     ///
     /// # Errors

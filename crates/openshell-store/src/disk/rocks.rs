@@ -14,7 +14,7 @@ use rocksdb::{
     IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{Batch, Disk, END, Family, Step, Visit};
+use super::{Batch, Disk, Family, Step, Visit};
 use crate::envelope;
 use crate::fault::OpenError;
 
@@ -96,6 +96,16 @@ impl RocksDisk {
 
     fn family(&self, family: Family) -> &ColumnFamily {
         self.database.cf_handle(family.name()).expect("every family was opened")
+    }
+
+    fn visit(&self, family: Family, options: ReadOptions, visit: Visit<'_>) -> io::Result<()> {
+        for item in self.database.iterator_cf_opt(self.family(family), options, IteratorMode::Start) {
+            let (key, value) = item.map_err(to_io)?;
+            if let ControlFlow::Break(()) = visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -247,18 +257,15 @@ impl Disk for RocksDisk {
         if from >= to {
             return Ok(());
         }
-        // To the end reads a start, and it reads all there is.
-        let mut options = if to == END { all_at_once() } else { ReadOptions::default() };
         // Both bounds, or the iterator walks the tombstones of all that was purged.
+        let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
-        for item in self.database.iterator_cf_opt(self.family(family), options, IteratorMode::Start) {
-            let (key, value) = item.map_err(to_io)?;
-            if let ControlFlow::Break(()) = visit(&key, &value)? {
-                break;
-            }
-        }
-        Ok(())
+        self.visit(family, options, visit)
+    }
+
+    fn scan_all(&self, family: Family, visit: Visit<'_>) -> io::Result<()> {
+        self.visit(family, all_at_once(), visit)
     }
 
     #[expect(deprecated, reason = "deprecated for those who save time by it: nothing else reads what a range removed")]

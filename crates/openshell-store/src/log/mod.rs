@@ -15,7 +15,7 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use openshell_chaos::{Bug, Point, bug, disk_point, point};
 
-use crate::disk::{Batch, Disk, END, Family};
+use crate::disk::{Batch, Disk, Family};
 use crate::meta;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 use crate::writer::Writer;
@@ -105,7 +105,7 @@ impl LogStore {
 pub(crate) fn verify(disk: &dyn Disk, purged: Option<LogId>) -> io::Result<(u64, Option<LogId>)> {
     let mut first = None;
     let mut last: Option<LogId> = None;
-    disk.scan(Family::Log, &[], &END, &mut |key, value| {
+    disk.scan_all(Family::Log, &mut |key, value| {
         let log_id = entry::decode(key, value)?.log_id;
         if let Some(last) = last
             && log_id.index != last.index + 1

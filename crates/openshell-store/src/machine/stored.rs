@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use openshell_proto::log::snapshot_item::{FenceMark, Item, KeyedRecord};
 use openshell_proto::log::{Record, RememberedRequest, SnapshotItem, StateMarks};
-use openshell_state::{Fault, Key, Loader, State, StateChange};
+use openshell_state::{Key, Loader, State, StateChange};
 use prost::Message;
 
 use crate::disk::{Batch, Disk, END, Family, Half};
@@ -115,10 +115,20 @@ pub(crate) fn half(disk: &dyn Disk) -> io::Result<Half> {
 
 /// Reads the whole state back and compares its digest with the one stored.
 pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
-    let (marks, position, digest) = beside(disk).map_err(OpenError::io("reading where the state is"))?;
-    let mut loading = Loading { loader: Loader::new(&marks), fault: None };
-    half(disk).and_then(|half| loading.read(disk, half)).map_err(OpenError::io("reading the state"))?;
-    let state = loading.finish()?;
+    let (half, marks, position, digest) = beside(disk).map_err(OpenError::io("reading where the state is"))?;
+    let mut loader = Loader::new(&marks);
+    load_family(disk, Family::Records(half), &mut loader, |key, value| {
+        let record = Record::decode(value).map_err(invalid)?;
+        Ok(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) }))
+    })?;
+    load_family(disk, Family::Fences(half), &mut loader, |key, value| {
+        let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
+        Ok(Item::Fence(FenceMark { key: Some(read_key(key)?), revision }))
+    })?;
+    load_family(disk, Family::Requests(half), &mut loader, |_, value| {
+        RememberedRequest::decode(value).map(Item::Request).map_err(invalid)
+    })?;
+    let state = loader.finish();
     let found = state.digest();
     let expected = digest.unwrap_or_else(|| State::empty().digest().to_bytes());
     if found.to_bytes() != expected {
@@ -129,8 +139,10 @@ pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
     Ok((state, position))
 }
 
+type Beside = (Half, StateMarks, Position, Option<[u8; 32]>);
+
 /// What is stored beside the items of the state.
-fn beside(disk: &dyn Disk) -> io::Result<(StateMarks, Position, Option<[u8; 32]>)> {
+fn beside(disk: &dyn Disk) -> io::Result<Beside> {
     let marks = match meta::read(disk, meta::MARKS)? {
         Some(bytes) => StateMarks::decode(bytes.as_slice()).map_err(invalid)?,
         None => StateMarks::default(),
@@ -139,47 +151,23 @@ fn beside(disk: &dyn Disk) -> io::Result<(StateMarks, Position, Option<[u8; 32]>
         applied: meta::read_message(disk, meta::APPLIED)?,
         membership: meta::read_message(disk, meta::MEMBERSHIP)?.unwrap_or_default(),
     };
-    Ok((marks, position, meta::read_array(disk, meta::DIGEST)?))
+    Ok((half(disk)?, marks, position, meta::read_array(disk, meta::DIGEST)?))
 }
 
-/// A state that is being read. Item by item: a list of all of them would be as large as the state itself.
-struct Loading {
-    loader: Loader,
-    /// What the first item that means nothing to this build was met with; nothing was read after it.
-    fault: Option<Fault>,
-}
-
-impl Loading {
-    fn read(&mut self, disk: &dyn Disk, half: Half) -> io::Result<()> {
-        disk.scan(Family::Records(half), &[], &END, &mut |key, value| {
-            let record = Record::decode(value).map_err(invalid)?;
-            Ok(self.add(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) })))
-        })?;
-        disk.scan(Family::Fences(half), &[], &END, &mut |key, value| {
-            let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
-            Ok(self.add(Item::Fence(FenceMark { key: Some(read_key(key)?), revision })))
-        })?;
-        disk.scan(Family::Requests(half), &[], &END, &mut |_, value| {
-            Ok(self.add(Item::Request(RememberedRequest::decode(value).map_err(invalid)?)))
-        })
-    }
-
-    fn add(&mut self, item: Item) -> ControlFlow<()> {
-        if self.fault.is_none() {
-            self.fault = self.loader.add(SnapshotItem { item: Some(item) }).err();
-        }
-        match self.fault {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
-    }
-
-    fn finish(self) -> Result<State, Fault> {
-        match self.fault {
-            None => Ok(self.loader.finish()),
-            Some(fault) => Err(fault),
-        }
-    }
+/// Adds the items of a family one by one: a list of all of them would be as large as the state itself.
+fn load_family(
+    disk: &dyn Disk,
+    family: Family,
+    loader: &mut Loader,
+    decode: impl Fn(&[u8], &[u8]) -> io::Result<Item>,
+) -> Result<(), OpenError> {
+    let mut fault = None;
+    let scanned = disk.scan_all(family, &mut |key, value| {
+        fault = loader.add(SnapshotItem { item: Some(decode(key, value)?) }).err();
+        Ok(if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    scanned.map_err(OpenError::io("reading the state"))?;
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 fn read_key(bytes: &[u8]) -> io::Result<openshell_proto::log::Key> {

@@ -105,9 +105,9 @@ fn went_back(before: Sample, now: Sample) -> Vec<String> {
     if now.applied < before.applied {
         found.push(format!("what is applied went back from {} to {}", before.applied, now.applied));
     }
-    // What is applied is there at once; what is committed is as of when Raft last said how it stands, which it does not
-    // while a hung disk has it wait, such as for a vote to be written.
-    let has_spoken = now.committed != before.committed;
+    // What is applied is there at once; the rest is as of when Raft last said how it stands, which it does not while a
+    // hung disk has it wait, such as for a vote to be written.
+    let has_spoken = (now.term, now.leader, now.committed) != (before.term, before.leader, before.committed);
     if has_spoken && now.committed < before.applied {
         let (applied, committed) = (before.applied, now.committed);
         found.push(format!("{applied} was applied, and then only {committed} was known to be committed"));

@@ -1,5 +1,5 @@
 //! Spoiling the syncs of a running process with `strace`: they take longer, or fail. Who is traced is slower in
-//! everything, so nothing is measured with it.
+//! everything: who measures with it takes that off.
 
 use std::fs;
 use std::path::{Path, PathBuf};

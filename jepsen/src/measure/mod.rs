@@ -77,7 +77,8 @@ pub(crate) enum Measurement {
     },
     /// How much slower writes become when the syncs of one node take 100 ms longer.
     SlowDisk {
-        /// Writes with a quiet disk and with a slow one, of the leader and of a follower: four times so many.
+        /// Writes as they are, with a node that is traced, and with one that is traced and slow; of the leader and of a
+        /// follower: six times so many.
         #[arg(long, default_value_t = 300)]
         writes: u64,
         #[command(flatten)]

@@ -83,7 +83,9 @@ pub(super) async fn measure_large(rounds: u64, seed: u64) -> anyhow::Result<Vec<
         ensure!(answer.imported, "a large profile was not imported: {:?}", answer.diagnostics);
     }
     let (mut times, mut is_sound) = (Times::default(), true);
-    for _ in 0..rounds {
+    let mut progress = Progress::new("kills with a large state", rounds);
+    for round in 0..rounds {
+        progress.done(round);
         rig.each(&ids, |machinery, id| machinery.kill(id)).await?;
         let begin = Instant::now();
         rig.each(&ids, |machinery, id| machinery.start(id)).await?;

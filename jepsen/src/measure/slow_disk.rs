@@ -1,8 +1,8 @@
 //! How much slower writes become when the syncs of one node take longer. The node is traced for it, which slows it in
-//! everything it asks of the system: so it is compared with the same node when its syncs are traced and no later, and what
-//! is left is the disk's doing. All writes are sent to the leader, so that none is measured that a traced follower has
-//! passed on.
+//! everything it asks of the system: so what it costs to be traced, with syncs that are no later, is taken off. All writes
+//! are sent to the leader, so that none is measured that a traced follower has passed on.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -24,7 +24,8 @@ const UNIT: &str = "times";
 /// The leader may be another one before all is written: then it is written again.
 const ATTEMPTS: u32 = 4;
 
-/// Measures so many writes four times: with the leader's disk quiet and slow, and with a follower's.
+/// Measures so many writes six times: as they are, with a node that is traced, and with one that is traced and slow; the
+/// leader, and a follower.
 ///
 /// # Errors
 /// When it does not come about.
@@ -40,10 +41,7 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     ledger.write_all(WARM_UP).await?;
     let mut figures = Vec::new();
     for (row, is_leader) in [("17.leader", true), ("17.follower", false)] {
-        let quiet = traced(&rig, &mut ledger, writes, is_leader, 0).await?;
-        let slow = traced(&rig, &mut ledger, writes, is_leader, LATE_MS).await?;
-        let both = slow.quantile(99).zip(quiet.quantile(99));
-        let ratio = both.map(|(slow, quiet)| slow.as_secs_f64() / quiet.as_secs_f64());
+        let ratio = compared(&rig, &mut ledger, writes, is_leader).await?.as_ref().and_then(Compared::ratio);
         figures.push(Measured {
             row: row.to_owned(),
             value: ratio,
@@ -57,31 +55,65 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     Ok(figures)
 }
 
-/// Writes while the syncs of the leader, or of a follower, are so many milliseconds late: from the first write to the last
-/// it must be the same leader in the same term. None when it never was.
-async fn traced(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool, late_ms: i64) -> anyhow::Result<Times> {
+/// What writes took to one leader.
+struct Compared {
+    quiet: Times,
+    /// With one node traced.
+    traced: Times,
+    /// With its syncs late, too.
+    slow: Times,
+}
+
+impl Compared {
+    /// What the disk makes of the quiet 99th percentile.
+    fn ratio(&self) -> Option<f64> {
+        let [quiet, traced, slow] =
+            [&self.quiet, &self.traced, &self.slow].map(|times| times.quantile(99).map(|time| time.as_secs_f64()));
+        let (quiet, traced, slow) = (quiet?, traced?, slow?);
+        say(&format!("99th percentile: {quiet:.4} s, of a traced node {traced:.4} s, of a slow one {slow:.4} s"));
+        Some((quiet + (slow - traced).max(0.0)) / quiet)
+    }
+}
+
+/// Compares the leader, or a follower: from the first write to the last it must be the same leader in the same term. None
+/// when it never was.
+async fn compared(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> anyhow::Result<Option<Compared>> {
     for attempt in 1..=ATTEMPTS {
         let before = rig.leadership(LIMIT).await.context("no leader")?;
         let slow = rig.nodes.iter().map(|node| node.id).find(|id| (*id == before.leader) == is_leader);
         let slow = slow.context("a node")?;
-        let process = rig.with(|machinery| machinery.process(slow)).await?;
-        let record = rig.folder.join(format!("strace-{slow}-{is_leader}-{late_ms}-{attempt}"));
-        let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(late_ms), &record))?;
-        let times = write(rig, ledger, before.leader, writes).await;
-        let spoiled = block_in_place(|| tracer.detach())?;
-        let times = times?;
-        rig.whole(LIMIT).await?;
+        ledger.scene = ledger.scene.through(rig.node(before.leader)?.access.api());
+        let quiet = write(ledger, writes).await?;
+        let record = |late_ms| rig.folder.join(format!("strace-{slow}-{is_leader}-{late_ms}-{attempt}"));
+        let (times, none_later) = traced(rig, ledger, writes, (slow, 0), &record(0)).await?;
+        let (late, later) = traced(rig, ledger, writes, (slow, LATE_MS), &record(LATE_MS)).await?;
         let after = rig.leadership(LIMIT).await.context("no leader")?;
-        if after == before && spoiled > 0 {
-            return Ok(times);
+        if after == before && none_later > 0 && later > 0 {
+            return Ok(Some(Compared { quiet, traced: times, slow: late }));
         }
-        say(&format!("node {slow}: {spoiled} syncs were {late_ms} ms late, from {before:?} to {after:?}: once more"));
+        say(&format!("node {slow}: {later} syncs were late, from {before:?} to {after:?}: once more"));
     }
-    Ok(Times::default())
+    Ok(None)
 }
 
-async fn write(rig: &Rig, ledger: &mut Ledger, leader: u64, writes: u64) -> anyhow::Result<Times> {
-    ledger.scene = ledger.scene.through(rig.node(leader)?.access.api());
+/// Writes while the syncs of a node are so many milliseconds late, and how many were.
+async fn traced(
+    rig: &Rig,
+    ledger: &mut Ledger,
+    writes: u64,
+    (node, late_ms): (u64, i64),
+    record: &Path,
+) -> anyhow::Result<(Times, usize)> {
+    let process = rig.with(|machinery| machinery.process(node)).await?;
+    let tracer = block_in_place(|| Tracer::attach(process, Spoil::Late(late_ms), record))?;
+    let times = write(ledger, writes).await;
+    let spoiled = block_in_place(|| tracer.detach())?;
+    let times = times?;
+    rig.whole(LIMIT).await?;
+    Ok((times, spoiled))
+}
+
+async fn write(ledger: &mut Ledger, writes: u64) -> anyhow::Result<Times> {
     let mut times = Times::default();
     let mut progress = Progress::new("writes", writes);
     for write in 0..writes {
@@ -91,4 +123,27 @@ async fn write(rig: &Rig, ledger: &mut Ledger, leader: u64, writes: u64) -> anyh
         times.add(begin.elapsed());
     }
     Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(quiet: u64, traced: u64, slow: u64) -> Compared {
+        let [quiet, traced, slow] = [quiet, traced, slow].map(|ms| {
+            let mut times = Times::default();
+            times.add(Duration::from_millis(ms));
+            times
+        });
+        Compared { quiet, traced, slow }
+    }
+
+    #[test]
+    fn what_tracing_costs_is_taken_off_and_nothing_more() {
+        let near = |found: Option<f64>, expected: f64| found.is_some_and(|found| (found - expected).abs() < 1e-9);
+        assert!(near(compared(10, 20, 120).ratio(), 11.0));
+        assert!(near(compared(10, 20, 20).ratio(), 1.0));
+        assert!(near(compared(10, 20, 15).ratio(), 1.0), "a slow disk makes nothing faster");
+        assert!(Compared { traced: Times::default(), ..compared(10, 20, 30) }.ratio().is_none());
+    }
 }

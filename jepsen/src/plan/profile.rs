@@ -55,7 +55,7 @@ pub(crate) struct Rows {
     pub(crate) corrupt: u64,
     /// Clocks that go wrong alone.
     pub(crate) clocks: u64,
-    /// Acknowledged writes on a quiet and on a slow disk, each.
+    /// Acknowledged writes on quiet disks and on slow ones, each.
     pub(crate) slow_disk: u64,
 }
 

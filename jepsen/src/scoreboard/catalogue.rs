@@ -280,7 +280,7 @@ pub(super) const ROWS: [Row; 19] = [
     ),
     row(
         17,
-        "slow disk (fsync takes 100 ms longer), 99th percentile of writes against the quiet one",
+        "slow disk (fsync takes 100 ms longer), 99th percentile of writes against the quiet one, less what tracing costs",
         "TigerBeetle had a higher latency with one slow node (Jepsen, 2025)",
         &[
             relative(at_most("17.leader", "on the leader", "times", limit(3.0, 200), limit(3.0, 2_000))),

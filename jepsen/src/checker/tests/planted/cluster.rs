@@ -144,6 +144,7 @@ fn a_node_that_goes_back_is_found() {
     let silent = || steady().raft(1, 5, 2, 39, 41).raft(1, 5, 2, 39, 41);
     is(&check(silent().raft(1, 5, 2, 41, 41)), Passed, "");
     is(&check(silent().raft(1, 5, 2, 40, 41)), Violated, "41 was applied, and then only 40 was known");
+    is(&check(silent().raft(1, 6, 3, 39, 41)), Violated, "41 was applied, and then only 39 was known");
     is(&check(steady().raft(2, 5, 0, 0, 12)), Passed, "");
     is(&check(Tale::new().steady(3)), Unknown, "3 samples");
     assert_eq!(check(steady().raft(1, 6, 3, 40, 40)).counts["leader changes"], 1);

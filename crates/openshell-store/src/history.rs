@@ -6,7 +6,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openshell_proto::log::HistoryEntry;
+use openshell_proto::log::{HistoryEntry, HistoryStamp};
 use prost::Message;
 
 use crate::disk::{Batch, Disk, Family};
@@ -298,13 +298,6 @@ fn decode<M: Message + Default>(revision: u64, value: &[u8]) -> io::Result<M> {
 /// When an entry was written. A start asks for this of all that is kept, and for nothing else.
 fn stamp(revision: u64, value: &[u8]) -> io::Result<i64> {
     decode(revision, value).map(|HistoryStamp { time_ms }| time_ms)
-}
-
-/// What [`stamp`] reads of a `log.HistoryEntry`: the rest of it is passed over, and no memory is taken for it.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct HistoryStamp {
-    #[prost(int64, tag = "2")]
-    time_ms: i64,
 }
 
 fn set_floor(batch: &mut Batch, floor: u64) {

@@ -257,8 +257,8 @@ impl Disk for RocksDisk {
         if from >= to {
             return Ok(());
         }
-        // Both bounds, or the iterator walks the tombstones of all that was purged.
         let mut options = ReadOptions::default();
+        // Both bounds, or the iterator walks the tombstones of all that was purged.
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
         self.visit(family, options, visit)

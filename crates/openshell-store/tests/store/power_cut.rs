@@ -55,6 +55,10 @@ impl Disk for Noting {
         self.disk.scan(family, from, to, visit)
     }
 
+    fn scan_all(&self, family: Family, visit: Visit<'_>) -> io::Result<()> {
+        self.disk.scan_all(family, visit)
+    }
+
     fn mark(&self) -> io::Result<u64> {
         self.disk.mark()
     }

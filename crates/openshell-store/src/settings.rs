@@ -1,4 +1,4 @@
-//! openraft's settings, each with its reason (`replication.md` 7.3). One function makes them
+//! openraft's settings, each with its reason. One function makes them
 //! all, so that a node and a test run with the same.
 
 use openraft::{Config, ConfigError, SnapshotPolicy, StepDownPolicy};

@@ -34,6 +34,10 @@ impl Disk for NodeDisk {
         self.disk.scan(family, from, to, visit)
     }
 
+    fn scan_all(&self, family: Family, visit: Visit<'_>) -> io::Result<()> {
+        self.disk.scan_all(family, visit)
+    }
+
     fn mark(&self) -> io::Result<u64> {
         self.disk.mark()
     }

@@ -65,6 +65,12 @@ impl Control {
         self.verdicts(findings).all(|verdict| verdict == Some(Verdict::Violated))
     }
 
+    /// Whether nobody sees a bug, and each checker that must see it where it is has decided that it is not there.
+    pub(crate) fn is_clean(&self, findings: &Findings) -> bool {
+        findings.verdict() != Verdict::Violated
+            && self.verdicts(findings).all(|verdict| verdict == Some(Verdict::Passed))
+    }
+
     fn verdicts<'a>(&'a self, findings: &'a Findings) -> impl Iterator<Item = Option<Verdict>> {
         self.caught_by.iter().map(|checker| findings.get(checker).map(|finding| finding.verdict))
     }
@@ -123,5 +129,6 @@ mod tests {
         let doubt = Findings(control.caught_by.iter().map(|name| of(name, Verdict::Unknown)).collect());
         assert!(!control.is_caught(&doubt), "a doubt is no verdict");
         assert!(!control.is_caught(&Findings::default()), "nobody looked");
+        assert!(!control.is_clean(&doubt) && !control.is_clean(&Findings::default()), "nobody knows");
     }
 }

@@ -1,5 +1,5 @@
-//! What no run meets by chance in a minute: told step by step, with the same cluster and, where they apply, the same
-//! checkers.
+//! What no run meets by chance in a minute: told step by step, with the same cluster and the same checkers. Where a run has
+//! none, the scene looks itself: at a file that is damaged, as `corrupt` does, and at calls that nobody may make.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::checker::{self, Expectations, Finding, Findings};
 use crate::history::{Line, Position, Topic};
 use crate::ledger::Ledger;
 use crate::observer::raft_line;
+use crate::workload::{Told, Workload};
 
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// How long somebody waits for the answer to a write.
@@ -29,6 +30,8 @@ const STANDSTILL_MS: u64 = 15_000;
 const WRITES_MAX: u64 = 20;
 /// Where nodes are compared, so many are made.
 const RECORDS: u64 = 20;
+/// Where requests are repeated, so many are.
+const REQUESTS: usize = 6;
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,7 +43,7 @@ pub(crate) enum Scene {
     Unwritten,
     /// A leader whose disk stands still is killed with all others, and comes back first.
     LostTail,
-    /// A request is repeated at a node that was started anew and leads.
+    /// Requests are repeated at a node that was started anew and leads.
     OldRequest,
     /// A node is killed, the newest record of its write-ahead log is damaged, and it is started.
     DamagedLog,
@@ -60,9 +63,9 @@ pub(crate) async fn play(scene: Scene, bug: Option<Bug>, seed: u64) -> anyhow::R
     let options = ClusterOptions { bug, ..ClusterOptions::default() };
     match scene {
         Scene::ForgottenVote => forgotten_vote(options, random).await,
-        Scene::Unwritten => unwritten(options, random).await.map(alone),
-        Scene::LostTail => lost_tail(options, random).await.map(alone),
-        Scene::OldRequest => old_request(options, random).await.map(alone),
+        Scene::Unwritten => unwritten(options, random).await,
+        Scene::LostTail => lost_tail(options, random).await,
+        Scene::OldRequest => old_request(options, random).await,
         Scene::DamagedLog => damaged_log::play(options, random).await.map(alone),
         Scene::DifferentClocks => different_clocks(options, random).await,
         Scene::Stranger => stranger(options, random).await.map(alone),
@@ -147,32 +150,36 @@ async fn forgotten_vote(options: ClusterOptions, random: &mut StdRng) -> anyhow:
     checker::judge(&lines, &Expectations::default())
 }
 
-async fn lost_tail(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
+async fn lost_tail(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
     let (cluster, mut ledger) = with_slow_disks(options, random).await?;
+    let api = cluster.api_of_all();
+    let mut told = Told::begin(&api).await?;
     let led = leader(&cluster).await?;
     stands_still(&cluster, &mut ledger, led).await?;
     // The others' disks are a majority.
-    ledger.write_all(random.random_range(3..12)).await?;
-    killed(cluster, ledger, led).await
+    told.write_all(&api, random.random_range(3..12)).await?;
+    killed(cluster, told, led).await
 }
 
-async fn unwritten(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
-    let (cluster, mut ledger) = with_slow_disks(options, random).await?;
+async fn unwritten(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
+    let (cluster, _) = with_slow_disks(options, random).await?;
+    let api = cluster.api_of_all();
+    let mut told = Told::begin(&api).await?;
+    told.write_all(&api, 1).await?;
     let led = leader(&cluster).await?;
     for id in cluster.ids() {
         cluster.set_trap(id)?;
     }
     // It is on no disk, so nobody may acknowledge it.
-    ledger.scene = ledger.scene.through(cluster.api_of_all().once().deadline(ANSWER_LIMIT));
-    ledger.write().await?;
+    told.write(&api.once().deadline(ANSWER_LIMIT)).await;
     for id in cluster.ids() {
         eventually("all disks to stand still", LIMIT, async || cluster.has_sprung(id).then_some(())).await?;
     }
-    killed(cluster, ledger, led).await
+    killed(cluster, told, led).await
 }
 
 /// All nodes are killed, `first` comes back before the others, and what was acknowledged is looked for.
-async fn killed(mut cluster: Cluster, mut ledger: Ledger, first: u64) -> anyhow::Result<Finding> {
+async fn killed(mut cluster: Cluster, told: Told, first: u64) -> anyhow::Result<Findings> {
     for id in cluster.ids() {
         cluster.gateway_mut(id).kill()?;
         cluster.take_trap_away(id);
@@ -182,36 +189,34 @@ async fn killed(mut cluster: Cluster, mut ledger: Ledger, first: u64) -> anyhow:
         cluster.gateway_mut(id).start()?;
     }
     leader(&cluster).await?;
-    let mut finding = Finding::of("durability");
-    finding.count("last reads", cluster.ids().count());
-    for id in cluster.ids() {
-        if let Err(error) = ledger.check(&cluster.api(id)).await {
-            finding.violated(format!("through node {id}: {error:#}"));
-        }
-    }
-    Ok(finding)
+    let lines = told.end(&each(&cluster)).await?;
+    checker::judge(&lines, &Expectations::default())
 }
 
-async fn old_request(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Finding> {
+/// A caller to each node.
+fn each(cluster: &Cluster) -> Vec<(u64, Api)> {
+    cluster.ids().map(|id| (id, cluster.api(id))).collect()
+}
+
+async fn old_request(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
     let mut cluster = Cluster::start_with(options).await?;
-    let scene = written(&cluster, random).await?.scene;
-    let id = Uuid::now_v7();
-    let import = async |api: Api| scene.through(api).try_import(vec![profile("once", &["b.example.com"])]).await;
-    let first = import(cluster.api_of_all().request(id, 1)).await?.message;
-    ensure!(first.imported, "the first attempt was not accepted: {:?}", first.diagnostics);
+    let mut told = Told::begin(&cluster.api_of_all()).await?;
+    told.write_all(&cluster.api_of_all(), random.random_range(0..WRITES_MAX)).await?;
     let heir = follower(&cluster, random).await?;
+    let led = leader(&cluster).await?;
+    let ids: Vec<Uuid> = (0..REQUESTS).map(|_| Uuid::now_v7()).collect();
+    for id in &ids {
+        ensure!(told.make(led, &cluster.api(led), (*id, 1)).await, "{id} was not answered");
+    }
     cluster.gateway_mut(heir).kill()?;
     cluster.bring_up().await?;
     let transfer = TransferLeadershipRequest { to: heir, from: 0 };
     cluster.api_of_all().call(&methods::TRANSFER_LEADERSHIP, transfer).await?;
-    let again = import(cluster.api(heir).request(id, 2)).await;
-    let mut finding = Finding::of("dedup");
-    finding.count("attempts", 2);
-    match again {
-        Ok(answer) if answer.message == first => {}
-        other => finding.violated(format!("{id} was answered {first:?}, and again {other:?}")),
+    for id in &ids {
+        ensure!(told.make(heir, &cluster.api(heir), (*id, 2)).await, "{id} was not answered again");
     }
-    Ok(finding)
+    let lines = told.end(&each(&cluster)).await?;
+    checker::judge(&lines, &Expectations { workloads: vec![Workload::Dedup], ..Expectations::default() })
 }
 
 async fn different_clocks(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {

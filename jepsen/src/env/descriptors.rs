@@ -1,4 +1,4 @@
-//! How many files and connections a running process may have open (`reliability.md` 3.4).
+//! How many files and connections a running process may have open.
 
 use std::collections::BTreeSet;
 use std::fs;

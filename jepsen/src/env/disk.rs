@@ -1,5 +1,5 @@
 //! A file system of a node's own, in a file: it can be filled, frozen, made read-only, and lose what was not synced, as
-//! at a loss of power (`reliability.md` 3.6). Needs root and a loop device. Dropping it unmounts it.
+//! at a loss of power. Needs root and a loop device. Dropping it unmounts it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

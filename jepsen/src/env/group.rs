@@ -1,4 +1,4 @@
-//! Control groups: a running process gets little of the processor, or little more memory (`reliability.md` 3.4). Both
+//! Control groups: a running process gets little of the processor, or little more memory. Both
 //! versions of them are known; where there are both, the first one has the controllers.
 
 use std::fs;

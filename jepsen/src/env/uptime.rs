@@ -1,4 +1,4 @@
-//! For how long a machine has been up, to one process: a time namespace of its own (`reliability.md` 3.5). Monotonic time
+//! For how long a machine has been up, to one process: a time namespace of its own. Monotonic time
 //! begins there, so that what was kept of it before a reboot means nothing, and there may be little of it to go back.
 
 use std::fs;

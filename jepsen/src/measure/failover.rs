@@ -30,6 +30,8 @@ enum Loss {
     Pause,
     /// SIGTERM: it hands over.
     Stop,
+    /// Its file system is frozen: heartbeats come, and nothing is written.
+    Hang,
 }
 
 /// Loses the leader so often by SIGKILL, and so often in each other way.
@@ -39,13 +41,7 @@ enum Loss {
 pub(super) async fn measure(kills: u64, others: u64, seed: u64) -> anyhow::Result<Vec<Measured>> {
     let machine = Machine::tried([Capability::Namespaces]);
     let why = machine.lacks(&[Capability::Namespaces]);
-    let options = ClusterOptions {
-        snapshot_after_entries: SNAPSHOT_EVERY,
-        log_entries_kept: SNAPSHOT_EVERY,
-        ..Default::default()
-    };
-    let rig = Rig::new(options, Equipment { apart: why.is_none(), disks: false, clocks: false }).await?;
-    let mut witness = Witness { ledger: Ledger::open(rig.nodes[0].access.api()).await?, is_sound: true };
+    let (rig, mut witness) = set_up(Equipment { apart: why.is_none(), disks: false, clocks: false }).await?;
     let killed = lose(&rig, &mut witness, Loss::Kill, kills).await?;
     let mut figures =
         vec![killed.figure("3.p50", 50, seed), killed.figure("3.p99", 99, seed), killed.figure("3.max", 100, seed)];
@@ -55,13 +51,37 @@ pub(super) async fn measure(kills: u64, others: u64, seed: u64) -> anyhow::Resul
     }
     figures.push(lose(&rig, &mut witness, Loss::Pause, others).await?.figure("4.pause", 99, seed));
     figures.push(lose(&rig, &mut witness, Loss::Stop, others).await?.figure("4.graceful", 99, seed));
-    for node in &rig.nodes {
-        let checked = witness.ledger.check(&node.access.api()).await;
-        witness.hear("after all losses", checked);
-    }
+    witness.look_everywhere(&rig).await;
     // A time after which something is lost is none.
     figures.iter_mut().for_each(|figure| figure.passed &= witness.is_sound);
+    drop(rig);
+    figures.push(hang(others, seed).await?);
     Ok(figures)
+}
+
+/// Freezes the leader's disk so often, in a cluster whose disks can be: those are slower than others.
+async fn hang(rounds: u64, seed: u64) -> anyhow::Result<Measured> {
+    const ROW: &str = "4.hang";
+    const NEEDED: [Capability; 2] = [Capability::LoopMounts, Capability::Freeze];
+    if let Some(why) = Machine::tried(NEEDED).lacks(&NEEDED) {
+        return Ok(skipped(ROW, "s", &why));
+    }
+    let (rig, mut witness) = set_up(Equipment { apart: false, disks: true, clocks: false }).await?;
+    let mut figure = lose(&rig, &mut witness, Loss::Hang, rounds).await?.figure(ROW, 99, seed);
+    witness.look_everywhere(&rig).await;
+    figure.passed &= witness.is_sound;
+    Ok(figure)
+}
+
+async fn set_up(equipment: Equipment) -> anyhow::Result<(Rig, Witness)> {
+    let options = ClusterOptions {
+        snapshot_after_entries: SNAPSHOT_EVERY,
+        log_entries_kept: SNAPSHOT_EVERY,
+        ..Default::default()
+    };
+    let rig = Rig::new(options, equipment).await?;
+    let witness = Witness { ledger: Ledger::open(rig.nodes[0].access.api()).await?, is_sound: true };
+    Ok((rig, witness))
 }
 
 /// Who writes, and whether everything that was acknowledged to it was kept.
@@ -71,6 +91,13 @@ struct Witness {
 }
 
 impl Witness {
+    async fn look_everywhere(&mut self, rig: &Rig) {
+        for node in &rig.nodes {
+            let checked = self.ledger.check(&node.access.api()).await;
+            self.hear("after all losses", checked);
+        }
+    }
+
     fn hear(&mut self, when: &str, sound: anyhow::Result<()>) {
         if let Err(error) = sound {
             self.is_sound = false;
@@ -95,6 +122,7 @@ async fn lose(rig: &Rig, witness: &mut Witness, loss: Loss, rounds: u64) -> anyh
             Loss::Partition => machinery.network()?.cut_as(CUT, &Cut::Gone(vec![leader])),
             Loss::Pause => machinery.cluster.gateway(leader).pause(),
             Loss::Stop => machinery.cluster.gateway(leader).ask_to_stop(),
+            Loss::Hang => machinery.disk(leader)?.freeze(),
         });
         lost.await?;
         let after = witness.ledger.write_all(1).await;
@@ -121,6 +149,7 @@ async fn bring_back(rig: &Rig, leader: u64, loss: Loss) -> anyhow::Result<()> {
         Loss::Kill | Loss::Stop => machinery.start(leader),
         Loss::Partition => machinery.network()?.heal_of(CUT).map(drop),
         Loss::Pause => machinery.cluster.gateway(leader).resume(),
+        Loss::Hang => machinery.disk(leader)?.thaw(),
     });
     back.await
 }

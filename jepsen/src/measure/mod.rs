@@ -26,7 +26,8 @@ use crate::scoreboard::{self, Measured};
 /// What can be measured.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Measurement {
-    /// From the loss of the leader to the next acknowledged write: by kill -9, a partition, SIGSTOP and SIGTERM.
+    /// From the loss of the leader to the next acknowledged write: by kill -9, a partition, SIGSTOP, SIGTERM, and a disk that
+    /// stands still.
     Failover {
         /// Kills.
         #[arg(long, default_value_t = 20)]

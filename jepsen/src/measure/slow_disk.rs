@@ -21,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LATE_MS: i64 = 100;
 const WARM_UP: u64 = 300;
 const UNIT: &str = "times";
+/// A node that is traced takes no longer than one that is traced and slow. By more than this, the machine was disturbed.
+const DISTURBED: f64 = 1.25;
 /// The leader may be another one before all is written: then it is written again.
 const ATTEMPTS: u32 = 4;
 
@@ -41,7 +43,7 @@ pub(super) async fn measure(writes: u64, seed: u64) -> anyhow::Result<Vec<Measur
     ledger.write_all(WARM_UP).await?;
     let mut figures = Vec::new();
     for (row, is_leader) in [("17.leader", true), ("17.follower", false)] {
-        let ratio = compared(&rig, &mut ledger, writes, is_leader).await?.as_ref().and_then(Compared::ratio);
+        let ratio = ratio(&rig, &mut ledger, writes, is_leader).await?;
         figures.push(Measured {
             row: row.to_owned(),
             value: ratio,
@@ -65,7 +67,7 @@ struct Compared {
 }
 
 impl Compared {
-    /// What the disk makes of the quiet 99th percentile.
+    /// What the disk makes of the quiet 99th percentile; none when the machine was disturbed.
     fn ratio(&self) -> Option<f64> {
         let [quiet, traced, slow] =
             [&self.quiet, &self.traced, &self.slow].map(|times| times.quantile(99).map(|time| time.as_secs_f64()));
@@ -73,13 +75,13 @@ impl Compared {
         say(&format!("99th percentile: {quiet:.4} s, of a traced node {traced:.4} s, of a slow one {slow:.4} s"));
         // To trace a follower costs nothing where the leader then waits for another one alone.
         let tracing = (traced - quiet).max(0.0);
-        Some((slow - tracing) / quiet)
+        (traced <= DISTURBED * slow).then(|| (slow - tracing) / quiet)
     }
 }
 
 /// Compares the leader, or a follower: from the first write to the last it must be the same leader in the same term. None
-/// when it never was.
-async fn compared(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> anyhow::Result<Option<Compared>> {
+/// when it never was, and the machine was never left alone.
+async fn ratio(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> anyhow::Result<Option<f64>> {
     for attempt in 1..=ATTEMPTS {
         let before = rig.leadership(LIMIT).await.context("no leader")?;
         let slow = rig.nodes.iter().map(|node| node.id).find(|id| (*id == before.leader) == is_leader);
@@ -91,9 +93,14 @@ async fn compared(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) 
         let (late, later) = traced(rig, ledger, writes, (slow, LATE_MS), &record(LATE_MS)).await?;
         let after = rig.leadership(LIMIT).await.context("no leader")?;
         if after == before && none_later > 0 && later > 0 {
-            return Ok(Some(Compared { quiet, traced: times, slow: late }));
+            let ratio = Compared { quiet, traced: times, slow: late }.ratio();
+            if ratio.is_some() {
+                return Ok(ratio);
+            }
         }
-        say(&format!("node {slow}: {later} syncs were late, from {before:?} to {after:?}: once more"));
+        say(&format!(
+            "node {slow}: {none_later} syncs were traced, {later} were late, from {before:?} to {after:?}: once more"
+        ));
     }
     Ok(None)
 }
@@ -146,6 +153,8 @@ mod tests {
         assert!(near(compared(10, 20, 120).ratio(), 11.0));
         assert!(near(compared(10, 20, 20).ratio(), 1.0));
         assert!(near(compared(10, 5, 12).ratio(), 1.2), "where it costs nothing");
+        assert!(near(compared(10, 21, 20).ratio(), 0.9), "of which a little is noise");
+        assert!(compared(10, 200, 110).ratio().is_none(), "a disturbed machine says nothing");
         assert!(Compared { traced: Times::default(), ..compared(10, 20, 30) }.ratio().is_none());
     }
 }

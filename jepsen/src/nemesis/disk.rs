@@ -1,5 +1,5 @@
 //! Disks that are slow, fail, hang, are full, or become read-only. A node may end of it, and must never go on as if it
-//! had not happened (`reliability.md` 3.6).
+//! had not happened.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a process needs and gets too little of: descriptors, the processor, memory (`reliability.md` 3.4). It may end of the
+//! What a process needs and gets too little of: descriptors, the processor, memory. It may end of the
 //! first and the last, and must never go on as if nothing had happened.
 
 use std::net::TcpStream;

@@ -224,7 +224,9 @@ fn lasts(kind: Kind) -> Range<u64> {
         Kind::Blackhole => 10_000..14_000,
         Kind::Loss | Kind::Thin | Kind::ThinPeer | Kind::Delay | Kind::Reorder => 2_000..5_000,
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => 3_000..6_000,
-        Kind::SlowDisk | Kind::HungDisk => 2_000..5_000,
+        Kind::SlowDisk => 2_000..5_000,
+        // Some of them longer than a leader waits for its disk.
+        Kind::HungDisk => 2_000..8_000,
         Kind::DiskError | Kind::FullDisk | Kind::ReadOnlyDisk => 2_000..4_000,
         Kind::PowerLoss => 300..2_000,
         Kind::Corrupt => 3_000..5_000,
@@ -263,7 +265,7 @@ fn amount(kind: Kind, random: &mut StdRng) -> i64 {
         // Milliseconds.
         (&[Kind::Delay], &[20, 50, 100]),
         (&[Kind::Reorder], &[10, 20, 50]),
-        (&[Kind::SlowDisk], &[50, 100, 300]),
+        (&[Kind::SlowDisk], &[50, 100, 300, 1_000, 3_000]),
         // Seconds.
         (&[Kind::ClockJump], &[3_600, -3_600, 8_640_000, -8_640_000, 30, -30]),
         (&[Kind::ClockStrobe], &[1, 60, 3_600]),

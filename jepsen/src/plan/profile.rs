@@ -55,7 +55,7 @@ pub(crate) struct Rows {
     pub(crate) corrupt: u64,
     /// Clocks that go wrong alone.
     pub(crate) clocks: u64,
-    /// Acknowledged writes on quiet disks and on slow ones, each.
+    /// Acknowledged writes on quiet disks, with a traced node, and with one that is slow, too; of two nodes.
     pub(crate) slow_disk: u64,
 }
 
@@ -87,7 +87,7 @@ impl Profile {
 }
 
 impl Default for Profile {
-    /// Without a name: what the gate has always done, kills, pauses and partitions while profiles are updated.
+    /// Without a name: kills, pauses and partitions while profiles are updated.
     fn default() -> Self {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Self {

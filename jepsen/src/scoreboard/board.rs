@@ -102,6 +102,8 @@ pub(crate) struct Board {
 /// What several commands measured of one figure.
 struct Together {
     value: Option<f64>,
+    /// Somebody measured it, and came to nothing.
+    is_without_value: bool,
     samples: u64,
     seeds: Vec<u64>,
     discontent: Option<String>,
@@ -247,6 +249,7 @@ fn together(figure: &Figure, measured: &[Measured]) -> Together {
     seeds.dedup();
     Together {
         value,
+        is_without_value: value.is_none() && !rest.is_empty(),
         samples: samples::together(figure.counted, &rest),
         seeds,
         discontent: rest.iter().find_map(|one| discontent(figure, one)),
@@ -289,7 +292,8 @@ fn is_within(figure: &Figure, limit: Limit, value: f64) -> bool {
 /// What a figure makes of the run that came to it. Whether something was wrong is said by its value: a measurement is
 /// discontent for doubts too.
 fn of_run(figure: &Figure, limit: Option<Limit>, together: &Together) -> Option<Verdict> {
-    let doubt = together.discontent.as_ref().map(|_| Verdict::Unknown);
+    let is_undecided = together.is_without_value && matches!(figure.breach, Breach::Wrong | Breach::Doubtful);
+    let doubt = (together.discontent.is_some() || is_undecided).then_some(Verdict::Unknown);
     let beyond = limit.zip(together.value).filter(|(limit, value)| !is_within(figure, *limit, *value));
     let Some((limit, value)) = beyond else { return doubt };
     let verdict = match figure.breach {

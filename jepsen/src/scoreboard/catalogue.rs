@@ -74,7 +74,7 @@ pub(super) struct Figure {
 pub(super) struct Row {
     pub(super) number: u8,
     pub(super) title: &'static str,
-    /// The same of others, measured or quoted (`reliability.md` 6).
+    /// The same of others, measured or quoted.
     pub(super) anchor: &'static str,
     pub(super) figures: &'static [Figure],
     /// Why it has no figures yet.
@@ -199,6 +199,7 @@ pub(super) const ROWS: [Row; 19] = [
             at_most("4.partition", "the leader is cut off", "s", limit(1.5, 5), limit(1.5, 50)),
             at_most("4.pause", "the leader is stopped (SIGSTOP)", "s", limit(1.5, 5), limit(1.5, 50)),
             at_most("4.graceful", "the leader is asked to stop", "s", limit(0.1, 5), limit(0.1, 50)),
+            at_most("4.hang", "the leader's disk stands still", "s", limit(3.0, 5), limit(3.0, 50)),
         ],
     ),
     row(
@@ -316,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_numbered_as_in_the_design_and_each_has_figures_or_a_reason() {
+    fn rows_are_numbered_from_one_and_each_has_figures_or_a_reason() {
         for (index, row) in ROWS.iter().enumerate() {
             assert_eq!(usize::from(row.number), index + 1);
             assert_eq!(row.figures.is_empty(), row.not_there.is_some(), "row {}", row.number);

@@ -1,5 +1,5 @@
-//! The scoreboard: what runs and single measurements came to, against what they must be and what others have
-//! (`reliability.md` 6). Measuring is elsewhere; those who measure write `row`s.
+//! The scoreboard: what runs and single measurements came to, against what they must be and what others have.
+//! Measuring is elsewhere; those who measure write `row`s.
 
 mod board;
 mod catalogue;

@@ -103,7 +103,7 @@ async fn send(client: &Client, node: usize, api: Api, workspace: &str, request: 
     heard.outcome
 }
 
-async fn make(api: &Api, workspace: &str, request: &str) -> Heard {
+pub(super) async fn make(api: &Api, workspace: &str, request: &str) -> Heard {
     let spec = SandboxSpec { policy: Some(policy_allowing("docs.example.com")), ..SandboxSpec::default() };
     let labels = [(LABEL.to_owned(), request.to_owned())].into();
     let call = CreateSandboxRequest { spec: Some(spec), labels, workspace: workspace.to_owned(), ..Default::default() };
@@ -117,7 +117,7 @@ async fn make(api: &Api, workspace: &str, request: &str) -> Heard {
 }
 
 /// All pages of one state: what goes meanwhile would move what is listed, and something could be on no page.
-async fn look(api: &Api, workspace: &str, request: Option<&str>) -> Heard {
+pub(super) async fn look(api: &Api, workspace: &str, request: Option<&str>) -> Heard {
     for _ in 0..LOOKS_MAX {
         if let Some(heard) = look_once(api, workspace, request).await {
             return heard;

@@ -21,6 +21,7 @@ mod running;
 mod session;
 mod sync;
 mod time;
+mod told;
 mod watch;
 
 use std::fmt;
@@ -42,6 +43,7 @@ pub(crate) use environment::CREDENTIAL;
 pub(crate) use heard::{Heard, position};
 pub(crate) use mixed::mutating_methods;
 pub(crate) use running::{LAST_WRITE, start};
+pub(crate) use told::Told;
 
 /// The workloads, by what they are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]

@@ -214,6 +214,34 @@ async fn a_broken_disk_ends_the_node_and_not_the_cluster() {
     insist(&nodes, call(Some(new_id())), bump("a")).await.reply.expect("done");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_stands_still_goes_on_with_those_of_the_others_until_too_much_waits_for_its_own() {
+    const ENOUGH: u64 = 2_000;
+    let disks: Vec<SimulatedDisk> = (0..3).map(|_| SimulatedDisk::new()).collect();
+    let disk = |node: u64| disks[usize::try_from(node - 1).expect("small")].clone();
+    let open = |node: u64| -> OpenDisk {
+        let disk = disk(node);
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
+    };
+    let setup = Setup { queue_bytes: Some(16 * 1024), ..Setup::default() };
+    let nodes = Nodes::formed_as(3, setup, open).await;
+    let old = nodes.leader().await.clone();
+    disk(old.node()).hold_syncs(true);
+    let answered = old.decide(call(Some(new_id())), bump("a")).await.expect("two disks of three have it");
+    assert_eq!(version(&answered.state, "a"), 1);
+    // Its heartbeats would come for as long as it takes; with a full queue it says nothing more.
+    let mut writes = 1;
+    while !nodes.running.values().any(|node| node.node() != old.node() && node.is_leader()) {
+        insist(&nodes, call(Some(new_id())), bump("a")).await.reply.expect("done");
+        writes += 1;
+        assert!(writes < ENOUGH, "{ENOUGH} writes wait for the disk, and the node leads");
+    }
+    disk(old.node()).hold_syncs(false);
+    let state = old.read(Consistency::Linearizable, soon()).await.expect("read");
+    assert_eq!(version(&state, "a"), writes);
+    nodes.agree().await;
+}
+
 #[cfg(feature = "rocksdb")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_on_rocksdb_forms_decides_fails_over_and_comes_back() {

@@ -46,12 +46,19 @@ pub(crate) struct Setup {
     pub(crate) timings: Timings,
     pub(crate) snapshot_after_entries: u64,
     pub(crate) log_entries_kept: u64,
+    /// What may wait to be written; none: as much as in a gateway.
+    pub(crate) queue_bytes: Option<usize>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         // Slow enough for a busy machine: an election by accident would only cost time.
-        Self { timings: Timings::slow_disk(), snapshot_after_entries: 10_000, log_entries_kept: 10_000 }
+        Self {
+            timings: Timings::slow_disk(),
+            snapshot_after_entries: 10_000,
+            log_entries_kept: 10_000,
+            queue_bytes: None,
+        }
     }
 }
 
@@ -146,7 +153,9 @@ impl Nodes {
             secrets_key: place.key,
         };
         let disk = until("its disk is free again", || (place.disk)()).await;
-        let opened = Store::open(disk, Options::new(expected, Arc::clone(&fault))).expect("the store opens");
+        let mut options = Options::new(expected, Arc::clone(&fault));
+        options.queue_bytes = self.setup.queue_bytes.unwrap_or(options.queue_bytes);
+        let opened = Store::open(disk, options).expect("the store opens");
         let config = ClusterConfig {
             node,
             zone: format!("zone-{node}"),

@@ -194,6 +194,31 @@ mod rocks {
     }
 
     #[test]
+    fn a_start_reads_all_rows_of_tables_that_are_larger_than_the_pieces_it_reads_in() {
+        const ROWS: u32 = 3_000;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let disk = RocksDisk::open(directory.path()).expect("opened");
+        for number in 0..ROWS {
+            let mut batch = Batch::new();
+            // What a table cannot make smaller.
+            let mut value = vec![0; 1_024];
+            for (index, chunk) in (0_u32..).zip(value.chunks_exact_mut(4)) {
+                chunk.copy_from_slice(&crc32c::crc32c(&[number, index].map(u32::to_be_bytes).concat()).to_be_bytes());
+            }
+            batch.put(Family::History, number.to_be_bytes(), value);
+            disk.write(batch, false).expect("written");
+        }
+        drop(disk);
+        // What was in the write-ahead log is in a table from now on.
+        let disk = RocksDisk::open(directory.path()).expect("opened again");
+        let tables = std::fs::read_dir(directory.path().join("db")).expect("listed").map(|file| file.expect("listed"));
+        let largest = tables.filter(|file| file.path().extension().is_some_and(|end| end == "sst"));
+        let largest = largest.map(|file| file.metadata().expect("read").len()).max().expect("there is a table");
+        assert!(largest > 2 * 1_024 * 1_024, "{largest} bytes");
+        assert_eq!(all_rows(&disk, Family::History).len(), usize::try_from(ROWS).expect("few"));
+    }
+
+    #[test]
     fn a_damaged_mark_is_an_error_and_not_a_zero() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let disk = RocksDisk::open(directory.path()).expect("opened");

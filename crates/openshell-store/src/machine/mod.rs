@@ -21,16 +21,17 @@ use crate::identity::Identity;
 use crate::snapshot::SnapshotData;
 use crate::types::{Entry, LogId, ProposalOutcome, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::writer::Writer;
-use stored::Position;
+use stored::{Pieces, Position};
 use view::Publisher;
 pub use view::StateView;
 
 /// Entries are published when their batch has grown to this, or when there are no more.
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads the stored state back: the state, the last entry applied, and the members as of it.
+/// Reads the stored state of a stopped node back, damaged beside it as the disk may be: the state, the last entry applied, and
+/// the members as of it.
 pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Option<LogId>, StoredMembership), OpenError> {
-    let (state, Position { applied, membership }) = stored::load(disk)?;
+    let (state, Position { applied, membership }) = stored::load(disk, Pieces::Small)?;
     Ok((state, applied, membership))
 }
 
@@ -88,7 +89,7 @@ impl Machine {
         identity: Identity,
         on_fault: FaultHook,
     ) -> Result<Self, OpenError> {
-        let (state, position) = stored::load(&**writer.disk())?;
+        let (state, position) = stored::load(&**writer.disk(), Pieces::Large)?;
         let half = stored::half(&**writer.disk()).map_err(OpenError::io("reading the state"))?;
         let publisher = Publisher::new(taken_over(state));
         Ok(Self { writer, history, identity, on_fault, publisher, position, half })

@@ -113,19 +113,28 @@ pub(crate) fn half(disk: &dyn Disk) -> io::Result<Half> {
     }
 }
 
+/// In what pieces the state is read from the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pieces {
+    /// As a start reads, which meets with all that is on the disk anyway.
+    Large,
+    /// As small as the disk has them: a place that cannot be read costs nothing that lies beside it.
+    Small,
+}
+
 /// Reads the whole state back and compares its digest with the one stored.
-pub(crate) fn load(disk: &dyn Disk) -> Result<(State, Position), OpenError> {
+pub(super) fn load(disk: &dyn Disk, pieces: Pieces) -> Result<(State, Position), OpenError> {
     let (half, marks, position, digest) = beside(disk).map_err(OpenError::io("reading where the state is"))?;
     let mut loader = Loader::new(&marks);
-    load_family(disk, Family::Records(half), &mut loader, |key, value| {
+    load_family((disk, pieces), Family::Records(half), &mut loader, |key, value| {
         let record = Record::decode(value).map_err(invalid)?;
         Ok(Item::Record(KeyedRecord { key: Some(read_key(key)?), record: Some(record) }))
     })?;
-    load_family(disk, Family::Fences(half), &mut loader, |key, value| {
+    load_family((disk, pieces), Family::Fences(half), &mut loader, |key, value| {
         let revision = value.try_into().map(u64::from_be_bytes).map_err(invalid)?;
         Ok(Item::Fence(FenceMark { key: Some(read_key(key)?), revision }))
     })?;
-    load_family(disk, Family::Requests(half), &mut loader, |_, value| {
+    load_family((disk, pieces), Family::Requests(half), &mut loader, |_, value| {
         RememberedRequest::decode(value).map(Item::Request).map_err(invalid)
     })?;
     let state = loader.finish();
@@ -156,16 +165,20 @@ fn beside(disk: &dyn Disk) -> io::Result<Beside> {
 
 /// Adds the items of a family one by one: a list of all of them would be as large as the state itself.
 fn load_family(
-    disk: &dyn Disk,
+    (disk, pieces): (&dyn Disk, Pieces),
     family: Family,
     loader: &mut Loader,
     decode: impl Fn(&[u8], &[u8]) -> io::Result<Item>,
 ) -> Result<(), OpenError> {
     let mut fault = None;
-    let scanned = disk.scan_all(family, &mut |key, value| {
+    let mut visit = |key: &[u8], value: &[u8]| {
         fault = loader.add(SnapshotItem { item: Some(decode(key, value)?) }).err();
         Ok(if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    });
+    };
+    let scanned = match pieces {
+        Pieces::Large => disk.scan_all(family, &mut visit),
+        Pieces::Small => disk.scan(family, &[], &END, &mut visit),
+    };
     scanned.map_err(OpenError::io("reading the state"))?;
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::support::{Recorder, apply, expected, open_with, options, try_open, workload};
 use openshell_store::disk::simulated::SimulatedDisk;
-use openshell_store::disk::{Batch, Disk, Family};
+use openshell_store::disk::{Batch, Disk, Family, Half};
 use openshell_store::{Expected, OpenError, Options, WriterMode};
 
 fn refusal(disk: &SimulatedDisk, change: impl FnOnce(&mut Expected)) -> String {
@@ -111,6 +111,18 @@ async fn every_damaged_byte_of_the_stored_state_is_refused() {
     }
     assert!(damaged > 100, "only {damaged} bytes were tried");
     assert!(try_open(Arc::new(disk), options(1, WriterMode::Inline)).is_ok());
+}
+
+#[tokio::test]
+async fn what_can_be_read_and_means_nothing_in_a_state_is_refused() {
+    let disk = SimulatedDisk::new();
+    drop(open_with(Arc::new(disk.clone()), WriterMode::Inline));
+    let mut batch = Batch::new();
+    // A remembered request of which nothing is set, the id neither.
+    batch.put(Family::Requests(Half::First), "no id", "");
+    disk.write(batch, true).expect("written");
+    let error = try_open(Arc::new(disk), options(1, WriterMode::Inline)).err().expect("refused");
+    assert!(matches!(error, OpenError::State(_)), "{error}");
 }
 
 #[tokio::test]

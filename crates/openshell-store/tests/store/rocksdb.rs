@@ -140,7 +140,7 @@ fn found_in_mode(directory: &Path, mode: DBRecoveryMode) -> Found {
 /// One fault of the table: its name, and what does it to the log.
 type Fault = (&'static str, fn(&Path));
 
-/// The table of `reliability.md` 3.7, in its order, on the version that we build: why the log is opened in
+/// What RocksDB makes of each fault, on the version that we build: why the log is opened in
 /// the second mode and in no other. A letter for each mode: refused, short, holes, or nothing missing but
 /// the torn record.
 #[test]

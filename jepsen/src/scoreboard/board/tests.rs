@@ -178,6 +178,12 @@ fn what_is_wrong_fails_the_run_and_a_busy_machine_does_not() {
     assert_eq!(of_run(measured("1.operations", 17.0, "operations", 17)), Verdict::Passed);
     let discontent = Measured { passed: false, ..measured("3.p50", 0.1, "s", 20) };
     assert_eq!(of_run(discontent), Verdict::Unknown);
+    let nothing = |row: &str| Measured { value: None, passed: false, ..measured(row, 0.0, "injections", 5) };
+    assert_eq!(of_run(nothing("7.silent")), Verdict::Unknown, "looked for, and nobody knows");
+    let skipped = Measured { skipped: Some("no loop devices".to_owned()), ..nothing("7.silent") };
+    assert_eq!(of_run(skipped), Verdict::Passed, "what cannot be looked for here is for the scoreboard alone");
+    let factor = Measured { unit: "times".to_owned(), ..nothing("17.leader") };
+    assert_eq!(of_run(factor), Verdict::Passed, "a machine was disturbed");
     assert_eq!(Board::of(&[], Targets::Ci).of_run(), Verdict::Passed, "what is missing is for the scoreboard alone");
 }
 

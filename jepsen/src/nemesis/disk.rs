@@ -86,43 +86,73 @@ impl Nemesis for Hung {
     }
 }
 
-/// A file system without room.
-pub(super) struct Full(pub(super) Scope);
+/// A file system without room: whoever must write there ends.
+pub(super) struct Full {
+    scope: Scope,
+    is_met: bool,
+}
+
+impl Full {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, is_met: false }
+    }
+}
 
 impl Nemesis for Full {
     async fn install(&mut self) -> anyhow::Result<String> {
-        self.0.excuse().await?;
-        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.fill()).await?;
+        let scope = &self.scope;
+        scope.excuse().await?;
+        scope.rig.each(&scope.victims, |machinery, id| machinery.disk(id)?.fill()).await?;
         Ok("full".to_owned())
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.empty()).await?;
-        self.0.forgive().await?;
-        let ended = self.0.ended().await?;
-        Ok(format!("there is room again, {ended:?} ended, {}", self.0.start_all().await?))
+        let scope = &self.scope;
+        scope.rig.each(&scope.victims, |machinery, id| machinery.disk(id)?.empty()).await?;
+        scope.forgive().await?;
+        let ended = scope.ended().await?;
+        self.is_met = !ended.is_empty();
+        Ok(format!("there is room again, {ended:?} ended, {}", scope.start_all().await?))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (!self.is_met).then(|| "nobody wrote more than there was room for".to_owned())
     }
 }
 
-/// A file system that takes no writes any more, until the machine comes up again.
-pub(super) struct ReadOnly(pub(super) Scope);
+/// A file system that takes no writes any more, until the machine comes up again: whoever writes there ends.
+pub(super) struct ReadOnly {
+    scope: Scope,
+    is_met: bool,
+}
+
+impl ReadOnly {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, is_met: false }
+    }
+}
 
 impl Nemesis for ReadOnly {
     async fn install(&mut self) -> anyhow::Result<String> {
-        self.0.excuse().await?;
-        self.0.rig.each(&self.0.victims, |machinery, id| machinery.disk(id)?.make_read_only()).await?;
+        let scope = &self.scope;
+        scope.excuse().await?;
+        scope.rig.each(&scope.victims, |machinery, id| machinery.disk(id)?.make_read_only()).await?;
         Ok("read-only".to_owned())
     }
 
     async fn heal(&mut self) -> anyhow::Result<String> {
-        let ended = self.0.ended().await?;
-        self.0
-            .rig
-            .each(&self.0.victims, |machinery, id| {
-                machinery.kill(id)?;
-                machinery.disk(id)?.remount()
-            })
-            .await?;
-        Ok(format!("mounted anew, {ended:?} had ended, {}", self.0.start_all().await?))
+        let scope = &self.scope;
+        let ended = scope.ended().await?;
+        self.is_met = !ended.is_empty();
+        let anew = scope.rig.each(&scope.victims, |machinery, id| {
+            machinery.kill(id)?;
+            machinery.disk(id)?.remount()
+        });
+        anew.await?;
+        Ok(format!("mounted anew, {ended:?} had ended, {}", scope.start_all().await?))
+    }
+
+    fn in_vain(&self) -> Option<String> {
+        (!self.is_met).then(|| "nobody wrote anything".to_owned())
     }
 }

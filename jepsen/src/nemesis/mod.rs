@@ -188,8 +188,8 @@ async fn one(scope: Scope, journal: &Journal, until: Instant) -> anyhow::Result<
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => live(clock::WrongClock(scope), journal, until).await,
         Kind::SlowDisk | Kind::DiskError => live(disk::SpoiledSyncs::new(scope), journal, until).await,
         Kind::HungDisk => live(disk::Hung(scope), journal, until).await,
-        Kind::FullDisk => live(disk::Full(scope), journal, until).await,
-        Kind::ReadOnlyDisk => live(disk::ReadOnly(scope), journal, until).await,
+        Kind::FullDisk => live(disk::Full::new(scope), journal, until).await,
+        Kind::ReadOnlyDisk => live(disk::ReadOnly::new(scope), journal, until).await,
         Kind::PowerLoss => live(power::PowerLoss(scope), journal, until).await,
         Kind::Corrupt => live(corrupt::Corrupt::new(scope), journal, until).await,
     }

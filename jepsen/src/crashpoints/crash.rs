@@ -126,10 +126,21 @@ impl Crash {
         fell_there(&mut self.cluster, victim)
     }
 
-    /// A node goes, and misses more than the others keep.
+    /// A node goes, and misses more than the others keep: entries are purged some time after the snapshot that holds them.
     async fn far_behind(&mut self, node: u64) -> anyhow::Result<()> {
+        let last = self.cluster.gateway(node).metric("openshell_raft_applied_revision").await;
+        let last = last.context("what the node has is not on its page")?;
         self.cluster.gateway_mut(node).kill()?;
-        self.ledger.write_all(FAR_BEHIND).await
+        self.ledger.write_all(FAR_BEHIND).await?;
+        let others: Vec<u64> = self.cluster.ids().filter(|id| *id != node).collect();
+        let limit = tokio::time::Instant::now() + LIMIT;
+        for id in others {
+            while self.cluster.gateway(id).metric("openshell_raft_purged_revision").await <= Some(last + 1.0) {
+                ensure!(tokio::time::Instant::now() < limit, "node {id} still has what node {node} lacks");
+                self.ledger.write_all(1).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The leader takes entries that nobody else gets, and comes back to others that went on.

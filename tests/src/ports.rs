@@ -1,14 +1,11 @@
 //! Ports for processes that are about to start. They are chosen below the range from which the
 //! system takes ports for outgoing connections, so that a stopped node finds its own free again.
 
-use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 const FIRST: u16 = 10_240;
 /// A process takes so many at a time.
@@ -21,14 +18,15 @@ static OURS: Mutex<Ours> = Mutex::new(Ours { left: 0..0, held: Vec::new(), tried
 struct Ours {
     /// Of the newest block.
     left: Range<u16>,
-    /// A lock on each block, until the process ends: no other process takes a port while the node that it was given to is down.
-    held: Vec<File>,
+    /// On the first port of each block, until the process ends: whoever finds it taken leaves the block alone, so that nobody
+    /// takes a port while the node that it was given to is down.
+    held: Vec<TcpListener>,
     /// Blocks that were asked for, ours or not.
     tried: u16,
 }
 
-/// So many ports on which nobody listens on loopback. None is given twice in one process, nor to another process of the same
-/// user while this one lives.
+/// So many ports on which nobody listens on loopback. None is given twice in one process, nor to another one that asks here
+/// while this one lives.
 ///
 /// # Errors
 /// When there are not enough.
@@ -47,36 +45,19 @@ pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
 
 impl Ours {
     fn take_block(&mut self) -> anyhow::Result<()> {
-        let folder = folder()?;
         while self.tried < BLOCKS {
             // Processes that run side by side begin at different places.
             let start = u16::try_from(std::process::id().wrapping_mul(97) % u32::from(BLOCKS))?;
-            let block = (start + self.tried) % BLOCKS;
+            let first = FIRST + (start + self.tried) % BLOCKS * BLOCK;
             self.tried += 1;
-            let path = folder.join(block.to_string());
-            let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-            match file.try_lock() {
-                Ok(()) => {
-                    self.held.push(file);
-                    self.left = FIRST + block * BLOCK..FIRST + (block + 1) * BLOCK;
-                    return Ok(());
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("locking {}", path.display()));
-                }
+            if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, first)) {
+                self.held.push(listener);
+                self.left = first + 1..first + BLOCK;
+                return Ok(());
             }
         }
         bail!("all {BLOCKS} blocks of {BLOCK} ports from {FIRST} on are taken; {} by this process", self.held.len())
     }
-}
-
-/// Where the locks are, which each user has for himself: nobody may write into another's.
-fn folder() -> anyhow::Result<PathBuf> {
-    let user = fs::metadata("/proc/self").context("asking who runs this")?.uid();
-    let folder = std::env::temp_dir().join(format!("openshell-ports-{user}"));
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    Ok(folder)
 }
 
 #[cfg(test)]
@@ -90,11 +71,11 @@ mod tests {
         let count = usize::from(BLOCK) * 3;
         let ports: BTreeSet<u16> = free_ports(count).expect("free ports").into_iter().collect();
         assert_eq!(ports.len(), count);
-        let blocks: BTreeSet<u16> = ports.iter().map(|port| (port - FIRST) / BLOCK).collect();
-        for block in blocks {
-            // As another process has it: a description of its own.
-            let file = File::open(folder().expect("a folder").join(block.to_string())).expect("a lock's file");
-            assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)), "block {block} is held");
+        for port in ports {
+            let first = FIRST + (port - FIRST) / BLOCK * BLOCK;
+            assert_ne!(port, first);
+            let other = TcpListener::bind((Ipv4Addr::LOCALHOST, first));
+            assert!(other.is_err(), "whoever comes to {first} sees that its block is taken");
         }
     }
 }

@@ -67,7 +67,7 @@ pub(crate) async fn play(scene: Scene, bug: Option<Bug>, seed: u64) -> anyhow::R
         Scene::LostTail => lost_tail(options, random).await,
         Scene::OldRequest => old_request(options, random).await,
         Scene::DamagedLog => damaged_log::play(options, random).await.map(alone),
-        Scene::DifferentClocks => different_clocks(options, random).await,
+        Scene::DifferentClocks => different_clocks(options).await,
         Scene::Stranger => stranger(options, random).await.map(alone),
     }
 }
@@ -220,10 +220,8 @@ async fn old_request(options: ClusterOptions, random: &mut StdRng) -> anyhow::Re
     checker::judge(&lines, &Expectations { workloads: vec![Workload::Dedup], ..Expectations::default() })
 }
 
-async fn different_clocks(options: ClusterOptions, random: &mut StdRng) -> anyhow::Result<Findings> {
+async fn different_clocks(options: ClusterOptions) -> anyhow::Result<Findings> {
     let cluster = Cluster::start_with(options).await?;
-    let mut ledger = written(&cluster, random).await?;
-    ledger.write_all(1).await?;
     let mut lines = Vec::new();
     // Nodes may all come to one of them within the same millisecond.
     for _ in 0..RECORDS {

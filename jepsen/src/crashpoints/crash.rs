@@ -24,6 +24,8 @@ const SNAPSHOT_EVERY: u64 = 50;
 const LOG_KEPT: u64 = 20;
 /// So many updates leave a node that missed them nothing to catch up from but a snapshot of several pieces.
 const FAR_BEHIND: u64 = 170;
+/// A node may have so many entries more than it has applied.
+const NOT_APPLIED_MAX: f64 = 20.0;
 /// The node that takes a member's place.
 const NEWCOMER: u64 = 4;
 const KEY: &str = "ACME_TOKEN";
@@ -135,7 +137,9 @@ impl Crash {
         let others: Vec<u64> = self.cluster.ids().filter(|id| *id != node).collect();
         let limit = tokio::time::Instant::now() + LIMIT;
         for id in others {
-            while self.cluster.gateway(id).metric("openshell_raft_purged_revision").await <= Some(last + 1.0) {
+            while self.cluster.gateway(id).metric("openshell_raft_purged_revision").await
+                <= Some(last + NOT_APPLIED_MAX)
+            {
                 ensure!(tokio::time::Instant::now() < limit, "node {id} still has what node {node} lacks");
                 self.ledger.write_all(1).await?;
             }

@@ -30,7 +30,7 @@ enum Loss {
     Pause,
     /// SIGTERM: it hands over.
     Stop,
-    /// Its file system is frozen: heartbeats come, and nothing is written.
+    /// Its file system is frozen: it goes on with the disks of the others.
     Hang,
 }
 

@@ -99,7 +99,7 @@ async fn ratio(rig: &Rig, ledger: &mut Ledger, writes: u64, is_leader: bool) -> 
             }
         }
         say(&format!(
-            "node {slow}: {none_later} syncs were traced, {later} were late, from {before:?} to {after:?}: once more"
+            "node {slow}: {none_later} syncs were traced, {later} were late, from {before:?} to {after:?}, or the machine was disturbed: once more"
         ));
     }
     Ok(None)

@@ -225,7 +225,7 @@ fn lasts(kind: Kind) -> Range<u64> {
         Kind::Loss | Kind::Thin | Kind::ThinPeer | Kind::Delay | Kind::Reorder => 2_000..5_000,
         Kind::ClockJump | Kind::ClockRate | Kind::ClockStrobe => 3_000..6_000,
         Kind::SlowDisk => 2_000..5_000,
-        // Some of them longer than a leader waits for its disk.
+        // Long enough for others to be elected meanwhile, for whatever reason.
         Kind::HungDisk => 2_000..8_000,
         Kind::DiskError | Kind::FullDisk | Kind::ReadOnlyDisk => 2_000..4_000,
         Kind::PowerLoss => 300..2_000,

@@ -187,8 +187,11 @@ fn workloads(names: &[String]) -> anyhow::Result<Vec<Workload>> {
     if names == ["all"] {
         return Ok(Workload::ALL.to_vec());
     }
-    let named = |name: &String| Workload::from_str(name, true).map_err(|why| anyhow::anyhow!("workload {name}: {why}"));
-    names.iter().map(named).collect()
+    let unknown = |name: &String| {
+        let known = Workload::ALL.map(|workload| workload.to_string()).join(", ");
+        anyhow::anyhow!("there is no workload {name:?}; there are {known}, and all")
+    };
+    names.iter().map(|name| Workload::from_str(name, true).map_err(|_| unknown(name))).collect()
 }
 
 /// Faults with how often they must have been felt: once, unless a number is behind a colon.
@@ -288,6 +291,8 @@ mod tests {
         }
         let error = settings(&["--nemesis", "kil"]).unwrap_err();
         assert!(error.to_string().contains("there is no fault \"kil\""), "{error}");
+        let error = settings(&["--workload", "registers"]).unwrap_err().to_string();
+        assert!(error.contains("there is no workload \"registers\"; there are register, batch,"), "{error}");
     }
 
     #[test]

@@ -199,7 +199,7 @@ pub(super) const ROWS: [Row; 19] = [
             at_most("4.partition", "the leader is cut off", "s", limit(1.5, 5), limit(1.5, 50)),
             at_most("4.pause", "the leader is stopped (SIGSTOP)", "s", limit(1.5, 5), limit(1.5, 50)),
             at_most("4.graceful", "the leader is asked to stop", "s", limit(0.1, 5), limit(0.1, 50)),
-            at_most("4.hang", "the leader's disk stands still", "s", limit(3.0, 5), limit(3.0, 50)),
+            at_most("4.hang", "the leader's disk stands still, not the others'", "s", limit(0.5, 5), limit(0.5, 50)),
         ],
     ),
     row(

@@ -18,6 +18,8 @@ use crate::recorder::Recorder;
 const KEY: &str = "profile-0";
 /// A node that does not answer is asked again so often.
 const READS_MAX: usize = 20;
+/// Nobody leads for a moment.
+const WRITES_IN_VAIN_MAX: u64 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// One profile in a workspace of its own, and everything that was asked about it.
@@ -49,25 +51,32 @@ impl Told {
         }
     }
 
-    /// Replaces the profile; whether that was acknowledged.
-    pub(crate) async fn write(&mut self, api: &Api) -> bool {
+    /// Replaces the profile; what became of it.
+    pub(crate) async fn write(&mut self, api: &Api) -> Outcome {
         self.writes += 1;
         let replace = Edit::Replace { key: KEY.to_owned(), on: self.version, value: self.writes.to_string() };
         let outcome = self.perform(0, api, Action::Write { edits: vec![replace] }).await;
-        let is_done = matches!(outcome, Outcome::Done { .. });
-        self.version += u64::from(is_done);
-        is_done
+        self.version += u64::from(outcome.is_ok());
+        outcome
     }
 
-    /// So many times, each of which must be acknowledged.
+    /// So many times, each until it is acknowledged.
     ///
     /// # Errors
-    /// When one is not.
+    /// When one is neither done nor certainly not, and when none is done for too long.
     pub(crate) async fn write_all(&mut self, api: &Api, count: u64) -> anyhow::Result<()> {
-        for _ in 0..count {
-            if !self.write(api).await {
-                bail!("write {} was not acknowledged", self.writes);
+        let goal = self.version + count;
+        for _ in 0..count + WRITES_IN_VAIN_MAX {
+            if self.version == goal {
+                return Ok(());
             }
+            match self.write(api).await {
+                Outcome::Done { .. } | Outcome::NotDone => {}
+                other => bail!("write {} came to {other:?}", self.writes),
+            }
+        }
+        if self.version < goal {
+            bail!("{count} writes were not acknowledged in {} attempts", self.writes)
         }
         Ok(())
     }

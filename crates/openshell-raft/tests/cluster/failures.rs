@@ -250,7 +250,8 @@ async fn a_leader_whose_disk_stands_still_goes_on_with_those_of_the_others_until
     assert!(writes > 1, "the others' disks do not do");
     assert!(writes < ENOUGH, "{writes} writes wait for the disk, and the node takes more");
     assert!(is_succeeded, "the others elect nobody");
-    let state = old.read(Consistency::Linearizable, soon()).await.expect("read");
+    let new = nodes.leader_but(old.node()).await;
+    let state = new.read(Consistency::Linearizable, soon()).await.expect("read");
     // What was not answered may have taken effect.
     assert!((writes..=writes + unanswered).contains(&version(&state, "a")));
     nodes.agree().await;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use openshell_client::{CallError, id_time_ms, methods};
-use openshell_proto::v1::{CreateWorkspaceRequest, ProviderProfile};
-use openshell_tests::{Api, Scene, eventually, profile, unique};
+use openshell_client::{CallError, id_time_ms};
+use openshell_proto::v1::ProviderProfile;
+use openshell_tests::{Api, Scene, eventually, profile};
 use tonic::Code;
+
+use crate::workload::workspace_through;
 
 const ID: &str = "ledger";
 /// Bytes of each version: after 200 of them a snapshot takes several pieces, since replies are remembered.
@@ -25,9 +27,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Makes it, in a workspace of its own.
     pub(crate) async fn open(api: Api) -> anyhow::Result<Self> {
-        let workspace = unique("ledger");
-        let request = CreateWorkspaceRequest { name: workspace.clone(), ..CreateWorkspaceRequest::default() };
-        api.call(&methods::CREATE_WORKSPACE, request).await?;
+        let workspace = workspace_through(&api, "ledger").await?;
         let scene = Scene { workspace, api };
         let first = ProviderProfile { description: "-".repeat(BYTES), ..profile(ID, &["a.example.com"]) };
         let mut answer = scene.try_import(vec![first]).await?.message;

@@ -42,6 +42,7 @@ use crate::recorder::Recorder;
 pub(crate) use environment::CREDENTIAL;
 pub(crate) use heard::{Heard, position};
 pub(crate) use mixed::mutating_methods;
+pub(crate) use part::workspace_through;
 pub(crate) use running::{LAST_WRITE, start};
 pub(crate) use told::Told;
 

@@ -38,9 +38,17 @@ const LAST_READ_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the cluster does not make it.
 pub(super) async fn workspace(shared: &Shared, prefix: &str) -> anyhow::Result<String> {
+    workspace_through(&shared.all.api(), prefix).await
+}
+
+/// The same, asked for by somebody who is no client of a run.
+///
+/// # Errors
+/// When the cluster does not make it.
+pub(crate) async fn workspace_through(api: &Api, prefix: &str) -> anyhow::Result<String> {
     let name = unique(prefix);
     let request = CreateWorkspaceRequest { name: name.clone(), ..CreateWorkspaceRequest::default() };
-    let answer = shared.all.api().call(&methods::CREATE_WORKSPACE, request).await;
+    let answer = api.call(&methods::CREATE_WORKSPACE, request).await;
     let Answer { .. } = answer.with_context(|| format!("making the workspace {name}"))?;
     Ok(name)
 }

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
-use openshell_client::{Consistency, Uuid, methods};
-use openshell_proto::v1::CreateWorkspaceRequest;
-use openshell_tests::{Api, unique};
+use anyhow::{bail, ensure};
+use openshell_client::{Consistency, Uuid};
+use openshell_tests::Api;
 use tokio::time::sleep;
 
 use super::profiles::Profiles;
-use super::{Heard, Workload, dedup, register};
+use super::{Heard, Workload, dedup, part, register};
 use crate::history::{Action, Edit, Line, Outcome};
 use crate::recorder::Recorder;
 
@@ -37,9 +36,7 @@ impl Told {
     /// # Errors
     /// When the cluster does not make it.
     pub(crate) async fn begin(api: &Api) -> anyhow::Result<Self> {
-        let workspace = unique("told");
-        let request = CreateWorkspaceRequest { name: workspace.clone(), ..CreateWorkspaceRequest::default() };
-        api.call(&methods::CREATE_WORKSPACE, request).await?;
+        let workspace = part::workspace_through(api, "told").await?;
         let recorder = Recorder::new(None)?;
         recorder.object(Workload::Register, KEY, &[KEY.to_owned()]);
         let profiles = Profiles { workspace, make: register::plain, reads: Consistency::Linearizable };
@@ -65,18 +62,13 @@ impl Told {
     /// # Errors
     /// When one is neither done nor certainly not, and when none is done for too long.
     pub(crate) async fn write_all(&mut self, api: &Api, count: u64) -> anyhow::Result<()> {
-        let goal = self.version + count;
-        for _ in 0..count + WRITES_IN_VAIN_MAX {
-            if self.version == goal {
-                return Ok(());
-            }
+        let (goal, last) = (self.version + count, self.writes + count + WRITES_IN_VAIN_MAX);
+        while self.version < goal {
+            ensure!(self.writes < last, "of {count} writes {} were not acknowledged", goal - self.version);
             match self.write(api).await {
                 Outcome::Done { .. } | Outcome::NotDone => {}
                 other => bail!("write {} came to {other:?}", self.writes),
             }
-        }
-        if self.version < goal {
-            bail!("{count} writes were not acknowledged in {} attempts", self.writes)
         }
         Ok(())
     }

@@ -195,16 +195,25 @@ async fn a_call_is_passed_on_once_and_doubt_is_told_apart() {
     assert!(matches!(nodes.node(follower).forward(9, request(), soon()).await, Err(Unavailable::NotDone { .. })));
 }
 
+/// That of a node, of which each has one.
+fn disk_of(disks: &[SimulatedDisk], node: u64) -> SimulatedDisk {
+    disks[usize::try_from(node - 1).expect("small")].clone()
+}
+
+/// Nodes on these disks, which the test has its hands on.
+fn on(disks: &[SimulatedDisk]) -> impl Fn(u64) -> OpenDisk {
+    |node| {
+        let disk = disk_of(disks, node);
+        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_disk_ends_the_node_and_not_the_cluster() {
     let disks: Vec<SimulatedDisk> = (0..3).map(|_| SimulatedDisk::new()).collect();
-    let open = |node: u64| -> OpenDisk {
-        let disk = disks[usize::try_from(node - 1).expect("small")].clone();
-        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
-    };
-    let mut nodes = Nodes::formed_as(3, Setup::default(), open).await;
+    let mut nodes = Nodes::formed_as(3, Setup::default(), on(&disks)).await;
     let broken = nodes.leader().await.node();
-    disks[usize::try_from(broken - 1).expect("small")].fail("the disk is gone");
+    disk_of(&disks, broken).fail("the disk is gone");
     // The writes of the broken leader end in doubt or are repeated elsewhere; one takes effect.
     let outcome = nodes.node(broken).decide(call(Some(new_id())), bump("a")).await;
     assert!(!matches!(outcome, Ok(ref answered) if answered.reply.is_err()), "{outcome:?}");
@@ -218,13 +227,9 @@ async fn a_broken_disk_ends_the_node_and_not_the_cluster() {
 async fn a_leader_whose_disk_stands_still_goes_on_with_those_of_the_others_until_too_much_waits_for_its_own() {
     const ENOUGH: u64 = 2_000;
     let disks: Vec<SimulatedDisk> = (0..3).map(|_| SimulatedDisk::new()).collect();
-    let disk = |node: u64| disks[usize::try_from(node - 1).expect("small")].clone();
-    let open = |node: u64| -> OpenDisk {
-        let disk = disk(node);
-        Arc::new(move || Some(Arc::new(disk.clone()) as Arc<dyn Disk>))
-    };
+    let disk = |node| disk_of(&disks, node);
     let setup = Setup { queue_bytes: Some(16 * 1024), ..Setup::default() };
-    let nodes = Nodes::formed_as(3, setup, open).await;
+    let nodes = Nodes::formed_as(3, setup, on(&disks)).await;
     let (mut writes, mut unanswered) = (0, 0);
     let old = loop {
         let old = nodes.leader().await.clone();
